@@ -1,0 +1,195 @@
+/**
+ * Every error that Regis itself writes to a client, one row each. Texts in Redis's own words are Redis's; where Redis
+ * has no word the code is new (THROTTLED, UNCERTAIN). `fate` says what became of the command: `notExecuted` is safe to
+ * retry, `unknown` may have run, `done` has run. A row with `closes` ends the connection after the reply.
+ * docs/errors.md is generated from this table.
+ */
+export interface ErrorRow {
+  /** First word and text, without the leading '-' and the trailing CRLF. `%s` is filled by `errorText`. */
+  readonly text: string
+  readonly fate: 'notExecuted' | 'unknown' | 'done'
+  readonly closes?: true
+  /** When a client sees it: for docs/errors.md. */
+  readonly when: string
+}
+
+export const errors = {
+  NOAUTH: {
+    text: 'NOAUTH Authentication required.',
+    fate: 'notExecuted',
+    when: 'a command before AUTH',
+  },
+  NOAUTH_HELLO: {
+    text: 'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+    fate: 'notExecuted',
+    when: 'HELLO without AUTH before authentication',
+  },
+  WRONGPASS: {
+    text: 'WRONGPASS invalid username-password pair or user is disabled.',
+    fate: 'notExecuted',
+    when: 'wrong password, unknown user or unknown tenant: one text for all',
+  },
+  NOPROTO: {
+    text: 'NOPROTO unsupported protocol version',
+    fate: 'notExecuted',
+    when: 'HELLO with a version other than 2 and 3, or 3 where no node speaks RESP3',
+  },
+  UNKNOWN_COMMAND: {
+    text: "ERR unknown command '%s', with args beginning with: %s",
+    fate: 'notExecuted',
+    when: 'the command table does not know the command; it is never forwarded',
+  },
+  UNKNOWN_SUBCOMMAND: {
+    text: "ERR unknown subcommand '%s'. Try %s HELP.",
+    fate: 'notExecuted',
+    when: 'the command table does not know the subcommand',
+  },
+  WRONG_ARITY: {
+    text: "ERR wrong number of arguments for '%s' command",
+    fate: 'notExecuted',
+    when: 'too few or too many arguments',
+  },
+  NOPERM: {
+    text: "NOPERM this user has no permissions to run the '%s' command",
+    fate: 'notExecuted',
+    when: 'the command is denied to tenants, or to this user',
+  },
+  SYNTAX: { text: 'ERR syntax error', fate: 'notExecuted', when: 'arguments that the command does not know' },
+  NUMKEYS: {
+    text: "ERR Number of keys can't be greater than number of args",
+    fate: 'notExecuted',
+    when: 'a key count larger than what follows it',
+  },
+  DB_INDEX: {
+    text: 'ERR DB index is out of range',
+    fate: 'notExecuted',
+    when: 'SELECT of a database that the tenant does not have',
+  },
+  NOT_INTEGER: {
+    text: 'ERR value is not an integer or out of range',
+    fate: 'notExecuted',
+    when: 'a number was expected',
+  },
+  MBULK_LENGTH: {
+    text: 'ERR Protocol error: invalid multibulk length',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'an array header that is not a number, or above 1,048,576',
+  },
+  BULK_LENGTH: {
+    text: 'ERR Protocol error: invalid bulk length',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'a bulk header that is not a number, is negative, or above limits.max_request',
+  },
+  EXPECTED_BULK: {
+    text: "ERR Protocol error: expected '$', got '%s'",
+    fate: 'notExecuted',
+    closes: true,
+    when: 'an argument that is not a bulk string',
+  },
+  EXPECTED_CRLF: {
+    text: 'ERR Protocol error: expected CRLF after bulk',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'a bulk string whose length is not what follows it',
+  },
+  BIG_INLINE: {
+    text: 'ERR Protocol error: too big inline request',
+    fate: 'notExecuted',
+    closes: true,
+    when: '64 KiB of an inline command without a newline',
+  },
+  BIG_MBULK_COUNT: {
+    text: 'ERR Protocol error: too big mbulk count string',
+    fate: 'notExecuted',
+    closes: true,
+    when: "64 KiB after '*' without a newline",
+  },
+  BIG_BULK_COUNT: {
+    text: 'ERR Protocol error: too big bulk count string',
+    fate: 'notExecuted',
+    closes: true,
+    when: "64 KiB after '$' without a newline",
+  },
+  UNBALANCED_QUOTES: {
+    text: 'ERR Protocol error: unbalanced quotes in request',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'an inline command with an open quote',
+  },
+  UNAUTH_MBULK: {
+    text: 'ERR Protocol error: unauthenticated multibulk length',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'more than 10 arguments before AUTH',
+  },
+  UNAUTH_BULK: {
+    text: 'ERR Protocol error: unauthenticated bulk length',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'an argument above 16,384 bytes before AUTH',
+  },
+  TOO_BIG_REQUEST: {
+    text: 'ERR Protocol error: request above limits.max_request',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'one request of more bytes than limits.max_request',
+  },
+  MAX_CLIENTS: {
+    text: 'ERR max number of clients reached',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'limits.max_clients connections are open',
+  },
+  NO_PRIMARY: {
+    text: 'MASTERDOWN no reachable primary, command not executed',
+    fate: 'notExecuted',
+    when: 'a command that needs the primary, and none was found within the wait budget',
+  },
+  SPLIT: {
+    text: 'MASTERDOWN more than one node says it is the primary, command not executed',
+    fate: 'notExecuted',
+    when: 'two masters answer: writes are refused until one is left',
+  },
+  NO_NODE: {
+    text: 'TRYAGAIN no node satisfies the requested consistency, command not executed',
+    fate: 'notExecuted',
+    when: 'a read for which no node can be proven fresh enough, or whose node was lost before the reply',
+  },
+  NO_NODE_WITHIN: {
+    text: 'TRYAGAIN no node within max staleness %s ms, command not executed',
+    fate: 'notExecuted',
+    when: 'a bounded read while every replica is too old and the primary is away',
+  },
+  UNCERTAIN: {
+    text: 'UNCERTAIN connection to primary lost before the reply, command may have been executed',
+    fate: 'unknown',
+    when: 'a write was sent and its reply was lost; it is never sent again',
+  },
+  BLOCK_NOT_YET: {
+    text: "NOPERM the BLOCK option of '%s' is not supported yet",
+    fate: 'notExecuted',
+    when: 'XREAD or XREADGROUP with BLOCK',
+  },
+  ISOLATION: {
+    text: 'ERR internal isolation check failed',
+    fate: 'unknown',
+    closes: true,
+    when: 'a frame or a reply without the prefix of its tenant was found: nothing is delivered',
+  },
+  OVERLOADED: {
+    text: 'TRYAGAIN proxy overloaded, command not executed',
+    fate: 'notExecuted',
+    when: 'the memory for requests in flight is used up',
+  },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof errors
+
+/** The text of a row with its `%s` filled in order. CR and LF of the arguments become spaces, so no argument can end a line. */
+export function errorText(code: ErrorCode, ...args: readonly (string | number)[]): string {
+  let i = 0
+  const text: string = errors[code].text
+  return text.replace(/%s/g, () => String(args[i++] ?? '').replace(/[\r\n]/g, ' '))
+}

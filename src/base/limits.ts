@@ -1,0 +1,42 @@
+/**
+ * Limits that are not configuration, each with its unit and its reason. Bytes unless the name says otherwise.
+ * Redis's own limits carry the place in Redis that sets them.
+ */
+/** Arguments of one request. Redis allows 1,048,576 before 7.0 and INT_MAX after; the older bound keeps offset tables small. */
+export const requestArgsMax = 1_048_576
+/** One line without its newline: inline request, '*' and '$' headers. Redis: PROTO_INLINE_MAX_SIZE in server.h. */
+export const lineBytesMax = 64 * 1024
+/** Before AUTH: arguments and bytes of one (CVE-2021-32675; networking.c processMultibulkBuffer). */
+export const unauthArgsMax = 10
+export const unauthBulkBytesMax = 16_384
+/** What one read from a client may bring: libuv is handed a buffer of this size. 64 KiB measured best for P64 (docs/performance.md). */
+export const clientReadBytes = 64 * 1024
+/** A leftover of an unfinished request up to this size is put back in front of the next read; above it the client owns a buffer. */
+export const clientFrontBytes = 64 * 1024
+/** A frame above this leaves the shared lane for the bulk lane, so that it does not stand in front of small commands. */
+export const sharedFrameBytesMax = 64 * 1024
+/** One half of a lane's output arena. Two halves: the kernel has one while the other fills. */
+export const arenaHalfBytes = 1024 * 1024
+/** A lane writes before the end of the turn when it holds this much (8 to 192 KiB measured alike). */
+export const earlyFlushBytes = 64 * 1024
+/** Commands in flight on one lane; power of two, the size of the ring of flags. */
+export const laneCommandsMax = 65_536
+/** Commands in flight of one client; above it the client's socket is not read. */
+export const clientCommandsMax = 10_000
+/** Unread output of one client: above soft the client's requests wait; above hard, or soft for longer than a minute, it is closed. */
+export const clientOutputSoftBytes = 8 * 1024 * 1024
+export const clientOutputHardBytes = 32 * 1024 * 1024
+export const clientOutputSoftMs = 60_000
+/** Unread output of a client that has not authenticated (CVE-2025-21605). */
+export const unauthOutputBytesMax = 1024
+/** An unfinished request or silence before AUTH may last this long. */
+export const halfFrameMs = 30_000
+export const unauthMs = 10_000
+/** How long a command may wait for a primary before it is answered `not executed`. */
+export const waitBudgetMs = 1_000
+/** Reply lines (errors, numbers, status) longer than this are not Redis's: the connection is destroyed. */
+export const replyLineBytesMax = 64 * 1024
+/** A reply that must be rewritten is collected whole up to this size. */
+export const collectedReplyBytesMax = 256 * 1024 * 1024
+/** Requests above the arena's size are kept whole until they are written; all of them together. */
+export const bigRequestBytesMax = 1024 * 1024 * 1024
