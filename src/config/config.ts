@@ -1,0 +1,118 @@
+/**
+ * The resolved configuration: what the rest of the program is built from. Every default is filled in, durations are
+ * milliseconds, sizes bytes, files read. How it is written in YAML is in schema.ts; how it is shown in print.ts.
+ */
+export type Level = 'eventual' | 'bounded' | 'session' | 'strong'
+export type WhenStale = 'primary' | 'wait' | 'error'
+
+export interface Config {
+  /** Where this proxy runs: one of `regions`. */
+  readonly region: string
+  readonly listeners: readonly ListenerConfig[]
+  readonly admin: { readonly host: string; readonly port: number; readonly token?: string }
+  readonly upstream: {
+    readonly username?: string
+    readonly password?: string
+    /** A reply that takes longer costs the connection. */
+    readonly timeoutMs: number
+    readonly connections: number
+    /** PEM contents; already merged into every node's `ca`. */
+    readonly ca?: string
+    /** True: a node that cannot be reached or refuses the login at start ends the proxy. False: it starts and keeps trying. */
+    readonly strict: boolean
+  }
+  readonly primaryRegion: string
+  readonly regions: readonly RegionConfig[]
+  readonly routing: {
+    readonly consistency: Level
+    readonly maxStalenessMs: number
+    /** `max_staleness` was written down, so it is a ceiling for the levels other than bounded too. */
+    readonly maxStalenessIsCeiling: boolean
+    readonly whenStale: WhenStale
+    readonly maxWaitMs: number
+    readonly rules: readonly RuleConfig[]
+  }
+  readonly tenants: readonly TenantConfig[]
+  readonly operators: readonly UserConfig[]
+  readonly logging: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+    readonly format: 'auto' | 'json' | 'pretty'
+    readonly slowCommandMs: number
+  }
+  readonly metrics: { readonly tenantLabel: TenantLabel }
+  readonly limits: {
+    readonly maxClients: number
+    readonly maxRequestBytes: number
+    readonly outputBytes: number
+    /** 0 = off. */
+    readonly idleTimeoutMs: number
+    /** `count` 0 = off. */
+    readonly authFailures: { readonly count: number; readonly perMs: number }
+  }
+  readonly shutdown: { readonly drainMs: number }
+}
+
+export interface ListenerConfig {
+  /** An IPv6 address is bare here: `::1`. */
+  readonly host: string
+  /** 0 = any free port. */
+  readonly port: number
+  readonly proxyProtocol: boolean
+  /** PEM contents, not paths. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string }
+}
+
+export interface RegionConfig {
+  readonly name: string
+  /** Round trip from this proxy's region, where a distance map says so; else it is measured. */
+  readonly distanceMs?: number
+  readonly nodes: readonly NodeConfig[]
+}
+
+export interface NodeConfig {
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  /** PEM contents. */
+  readonly ca?: string
+  readonly servername?: string
+  /** The login for this node: its own where the URL has one, else `upstream`'s. */
+  readonly username?: string
+  readonly password?: string
+  /** `host:port`, for logs and metrics; never with credentials. */
+  readonly name: string
+}
+
+export interface RuleConfig {
+  readonly tenant?: string
+  /** A glob in the tenant's own key names. */
+  readonly keys: string
+  readonly consistency?: Level
+  readonly maxStalenessMs?: number
+  readonly whenStale?: WhenStale
+  readonly pin: boolean
+}
+
+export interface TenantConfig {
+  readonly id: string
+  readonly prefix: string
+  readonly users: readonly UserConfig[]
+  readonly consistency?: Level
+  readonly maxStalenessMs?: number
+  readonly whenStale?: WhenStale
+  /** Commands (`keys`, `config|get`) and categories (`@dangerous`), lower case. */
+  readonly deny: readonly string[]
+}
+
+export interface UserConfig {
+  readonly name: string
+  readonly passwords: readonly string[]
+  readonly passwordHashes: readonly string[]
+  readonly nopass: boolean
+  readonly readOnly: boolean
+  readonly consistency?: Level
+  readonly maxStalenessMs?: number
+}
+
+/** Which tenants get a label of their own in the metrics; the rest fold into `other`. */
+export type TenantLabel = 'all' | 'none' | { readonly top: number }
