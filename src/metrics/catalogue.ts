@@ -1,0 +1,333 @@
+/**
+ * The table of every metric that Regis feeds: the names, labels and help texts that dashboards and alerts rely on.
+ * docs/metrics.md is rendered from it (page.ts); registry.ts must have exactly one reader per row. Names follow
+ * Prometheus: base units (`_seconds`, `_bytes`, `_ratio`), `_total` on counters, histograms instead of percentiles.
+ * No key, client address, user or free text is ever a label.
+ */
+export interface MetricRow {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly labels: readonly string[]
+  readonly unit: 'count' | 'seconds' | 'bytes' | 'ratio' | 'info' | 'bool' | 'unix seconds'
+  readonly help: string
+  /** The version of Regis that first had it. */
+  readonly since: string
+  /** What an operator does with it; on the page only. */
+  readonly note?: string
+}
+
+export const metricPrefix = 'regis_'
+
+export const catalogue = {
+  // ---- This process and its configuration
+  build_info: {
+    type: 'gauge',
+    labels: ['version', 'node', 'region'],
+    unit: 'info',
+    help: 'Always 1; the labels say what runs and where.',
+    since: '0.1.0',
+  },
+  config_last_reload_successful: {
+    type: 'gauge',
+    labels: [],
+    unit: 'bool',
+    help: 'Whether the newest reload of the configuration was taken (1) or refused (0).',
+    since: '0.1.0',
+    note: 'Alert on 0: the file on disk is not what is running.',
+  },
+  config_last_reload_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    unit: 'unix seconds',
+    help: 'When the running configuration was taken.',
+    since: '0.1.0',
+  },
+  config_reloads_total: {
+    type: 'counter',
+    labels: ['result'],
+    unit: 'count',
+    help: 'Reloads of the configuration by result (ok, refused).',
+    since: '0.1.0',
+  },
+  event_loop_utilization_ratio: {
+    type: 'gauge',
+    labels: [],
+    unit: 'ratio',
+    help: 'Share of the time since the last scrape in which the event loop was busy.',
+    since: '0.1.0',
+    note: 'Above 0.9 this process is the bottleneck: add a worker or a proxy.',
+  },
+
+  // ---- Clients
+  client_connections: {
+    type: 'gauge',
+    labels: ['tenant'],
+    unit: 'count',
+    help: 'Open authenticated client connections.',
+    since: '0.1.0',
+  },
+  client_connections_total: {
+    type: 'counter',
+    labels: ['listener', 'result'],
+    unit: 'count',
+    help: 'Accepted client connections by listener and result (ok, auth, limit, tls).',
+    since: '0.1.0',
+  },
+  client_disconnects_total: {
+    type: 'counter',
+    labels: ['reason'],
+    unit: 'count',
+    help: 'Client connections that ended, by reason.',
+    since: '0.1.0',
+  },
+  client_received_bytes_total: {
+    type: 'counter',
+    labels: ['tenant'],
+    unit: 'bytes',
+    help: 'Bytes read from clients.',
+    since: '0.1.0',
+  },
+  client_sent_bytes_total: {
+    type: 'counter',
+    labels: ['tenant'],
+    unit: 'bytes',
+    help: 'Bytes written to clients.',
+    since: '0.1.0',
+  },
+  auth_failures_total: {
+    type: 'counter',
+    labels: ['reason'],
+    unit: 'count',
+    help: 'Refused logins by reason. The client is told the same text for all of them.',
+    since: '0.1.0',
+  },
+  protocol_errors_total: {
+    type: 'counter',
+    labels: ['kind'],
+    unit: 'count',
+    help: 'Client connections closed because of bytes that are no Redis protocol, by kind.',
+    since: '0.1.0',
+  },
+
+  // ---- Commands
+  commands_total: {
+    type: 'counter',
+    labels: ['tenant', 'kind', 'outcome'],
+    unit: 'count',
+    help: 'Commands by tenant, kind (read, write, admin, pubsub) and outcome (ok, error, denied, throttled, timeout, uncertain).',
+    since: '0.1.0',
+    note: 'error is an error reply of any origin; uncertain was sent and its reply was lost.',
+  },
+  command_calls_total: {
+    type: 'counter',
+    labels: ['command', 'outcome'],
+    unit: 'count',
+    help: 'Commands by name and outcome (ok, error). Names outside the command table are counted as other.',
+    since: '0.1.0',
+  },
+  denied_commands_total: {
+    type: 'counter',
+    labels: ['command'],
+    unit: 'count',
+    help: 'Commands refused because tenants may not run them, or because the command table does not know them (other).',
+    since: '0.1.0',
+  },
+  command_duration_seconds: {
+    type: 'histogram',
+    labels: ['kind', 'source'],
+    unit: 'seconds',
+    help: 'Time from the arrival of a command to its reply, by kind and by who answered (local, remote, primary, proxy).',
+    since: '0.1.0',
+  },
+  uncertain_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Commands whose reply was lost after they had been sent; answered -UNCERTAIN, never sent again.',
+    since: '0.1.0',
+  },
+  writes_rejected_total: {
+    type: 'counter',
+    labels: ['reason'],
+    unit: 'count',
+    help: 'Writes answered as not executed, by reason (no_primary, split, overloaded).',
+    since: '0.1.0',
+  },
+
+  // ---- Where reads go
+  reads_total: {
+    type: 'counter',
+    labels: ['tenant', 'region', 'source'],
+    unit: 'count',
+    help: 'Reads by tenant, by the region that served them, and by source (local, remote, primary).',
+    since: '0.1.0',
+    note: 'The share of source="local" is what a region-aware proxy is for.',
+  },
+  read_fallbacks_total: {
+    type: 'counter',
+    labels: ['from_region', 'to_region', 'reason'],
+    unit: 'count',
+    help: 'Reads that wanted a replica and went elsewhere, by reason (lag, session, down, timeout, rule).',
+    since: '0.1.0',
+  },
+  read_staleness_seconds: {
+    type: 'histogram',
+    labels: ['level'],
+    unit: 'seconds',
+    help: 'Proven upper bound of the age of what replicas served, by consistency level.',
+    since: '0.1.0',
+  },
+
+  // ---- Nodes
+  upstream_up: {
+    type: 'gauge',
+    labels: ['region', 'node'],
+    unit: 'bool',
+    help: 'Whether the node is connected and answers.',
+    since: '0.1.0',
+  },
+  upstream_role_info: {
+    type: 'gauge',
+    labels: ['region', 'node', 'role'],
+    unit: 'info',
+    help: 'Always 1; the role that the node itself reports (primary, replica, unknown).',
+    since: '0.1.0',
+  },
+  upstream_rtt_seconds: {
+    type: 'gauge',
+    labels: ['region', 'node'],
+    unit: 'seconds',
+    help: 'Measured round trip to the node, smoothed.',
+    since: '0.1.0',
+  },
+  upstream_connections: {
+    type: 'gauge',
+    labels: ['region', 'node', 'state'],
+    unit: 'count',
+    help: 'Connections to the node by state.',
+    since: '0.1.0',
+  },
+  upstream_reconnects_total: {
+    type: 'counter',
+    labels: ['region', 'node', 'reason'],
+    unit: 'count',
+    help: 'Connections to the node that were lost or given up, by reason.',
+    since: '0.1.0',
+  },
+  upstream_duration_seconds: {
+    type: 'histogram',
+    labels: ['region', 'role'],
+    unit: 'seconds',
+    help: 'Time from the write to a node to its reply, by region and role of the node.',
+    since: '0.1.0',
+  },
+  inflight_commands: {
+    type: 'gauge',
+    labels: ['region'],
+    unit: 'count',
+    help: 'Commands sent to nodes of the region and not answered yet.',
+    since: '0.1.0',
+  },
+  upstream_queue_depth: {
+    type: 'gauge',
+    labels: ['region'],
+    unit: 'count',
+    help: 'Clients that wait for room on a lane to the region.',
+    since: '0.1.0',
+  },
+  replication_lag_seconds: {
+    type: 'gauge',
+    labels: ['region', 'node'],
+    unit: 'seconds',
+    help: 'Time that the newest watermark took from this proxy through the primary to the replica and back.',
+    since: '0.1.0',
+    note: 'Measured on one clock, so it includes the way back: it never says less than the truth.',
+  },
+  replication_lag_age_seconds: {
+    type: 'gauge',
+    labels: ['region', 'node'],
+    unit: 'seconds',
+    help: 'Time since that watermark was read back. At rest there is at most one watermark in 2 s.',
+    since: '0.1.0',
+  },
+  replica_staleness_seconds: {
+    type: 'gauge',
+    labels: ['region', 'node'],
+    unit: 'seconds',
+    help: 'Proven upper bound of the age of the data of the replica now; absent while nothing is proven.',
+    since: '0.1.0',
+  },
+  replication_lag_bytes: {
+    type: 'gauge',
+    labels: ['region', 'node'],
+    unit: 'bytes',
+    help: 'Distance of the replica behind the primary in the replication stream, as the servers report it.',
+    since: '0.1.0',
+  },
+  primary_changes_total: {
+    type: 'counter',
+    labels: ['from_region', 'to_region'],
+    unit: 'count',
+    help: 'Confirmed changes of the primary.',
+    since: '0.1.0',
+  },
+  marks_sent_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Watermarks written through the primary.',
+    since: '0.1.0',
+    note: 'What freshness costs the primary.',
+  },
+
+  // ---- Tripwires: 0 for ever
+  desync_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Connections to nodes destroyed because a reply did not fit what was asked. Must stay 0.',
+    since: '0.1.0',
+  },
+  foreign_prefix_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Frames or replies stopped because they lacked the prefix of their tenant. Must stay 0.',
+    since: '0.1.0',
+  },
+  slot_mismatch_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Replies stopped because their slot belonged to another connection. Must stay 0.',
+    since: '0.1.0',
+  },
+  write_resent_after_unknown_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Writes of unknown fate that were sent again. Must stay 0.',
+    since: '0.1.0',
+  },
+  uncaught_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Exceptions that reached the top of the process. Must stay 0.',
+    since: '0.1.0',
+  },
+  tenants_folded: {
+    type: 'gauge',
+    labels: [],
+    unit: 'count',
+    help: 'Tenants counted under tenant="other", as metrics.tenant_label says.',
+    since: '0.1.0',
+  },
+} as const satisfies Record<string, MetricRow>
+
+export type MetricName = keyof typeof catalogue
+
+/** Rows in the order of the table. */
+export const metricRows: readonly (readonly [MetricName, MetricRow])[] = Object.entries(catalogue) as [
+  MetricName,
+  MetricRow,
+][]
