@@ -172,6 +172,46 @@ export const errors = {
     fate: 'notExecuted',
     when: 'XREAD or XREADGROUP with BLOCK',
   },
+  NUMKEYS_POSITIVE: {
+    text: 'ERR numkeys should be greater than 0',
+    fate: 'notExecuted',
+    when: 'LMPOP, ZMPOP or SINTERCARD with a key count that is not a positive number',
+  },
+  NUMKEYS_NEGATIVE: {
+    text: "ERR Number of keys can't be negative",
+    fate: 'notExecuted',
+    when: 'a script with a negative key count',
+  },
+  NO_INPUT_KEY: {
+    text: "ERR at least 1 input key is needed for '%s' command",
+    fate: 'notExecuted',
+    when: 'ZUNION, ZINTER, ZDIFF and their kin with a key count below 1',
+  },
+  UNBALANCED_STREAMS: {
+    text: "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+    fate: 'notExecuted',
+    when: 'XREAD or XREADGROUP with an odd number of arguments after STREAMS',
+  },
+  GETKEYS_NO_COMMAND: {
+    text: 'ERR Invalid command specified',
+    fate: 'notExecuted',
+    when: 'COMMAND GETKEYS of a command that does not exist, or is denied to tenants',
+  },
+  GETKEYS_ARITY: {
+    text: 'ERR Invalid number of arguments specified for command',
+    fate: 'notExecuted',
+    when: 'COMMAND GETKEYS with too few or too many arguments for that command',
+  },
+  GETKEYS_NO_KEYS: {
+    text: 'ERR The command has no key arguments',
+    fate: 'notExecuted',
+    when: 'COMMAND GETKEYS of a command without keys',
+  },
+  GETKEYS_INVALID: {
+    text: 'ERR Invalid arguments specified for command',
+    fate: 'notExecuted',
+    when: 'COMMAND GETKEYS of arguments in which no key can be found',
+  },
   ISOLATION: {
     text: 'ERR internal isolation check failed',
     fate: 'unknown',

@@ -1,0 +1,341 @@
+/**
+ * What Regis does with each command, by hand and with reasons. Data only: no branch depends on a name elsewhere.
+ *
+ * Closed: a command that no row names is refused, whatever its flags say, because keys that we cannot find cannot be
+ * prefixed. What the rows leave out is derived from Redis's own flags in derive.ts: `write` goes to the primary, a
+ * keyed `readonly` command may go to a replica, a keyless one needs `node: 'nearest'` for that.
+ */
+
+import type { FactRow } from './facts-render.ts'
+import type { Answer, FinderName, NumkeysRule, ReplyKind } from './spec.ts'
+
+/** Commands that are treated alike. `commands` holds names separated by white space. */
+export interface PolicyGroup {
+  readonly family: string
+  readonly answer: Answer
+  readonly why?: string
+  /** Overrides the flags: any node will do, or only the primary tells the truth. */
+  readonly node?: 'nearest' | 'primary'
+  readonly commands: string
+}
+
+/** What one command has that its group has not. */
+export interface Particular {
+  readonly finder?: FinderName
+  /** Argument at which the options begin (geostore). */
+  readonly optionsAt?: number
+  readonly numkeys?: NumkeysRule
+  readonly reply?: ReplyKind
+}
+
+const notYet = 'not built yet: '
+
+export const policy: readonly PolicyGroup[] = [
+  {
+    family: 'strings',
+    answer: 'upstream',
+    commands: `append decr decrby get getdel getex getrange getset incr incrby incrbyfloat lcs mget mset msetnx psetex
+      set setex setnx setrange strlen substr`,
+  },
+  { family: 'bitmaps', answer: 'upstream', commands: 'bitcount bitfield bitfield_ro bitop bitpos getbit setbit' },
+  {
+    family: 'hashes',
+    answer: 'upstream',
+    commands: `hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hset hsetnx hstrlen
+      hvals`,
+  },
+  {
+    family: 'lists',
+    answer: 'upstream',
+    commands: `lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush
+      rpushx`,
+  },
+  {
+    family: 'sets',
+    answer: 'upstream',
+    commands: `sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers smismember smove spop
+      srandmember srem sunion sunionstore`,
+  },
+  {
+    family: 'sorted sets',
+    answer: 'upstream',
+    commands: `zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore zpopmax
+      zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank
+      zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscore zunion zunionstore`,
+  },
+  {
+    family: 'scans inside one key',
+    answer: 'upstream',
+    node: 'primary',
+    why: 'the cursor counts buckets in the hash order of one server, and each server draws its own hash seed; on another node a scan would miss members, so all pages come from the primary',
+    commands: 'hscan sscan zscan',
+  },
+  {
+    family: 'streams',
+    answer: 'upstream',
+    commands: `xack xadd xautoclaim xclaim xdel xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy
+      xgroup|setid xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread xreadgroup xrevrange xsetid
+      xtrim`,
+  },
+  {
+    family: 'geo',
+    answer: 'upstream',
+    commands: `geoadd geodist geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro geosearch
+      geosearchstore`,
+  },
+  { family: 'HyperLogLog', answer: 'upstream', commands: 'pfadd pfcount pfmerge' },
+  {
+    family: 'any key',
+    answer: 'upstream',
+    commands: `copy del dump exists expire expireat expiretime memory|usage object|encoding object|refcount persist
+      pexpire pexpireat pexpiretime pttl rename renamenx sort sort_ro ttl type unlink`,
+  },
+  {
+    family: 'use of a key',
+    answer: 'upstream',
+    node: 'primary',
+    why: "the time and frequency of use are each server's own: only the primary's decide what it evicts",
+    commands: 'object|freq object|idletime touch',
+  },
+  {
+    family: 'help texts and facts without keys',
+    answer: 'upstream',
+    node: 'nearest',
+    why: 'holds no key, no address and no fact of another tenant',
+    commands: 'command|help lolwut memory|help object|help time xgroup|help xinfo|help',
+  },
+  {
+    family: 'the command table',
+    answer: 'upstream',
+    node: 'nearest',
+    why: 'the server describes its commands; those that a tenant may not call are left out of the reply',
+    commands: 'command command|docs command|info',
+  },
+  {
+    family: 'the command table, computed',
+    answer: 'proxy',
+    why: "counts what a tenant may call; keys are found in the client's own names",
+    commands: 'command|count command|getkeys command|getkeysandflags command|list',
+  },
+  {
+    family: 'this connection',
+    answer: 'proxy',
+    why: 'the state of a client connection lives in the proxy',
+    commands: `auth hello reset quit ping echo select readonly readwrite client|getname client|id client|info
+      client|no-evict client|no-touch client|reply client|setinfo client|setname acl|whoami proxy|help proxy|whoami
+      proxy|consistency`,
+  },
+  {
+    family: 'facts of the server, as a tenant sees them',
+    answer: 'proxy',
+    why: "the server's own answer holds addresses and other tenants' numbers",
+    commands: 'config|get info role',
+  },
+  {
+    family: 'the keyspace as a whole',
+    answer: 'denied',
+    why: `${notYet}the server would answer for all tenants at once`,
+    commands: 'dbsize flushall flushdb keys randomkey scan',
+  },
+  {
+    family: 'transactions',
+    answer: 'denied',
+    why: `${notYet}needs an upstream connection of its own`,
+    commands: 'discard exec multi unwatch watch',
+  },
+  {
+    family: 'blocking',
+    answer: 'denied',
+    why: `${notYet}needs an upstream connection of its own`,
+    commands: 'blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin wait',
+  },
+  {
+    family: 'pub/sub',
+    answer: 'denied',
+    why: `${notYet}channels must carry the prefix too`,
+    commands: `psubscribe publish pubsub|channels pubsub|help pubsub|numpat pubsub|numsub pubsub|shardchannels
+      pubsub|shardnumsub punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe`,
+  },
+  {
+    family: 'scripts',
+    answer: 'denied',
+    why: `${notYet}a script can name any key, so it needs a Redis user of its tenant`,
+    commands: `eval eval_ro evalsha evalsha_ro fcall fcall_ro function|delete function|dump function|flush
+      function|help function|kill function|list function|load function|restore function|stats script|debug
+      script|exists script|flush script|help script|kill script|load`,
+  },
+  {
+    family: 'client-side caching',
+    answer: 'denied',
+    why: `${notYet}the server would push names of other tenants' keys`,
+    commands: 'client|caching client|getredir client|tracking client|trackinginfo',
+  },
+  {
+    family: 'other connections',
+    answer: 'denied',
+    why: `${notYet}the server knows the proxy's connections, not the tenant's`,
+    commands: 'client|kill client|list client|unblock',
+  },
+  {
+    family: 'holding up everybody',
+    answer: 'denied',
+    why: 'stops or slows every tenant of the server',
+    commands: 'client|pause client|unpause debug failover shutdown',
+  },
+  {
+    family: 'what other tenants do',
+    answer: 'denied',
+    why: "shows other tenants' keys, values or load",
+    commands: `latency|doctor latency|graph latency|help latency|histogram latency|history latency|latest latency|reset
+      memory|doctor memory|malloc-stats memory|stats monitor slowlog|get slowlog|help slowlog|len slowlog|reset`,
+  },
+  {
+    family: 'keys elsewhere',
+    answer: 'denied',
+    why: 'reaches a database or a server beyond the tenant',
+    commands: 'migrate move swapdb',
+  },
+  {
+    family: 'crafted payloads',
+    answer: 'denied',
+    why: 'loads a serialized value: a crafted one has broken whole servers',
+    commands: 'restore restore-asking',
+  },
+  {
+    family: 'users and passwords',
+    answer: 'denied',
+    why: "the server's users are the proxy's business; a tenant's are in proxy.yaml",
+    commands: `acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save
+      acl|setuser acl|users`,
+  },
+  {
+    family: 'administration',
+    answer: 'denied',
+    why: 'changes or inspects the server that all tenants share',
+    commands: `bgrewriteaof bgsave client|help config|help config|resetstat config|rewrite config|set lastsave
+      memory|purge module|help module|list module|load module|loadex module|unload pfdebug pfselftest replicaof save
+      slaveof`,
+  },
+  {
+    family: 'between servers',
+    answer: 'denied',
+    why: 'belongs to replication between servers',
+    commands: 'psync replconf sync',
+  },
+  {
+    family: 'Redis Cluster',
+    answer: 'denied',
+    why: 'to a client Regis is one server, not a cluster',
+    commands: `asking cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|count-failure-reports
+      cluster|countkeysinslot cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget
+      cluster|getkeysinslot cluster|help cluster|info cluster|keyslot cluster|links cluster|meet cluster|myid
+      cluster|nodes cluster|replicas cluster|replicate cluster|reset cluster|saveconfig cluster|set-config-epoch
+      cluster|setslot cluster|shards cluster|slaves cluster|slots`,
+  },
+  {
+    family: 'newer than Redis 7.0',
+    answer: 'upstream',
+    why: 'a server that does not have it says so',
+    commands: `hexpire hexpireat hexpiretime hgetdel hgetex hpersist hpexpire hpexpireat hpexpiretime hpttl hsetex httl
+      vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrem vsetattr vsim xackdel xdelex delex delifeq
+      digest`,
+  },
+]
+
+export const particulars: Readonly<Record<string, Particular>> = {
+  command: { reply: 'commandAll' },
+  'command|docs': { reply: 'commandDocs' },
+  'command|info': { reply: 'commandInfo' },
+  copy: { finder: 'copy' },
+  georadius: { finder: 'geostore', optionsAt: 6 },
+  georadiusbymember: { finder: 'geostore', optionsAt: 5 },
+  lmpop: { numkeys: 'positive', reply: 'firstElement' },
+  zmpop: { numkeys: 'positive', reply: 'firstElement' },
+  blmpop: { numkeys: 'positive', reply: 'firstElement' },
+  bzmpop: { numkeys: 'positive', reply: 'firstElement' },
+  sintercard: { numkeys: 'positiveStrict' },
+  eval: { numkeys: 'script' },
+  eval_ro: { numkeys: 'script' },
+  evalsha: { numkeys: 'script' },
+  evalsha_ro: { numkeys: 'script' },
+  fcall: { numkeys: 'script' },
+  fcall_ro: { numkeys: 'script' },
+  sort: { finder: 'sort' },
+  sort_ro: { finder: 'sort' },
+  xread: { finder: 'streams', reply: 'streams' },
+  xreadgroup: { finder: 'streams', reply: 'streams' },
+  xautoclaim: { reply: 'errorNames' },
+  xclaim: { reply: 'errorNames' },
+  xpending: { reply: 'errorNames' },
+  'xgroup|createconsumer': { reply: 'errorNames' },
+  'xgroup|delconsumer': { reply: 'errorNames' },
+  'xgroup|setid': { reply: 'errorNames' },
+  'xinfo|consumers': { reply: 'errorNames' },
+}
+
+/** Commands that Redis does not have. Arity as COMMAND counts it. */
+export const ours: readonly FactRow[] = [
+  { name: 'proxy', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|consistency', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|whoami', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
+]
+
+const write = 'write fast'
+const writeOom = 'write denyoom fast'
+const read = 'readonly fast'
+const key: FactRow['keys'] = [{ at: 1, last: 0, step: 1, limit: 0, flags: 'RW' }]
+const newerRow = (since: string, name: string, arity: number, flags: string, kind: string) => ({
+  since,
+  name,
+  arity,
+  flags,
+  categories: `${flags.startsWith('write') ? 'write' : 'read'} ${kind} fast`,
+  keys: key,
+})
+
+/**
+ * Commands that came after 7.0, with key shapes written by hand from their published syntax: all have one key, their
+ * first argument. Only such are here; whatever else a newer server knows stays refused.
+ */
+export const newer: readonly (FactRow & { readonly since: string })[] = [
+  {
+    ...newerRow('7.2', 'client|no-touch', 3, 'noscript loading stale', 'connection'),
+    keys: [],
+    categories: 'connection slow',
+  },
+  {
+    ...newerRow('7.2', 'client|setinfo', 4, 'noscript loading stale', 'connection'),
+    keys: [],
+    categories: 'connection slow',
+  },
+  newerRow('7.4', 'hexpire', -6, writeOom, 'hash'),
+  newerRow('7.4', 'hexpireat', -6, writeOom, 'hash'),
+  newerRow('7.4', 'hexpiretime', -5, read, 'hash'),
+  newerRow('7.4', 'hpersist', -5, write, 'hash'),
+  newerRow('7.4', 'hpexpire', -6, writeOom, 'hash'),
+  newerRow('7.4', 'hpexpireat', -6, writeOom, 'hash'),
+  newerRow('7.4', 'hpexpiretime', -5, read, 'hash'),
+  newerRow('7.4', 'hpttl', -5, read, 'hash'),
+  newerRow('7.4', 'httl', -5, read, 'hash'),
+  newerRow('8.0', 'hgetdel', -5, write, 'hash'),
+  newerRow('8.0', 'hgetex', -5, write, 'hash'),
+  newerRow('8.0', 'hsetex', -6, writeOom, 'hash'),
+  newerRow('8.0', 'vadd', -5, writeOom, 'vectorset'),
+  newerRow('8.0', 'vcard', 2, read, 'vectorset'),
+  newerRow('8.0', 'vdim', 2, read, 'vectorset'),
+  newerRow('8.0', 'vemb', -3, read, 'vectorset'),
+  newerRow('8.0', 'vgetattr', 3, read, 'vectorset'),
+  newerRow('8.0', 'vinfo', 2, read, 'vectorset'),
+  newerRow('8.0', 'vismember', 3, read, 'vectorset'),
+  newerRow('8.0', 'vlinks', -3, read, 'vectorset'),
+  newerRow('8.0', 'vrandmember', -2, read, 'vectorset'),
+  newerRow('8.0', 'vrem', 3, write, 'vectorset'),
+  newerRow('8.0', 'vsetattr', 4, write, 'vectorset'),
+  newerRow('8.0', 'vsim', -4, read, 'vectorset'),
+  newerRow('8.2', 'xackdel', -6, write, 'stream'),
+  newerRow('8.2', 'xdelex', -5, write, 'stream'),
+  newerRow('8.4', 'delex', -2, write, 'string'),
+  newerRow('8.4', 'digest', 2, read, 'string'),
+  newerRow('9.0 of Valkey', 'delifeq', 3, write, 'string'),
+]

@@ -1,0 +1,68 @@
+/**
+ * The words of this room: what one command is to Regis, and the small numbers that the hot path compares instead of
+ * words. No data (facts.generated.ts, policy.ts) and no search (lookup.ts, keys.ts).
+ */
+import type { KeySpec } from './facts-render.ts'
+
+/** Who answers: a Redis server, this proxy, or nobody (NOPERM). */
+export type Answer = 'upstream' | 'proxy' | 'denied'
+
+/** Where a command goes. `read` may go to a replica; `primary` is no write, but only the primary can say it truly. */
+export const ROUTE = { denied: 0, proxy: 1, read: 2, write: 3, primary: 4 } as const
+
+/** How keys are found: none, by first/last/step alone, or by a finder of keys.ts. */
+export const KEYS = { none: 0, range: 1, finder: 2 } as const
+
+/** Which finder. Its parameters stand in the key columns; see keys.ts. */
+export const FINDER = { none: 0, numkeys: 1, streams: 2, sort: 3, geostore: 4, copy: 5 } as const
+export type FinderName = keyof typeof FINDER
+
+/** What Redis answers to a bad count of keys; three habits of its sources. See keys.ts, numkeysError. */
+export const NUMKEYS_RULE = { atLeastOne: 0, positive: 1, positiveStrict: 2, script: 3 } as const
+export type NumkeysRule = keyof typeof NUMKEYS_RULE
+
+/**
+ * What must happen to a reply before the client may see it. `pass`: nothing, no byte is looked at. All others need the
+ * whole reply; see tenant/reply-names.ts. `errorNames` concerns error replies only.
+ */
+export const REPLY = {
+  pass: 0,
+  firstElement: 1,
+  streams: 2,
+  errorNames: 3,
+  commandAll: 4,
+  commandInfo: 5,
+  commandDocs: 6,
+} as const
+export type ReplyKind = keyof typeof REPLY
+
+/** One command or subcommand. Frozen; built once from facts, policy and the table of newer commands. */
+export interface CommandSpec {
+  /** Index into CommandTable.specs and all its columns. */
+  readonly id: number
+  /** Lower case as Redis writes it: `get`, `client|getname`. */
+  readonly name: string
+  /** As COMMAND: exact, or the minimum when negative; counts the name, and both names of a subcommand. */
+  readonly arity: number
+  readonly answer: Answer
+  /** Redis's write flag: goes to the primary. */
+  readonly isWrite: boolean
+  /** May be answered by a replica: keyed, read-only, and true there; or keyless by a row of the policy. */
+  readonly isReplicaSafe: boolean
+  /** ACL categories without their @. */
+  readonly categories: readonly string[]
+  readonly flags: readonly string[]
+  readonly hints: readonly string[]
+  /** Redis refuses it when memory is full; so does a tenant's memory quota. */
+  readonly denyOom: boolean
+  /** Has subcommands: look the second argument up with lookupSub. */
+  readonly isContainer: boolean
+  readonly keySpecs: readonly KeySpec[]
+  readonly reply: ReplyKind
+  /** Why it is refused, or answered other than its flags suggest. */
+  readonly why?: string
+  /** First version of Redis that has it, when Redis 7.0 has not. */
+  readonly since?: string
+  /** Redis does not have it at all: PROXY. */
+  readonly isOurs?: true
+}
