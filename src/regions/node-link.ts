@@ -1,0 +1,48 @@
+/**
+ * The connections to one node, joined: a probe always, a subscriber while the probe is connected (so that a node that is
+ * away is tried by one connection, not three), a mark sender while the tracker wants one.
+ */
+import type { LinkEvents, NodeLink } from './link.ts'
+import { MarkSender } from './mark-sender.ts'
+import type { NodeAddress } from './node.ts'
+import { Probe, type ProbeOptions } from './probe.ts'
+import { Subscriber } from './subscriber.ts'
+
+export function openNodeLink(
+  address: NodeAddress,
+  channel: string,
+  events: LinkEvents,
+  options: ProbeOptions,
+): NodeLink {
+  const subscriber = new Subscriber(address, channel, options, {
+    listening: () => events.listening(),
+    mark: (text) => events.mark(text),
+    deaf: (reason) => events.deaf(reason),
+  })
+  const sender = new MarkSender(address, channel, options, {
+    ready: () => events.marksReady(),
+    lost: (reason) => events.marksLost(reason),
+    refused: (reason) => events.markRefused(reason),
+  })
+  const probe = new Probe(address, options, {
+    open: () => subscriber.start(),
+    answered: (round) => events.answered(round),
+    lost: (reason) => {
+      subscriber.stop()
+      events.deaf(reason)
+      events.lost(reason)
+    },
+  })
+  return {
+    start: () => probe.start(),
+    stop: () => {
+      probe.stop()
+      subscriber.stop()
+      sender.stop()
+    },
+    probeNow: () => probe.probeNow(),
+    openMarks: () => sender.start(),
+    closeMarks: () => sender.stop(),
+    sendMark: (text) => sender.send(text),
+  }
+}

@@ -1,0 +1,427 @@
+/**
+ * What is true of the nodes now: roles, the one primary and its epoch, who may be read, who is nearest, and which mark
+ * each node has shown. Facts go in from the links (probe answers, marks, losses) and from the request path (`note...`);
+ * plain fields come out. No socket here; what to do with the facts is routing/'s.
+ *
+ *   link: answered / lost / listening / deaf / mark --\
+ *   request path: noteReadOnly / Loading / Lost -------+--> fields of Node --> settle(): primary, epoch, readable, order
+ *
+ * Three things are void together with what they were proven in:
+ * - an *incarnation* of a node: when we were not connected to it, or it loaded, synced, changed its run id, history or
+ *   upstream link, or showed an older mark after a newer one. It must show a mark sent after that.
+ * - an *epoch*: one primary with one run id and one history. It ends when the primary is lost, doubted, or no longer the
+ *   only one; a new one starts everybody's incarnation anew. Between two epochs what the replicas have shown stays true
+ *   (it is about the past), except for the lost primary's own: a demoted node shows our marks to itself without having
+ *   received them from the new primary.
+ * - everything, when the wall clock and the monotonic clock drift apart: the machine slept, and our ms are too few.
+ */
+import { randomBytes } from 'node:crypto'
+import { type Clock, systemClock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { LinkEvents, NodeLink, OpenLink, ProbeRound } from './link.ts'
+import { Node, type NodeAddress } from './node.ts'
+import { openNodeLink } from './node-link.ts'
+import { orderByDistance, rankedBy, smooth } from './order.ts'
+import { systemTimers, type Timer, type Timers } from './timers.ts'
+import { encodeMark, Marks, parseMark } from './watermark.ts'
+
+/** Wall and monotonic clock may differ by this much between two looks. */
+const clockDriftMsMax = 250
+/** How often the clocks are compared when nobody else does. */
+const lookMs = 100
+
+export interface TrackerOptions {
+  readonly addresses: readonly NodeAddress[]
+  /** Where this proxy stands. */
+  readonly region: string
+  /** Round trip in ms by region, in place of what is measured. */
+  readonly distances?: Readonly<Record<string, number>> | undefined
+  /** For nodes whose address carries none of its own. */
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** How long a node may take to accept a connection or to answer. */
+  readonly timeoutMs: number
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>
+  readonly clock?: Clock
+  /** Wall clock, ms: only compared with itself and the monotonic one, to notice that the machine slept. */
+  readonly wallClock?: () => number
+  readonly timers?: Timers
+  readonly random?: () => number
+  readonly openLink?: OpenLink
+  /** 128 random bits in hex, drawn anew by default: a restarted proxy must never believe its predecessor's marks. */
+  readonly instance?: string
+}
+
+export class RegionTracker {
+  readonly nodes: readonly Node[]
+  /** The one confirmed primary: up, loaded, and the only node that says so. */
+  primary: Node | undefined
+  isSplit = false
+  epoch = 0
+  /** All nodes, nearest first; replaced as a whole. */
+  readOrder: readonly Node[]
+  readonly marks: Marks
+  readonly instance: string
+
+  private readonly options: TrackerOptions
+  private readonly log: TrackerOptions['log']
+  private readonly clock: Clock
+  private readonly timers: Timers
+  private readonly wallClock: () => number
+  private readonly links: readonly NodeLink[]
+  private readonly ranksMs: number[]
+  private readonly changeListeners: (() => void)[] = []
+  private readonly shownListeners: ((node: Node) => void)[] = []
+  /** Raised by each connection for marks; a mark of another lane is an echo. */
+  private lane = 0
+  /** The last confirmed primary and its history, kept after its loss. */
+  private history = { nodeIndex: -1, runId: '', replId: '' }
+  /** The refusal of marks is logged once an epoch. */
+  private refusedEpoch = -1
+  private lookedAtMs = Number.NaN
+  private lookedAtWallMs = Number.NaN
+  private looking: Timer | undefined
+  private isStopped = false
+  private readonly heardOf: boolean[]
+  private onAllHeardOf: (() => void) | undefined
+
+  constructor(options: TrackerOptions) {
+    this.options = options
+    this.log = options.log
+    this.clock = options.clock ?? systemClock
+    this.timers = options.timers ?? systemTimers
+    this.wallClock = options.wallClock ?? Date.now
+    this.instance = options.instance ?? randomBytes(16).toString('hex')
+    this.nodes = options.addresses.map((address, i) => new Node(i, address, address.region === options.region))
+    this.ranksMs = this.nodes.map(() => Number.POSITIVE_INFINITY)
+    this.heardOf = this.nodes.map(() => false)
+    this.readOrder = this.order()
+    this.marks = new Marks({ clock: this.clock, timers: this.timers, send: (seq) => this.sendMark(seq) })
+    const openLink: OpenLink =
+      options.openLink ??
+      ((address, channel, events) =>
+        openNodeLink(address, channel, events, {
+          timeoutMs: options.timeoutMs,
+          clock: this.clock,
+          timers: this.timers,
+          random: options.random ?? Math.random,
+        }))
+    this.links = this.nodes.map((node) =>
+      openLink(withCredentials(node.address, options), `regis:wm:${this.instance}`, this.eventsOf(node)),
+    )
+  }
+
+  /** Called when a role, the primary, up, readable or the order changed. Not for marks: see `onShown`. */
+  onChange(listener: () => void): void {
+    this.changeListeners.push(listener)
+  }
+
+  /** Called when a node has shown a newer mark. */
+  onShown(listener: (node: Node) => void): void {
+    this.shownListeners.push(listener)
+  }
+
+  /** Replication lag in ms as an upper bound: the age of the newest mark shown; 0 for the primary, Infinity = unknown. */
+  lagMs(node: Node, now: number): number {
+    return node === this.primary ? 0 : Math.max(0, now - node.shownSentAtMs)
+  }
+
+  /** A -READONLY came from it: it is no primary (any more). The epoch ends before the next command is routed. */
+  noteReadOnly(node: Node): void {
+    if (node.role === 'primary') {
+      node.role = 'unknown'
+      node.doubtedAtMs = this.clock.now()
+      this.log.warn({ node: node.address.name }, 'node answered READONLY, looking for the primary')
+      this.settle()
+    }
+    for (const link of this.links) link.probeNow()
+  }
+
+  /** -LOADING or -MASTERDOWN came from it. */
+  noteLoading(node: Node): void {
+    if (!node.isRefusing) {
+      const now = this.clock.now()
+      node.isRefusing = true
+      node.owesMark = true
+      node.doubtedAtMs = now
+      node.startIncarnation(now)
+      this.settle()
+    }
+    this.links[node.index]?.probeNow()
+  }
+
+  /** A data connection to it died. Its control connection knows within a round trip whether the node did. */
+  noteLost(node: Node): void {
+    this.links[node.index]?.probeNow()
+  }
+
+  /** Resolves when every node has answered or failed once, at the latest after the timeout. Never rejects. */
+  start(): Promise<void> {
+    this.look()
+    const everyNode = new Promise<void>((resolve) => {
+      const limit = this.timers.after(this.options.timeoutMs, resolve)
+      this.onAllHeardOf = () => {
+        limit.cancel()
+        resolve()
+      }
+    })
+    for (const link of this.links) link.start()
+    this.lookLater()
+    return everyNode
+  }
+
+  stop(): Promise<void> {
+    this.isStopped = true
+    this.looking?.cancel()
+    this.marks.close()
+    for (const link of this.links) link.stop()
+    this.onAllHeardOf?.()
+    return Promise.resolve()
+  }
+
+  /**
+   * Compare the clocks. Runs by itself every 100 ms and at every mark; a reader that may be the first to run after the
+   * machine slept (its socket became readable before any timer) calls it before it trusts a proof.
+   */
+  look(): void {
+    const now = this.clock.now()
+    const wall = this.wallClock()
+    const driftMs = wall - this.lookedAtWallMs - (now - this.lookedAtMs)
+    this.lookedAtMs = now
+    this.lookedAtWallMs = wall
+    if (!(Math.abs(driftMs) > clockDriftMsMax)) return
+    this.log.warn({ drift_ms: Math.round(driftMs) }, 'clocks drifted apart, every proof of freshness is void')
+    for (const node of this.nodes) node.startIncarnation(now)
+    this.marks.wantWithin(0)
+  }
+
+  private lookLater(): void {
+    if (this.isStopped) return
+    this.looking = this.timers.after(lookMs, () => {
+      this.look()
+      this.lookLater()
+    })
+  }
+
+  private sendMark(seq: number): boolean {
+    const primary = this.primary
+    if (primary === undefined) return false
+    return this.links[primary.index]!.sendMark(encodeMark({ epoch: this.epoch, lane: this.lane, seq }))
+  }
+
+  private eventsOf(node: Node): LinkEvents {
+    return {
+      answered: (round) => this.onAnswered(node, round),
+      lost: (reason) => this.onLost(node, reason),
+      listening: () => {
+        node.isListening = true
+        node.startIncarnation(this.clock.now())
+        this.marks.wantWithin(0)
+      },
+      deaf: (reason) => {
+        if (node.isListening) this.log.warn({ node: node.address.name, reason }, 'subscription to watermarks lost')
+        node.isListening = false
+        node.startIncarnation(this.clock.now())
+      },
+      mark: (text) => this.onMark(node, text),
+      marksReady: () => {
+        if (node !== this.primary) return
+        this.lane++
+        this.marks.open()
+      },
+      marksLost: (reason) => {
+        if (node !== this.primary) return
+        this.marks.close()
+        this.log.warn({ node: node.address.name, reason }, 'connection for watermarks lost')
+      },
+      markRefused: (reason) => {
+        this.marks.refused++
+        if (this.refusedEpoch === this.epoch) return
+        this.refusedEpoch = this.epoch
+        this.log.error(
+          { node: node.address.name, reason },
+          'primary refuses watermarks, no replica can be proven fresh',
+        )
+      },
+    }
+  }
+
+  private onAnswered(node: Node, round: ProbeRound): void {
+    if (round.sentAtMs < node.doubtedAtMs) return
+    const now = this.clock.now()
+    const wasUp = node.isUp
+    node.isUp = true
+    node.downReason = ''
+    node.rttMs = smooth(node.rttMs, round.rttMs)
+    this.ranksMs[node.index] = rankedBy(this.ranksMs[node.index]!, node.rttMs)
+    if (node === this.primary) this.marks.setRoundTrip(node.rttMs)
+    if (round.state !== 'busy') this.takeFacts(node, round, now)
+    node.answeredSinceMs = round.sentAtMs
+    if (!wasUp) {
+      const { role, version } = node
+      this.log.info({ node: node.address.name, role, version, rtt_ms: Math.round(node.rttMs * 10) / 10 }, 'node up')
+    }
+    this.settle()
+    this.hearOf(node)
+  }
+
+  private takeFacts(node: Node, round: ProbeRound, now: number): void {
+    const { replication, server } = round
+    let isVoid = false
+    const set = <K extends 'runId' | 'replId' | 'follows' | 'role' | 'isLoading' | 'isSyncing' | 'isRefusing'>(
+      key: K,
+      value: Node[K],
+    ): void => {
+      if (node[key] === value) return
+      node[key] = value
+      isVoid = true
+    }
+    if (server !== undefined) {
+      set('runId', server.runId)
+      node.version = server.version
+    }
+    set('isLoading', round.state === 'loading')
+    set('isRefusing', round.state === 'masterdown')
+    if (replication !== undefined) {
+      set('role', replication.role)
+      set('replId', replication.replId)
+      set('follows', replication.follows)
+      set('isSyncing', replication.isSyncing)
+      node.replId2 = replication.replId2
+      node.offset = replication.offset
+      if (replication.isLinkUp) node.linkDownSinceMs = Number.NaN
+      else if (Number.isNaN(node.linkDownSinceMs)) {
+        node.linkDownSinceMs = now
+        isVoid = true
+      }
+    }
+    if (node.role === 'primary') node.owesMark = false
+    else if (node.isLoading || node.isSyncing) node.owesMark = true
+    if (isVoid) node.startIncarnation(now)
+  }
+
+  private onLost(node: Node, reason: string): void {
+    if (node.isUp || node.downReason !== reason) this.log.warn({ node: node.address.name, reason }, 'node down')
+    node.isUp = false
+    node.downReason = reason
+    node.role = 'unknown'
+    node.rttMs = Number.POSITIVE_INFINITY
+    node.startIncarnation(this.clock.now())
+    this.settle()
+    this.hearOf(node)
+  }
+
+  private onMark(node: Node, text: string): void {
+    this.look()
+    const mark = parseMark(text)
+    if (mark === undefined || mark.epoch !== this.epoch || mark.lane !== this.lane) return
+    const sentAtMs = this.marks.sentAtMs(mark.seq)
+    if (mark.seq < node.shownSeq) {
+      this.log.warn({ node: node.address.name }, 'node went back in time, what it had proven is void')
+      node.startIncarnation(this.clock.now())
+      return
+    }
+    if (sentAtMs < node.incarnationSinceMs) return
+    node.shownSeq = mark.seq
+    node.shownSentAtMs = sentAtMs
+    if (node.owesMark && !node.isLoading && !node.isSyncing && !node.isRefusing) {
+      node.owesMark = false
+      this.settle()
+    }
+    for (const listener of this.shownListeners) listener(node)
+  }
+
+  /** From facts to conclusions. Runs after every change; tells the listeners when a conclusion is another one. */
+  private settle(): void {
+    let isChanged = this.settlePrimary()
+    for (const node of this.nodes) {
+      const isReadable = this.isFitToRead(node)
+      if (isReadable !== node.isReadable) isChanged = true
+      node.isReadable = isReadable
+    }
+    const order = this.order()
+    if (order.some((node, i) => node !== this.readOrder[i])) {
+      this.readOrder = order
+      isChanged = true
+    }
+    if (isChanged) for (const listener of this.changeListeners) listener()
+  }
+
+  private settlePrimary(): boolean {
+    const claimants = this.nodes.filter((node) => node.isUp && node.role === 'primary')
+    const wasSplit = this.isSplit
+    this.isSplit = claimants.length > 1
+    if (this.isSplit && !wasSplit) {
+      this.log.error({ nodes: claimants.map((node) => node.address.name) }, 'more than one primary, writes are refused')
+    }
+    const sole = claimants.length === 1 ? claimants[0] : undefined
+    const found = sole !== undefined && !sole.isLoading && !sole.isRefusing ? sole : undefined
+    const old = this.primary
+    const isSame = found === old && (found === undefined || this.isOfHistory(found))
+    if (isSame) return wasSplit !== this.isSplit
+    if (old !== undefined) this.endEpoch(old)
+    if (found !== undefined) this.startEpoch(found)
+    return true
+  }
+
+  private isOfHistory(node: Node): boolean {
+    const { nodeIndex, runId, replId } = this.history
+    return node.index === nodeIndex && node.runId === runId && node.replId === replId
+  }
+
+  private endEpoch(old: Node): void {
+    this.epoch++
+    this.primary = undefined
+    this.marks.close()
+    this.links[old.index]!.closeMarks()
+    old.startIncarnation(this.clock.now())
+    this.log.warn({ node: old.address.name, epoch: this.epoch }, 'primary lost')
+  }
+
+  private startEpoch(found: Node): void {
+    const now = this.clock.now()
+    this.epoch++
+    this.primary = found
+    this.history = { nodeIndex: found.index, runId: found.runId, replId: found.replId }
+    for (const node of this.nodes) node.startIncarnation(now)
+    this.marks.setRoundTrip(found.rttMs)
+    this.links[found.index]!.openMarks()
+    this.log.info({ node: found.address.name, epoch: this.epoch }, 'primary confirmed')
+  }
+
+  /**
+   * Fit for a read that asks for some past state. A replica whose link is down while the primary answers may be cut off
+   * for days, so it is not; while the primary itself is away every link is down, and its replicas are the best there is.
+   */
+  private isFitToRead(node: Node): boolean {
+    if (!node.isUp || node.isLoading || node.isRefusing) return false
+    const primary = this.primary
+    if (node.role === 'primary') return node === primary || (primary === undefined && this.isOfHistory(node))
+    if (node.role !== 'replica' || node.isSyncing || node.owesMark) return false
+    if (primary === undefined) {
+      const { replId } = this.history
+      return replId === '' || node.replId === replId || node.replId2 === replId
+    }
+    // The primary's answer must be younger than the loss of the link: both are lost in one moment, but not seen in one.
+    if (!Number.isNaN(node.linkDownSinceMs)) return primary.answeredSinceMs < node.linkDownSinceMs
+    return node.replId === primary.replId
+  }
+
+  private order(): readonly Node[] {
+    return orderByDistance(this.nodes, this.ranksMs, this.options.distances ?? {})
+  }
+
+  private hearOf(node: Node): void {
+    this.heardOf[node.index] = true
+    if (this.heardOf.every(Boolean)) this.onAllHeardOf?.()
+  }
+}
+
+function withCredentials(address: NodeAddress, { username, password }: TrackerOptions): NodeAddress {
+  if (address.username !== undefined || address.password !== undefined) return address
+  return {
+    ...address,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Watermarks: numbered messages that this proxy sends through the primary and sees come out at the replicas. Held here:
+ * the numbers, when each was sent, and how often one is sent. Not here: the connections (mark-sender.ts, subscriber.ts)
+ * and what a shown mark proves about a node (tracker.ts).
+ *
+ *     reply arrives ... position = nextSeq          mark n sent (sentAt taken, nextSeq = n + 1, bytes written)
+ *     ------------------------|-----------------------------------|---------------------------------> our clock
+ *                             p = n                                \--> primary --stream--> replica shows n
+ *
+ * Redis runs a primary's commands one after the other and a replica applies them in that order. So a replica that shows
+ * mark n has every write whose reply had arrived, at anybody, before n was sent. Two bounds follow, and one synchronous
+ * block (`fire`) keeps both on the safe side:
+ * - Staleness is an upper bound: now minus the moment *before* the mark's bytes were written. A mark that waits in a
+ *   socket, or is run late by the primary, only covers more than is claimed for it.
+ * - A position is the first mark not yet sent. `nextSeq` is raised in the block that sends: whatever is answered after
+ *   it, in the same turn or later, gets the next number and so is covered only by a mark that is sent after it. Nothing
+ *   that arrives between taking the time and writing the bytes can be missed, because nothing runs in between.
+ *
+ * Numbers are never used twice in a process, through all epochs: a position taken in an old epoch is at most the first
+ * number of the new one, so the first mark that a node shows of the new epoch covers it without any bookkeeping.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Timer, Timers } from './timers.ts'
+
+/** Marks are at least this far apart: 200 a second cost a primary about 0.1 % of a core. */
+export const markGapMsMin = 5
+/** A primary that is far away does not need more than this many marks in flight: the proof is never newer than its road. */
+const marksPerRoundTrip = 10
+/** Heartbeat while clients are active, and at rest (nothing for `restAfterMs`). */
+const heartbeatMs = 100
+const restingHeartbeatMs = 2_000
+const restAfterMs = 5_000
+/** Send times kept: at the smallest gap the last 80 s. A node that lags more than that has a staleness of Infinity. */
+const ringSize = 16_384
+
+export interface Mark {
+  readonly epoch: number
+  readonly lane: number
+  readonly seq: number
+}
+
+/** The text of a mark. `lane` names the connection that carried it: marks of two connections can overtake each other. */
+export function encodeMark(mark: Mark): string {
+  return `${mark.epoch}:${mark.lane}:${mark.seq}`
+}
+
+/** Undefined for anything that we cannot have sent. */
+export function parseMark(text: string): Mark | undefined {
+  const parts = /^(\d{1,15}):(\d{1,15}):(\d{1,15})$/.exec(text)
+  if (parts === null) return undefined
+  return { epoch: Number(parts[1]), lane: Number(parts[2]), seq: Number(parts[3]) }
+}
+
+export interface MarksOptions {
+  readonly clock: Clock
+  readonly timers: Timers
+  /** Writes the mark to the primary now; false when it could not be written (the number is then skipped, harmlessly). */
+  readonly send: (seq: number) => boolean
+}
+
+export class Marks {
+  /** The first mark that was not yet sent: the position of anything that is answered now. */
+  nextSeq = 1
+  lastSentAtMs = Number.NEGATIVE_INFINITY
+  /** Marks that the primary answered with an error. */
+  refused = 0
+
+  private readonly clock: Clock
+  private readonly timers: Timers
+  private readonly send: (seq: number) => boolean
+  private readonly ring = new Float64Array(ringSize).fill(Number.NEGATIVE_INFINITY)
+  private gapMs = markGapMsMin
+  private lastActivityMs = Number.NEGATIVE_INFINITY
+  private isResting = true
+  /**
+   * The pending mark is due within this many ms, counted from any moment since it was armed; so a wish that is not
+   * shorter is already met, and `wantWithin` is one compare. -1 while closed: every wish is met by the first mark sent
+   * after opening. Infinity only inside `fire`.
+   */
+  private armedDelayMs = -1
+  private dueAtMs = Number.POSITIVE_INFINITY
+  private timer: Timer | undefined
+
+  constructor(options: MarksOptions) {
+    this.clock = options.clock
+    this.timers = options.timers
+    this.send = options.send
+  }
+
+  /** Somebody needs a mark that is sent at most this much later. Meant to be called per command. */
+  wantWithin(delayMs: number): void {
+    if (delayMs >= this.armedDelayMs) return
+    this.arm(delayMs, this.clock.now())
+  }
+
+  /** A client command came. Ends a rest: what is known of the replicas may then be 2 s old, so a mark goes out at once. */
+  noteActivity(nowMs: number): void {
+    this.lastActivityMs = nowMs
+    if (!this.isResting) return
+    this.isResting = false
+    this.wantWithin(0)
+  }
+
+  /** When `seq` was sent, -Infinity when that was never or too many marks ago. */
+  sentAtMs(seq: number): number {
+    if (seq >= this.nextSeq || seq < this.nextSeq - ringSize || seq < 1) return Number.NEGATIVE_INFINITY
+    return this.ring[seq % ringSize]!
+  }
+
+  /** There is a road to the confirmed primary: the first mark goes out at once. */
+  open(): void {
+    if (this.isOpen) return
+    this.armedDelayMs = Number.POSITIVE_INFINITY
+    this.arm(0, this.clock.now())
+  }
+
+  close(): void {
+    this.timer?.cancel()
+    this.timer = undefined
+    this.dueAtMs = Number.POSITIVE_INFINITY
+    this.armedDelayMs = -1
+  }
+
+  get isOpen(): boolean {
+    return this.armedDelayMs !== -1
+  }
+
+  /** The round trip of the primary sets how close marks may follow each other. */
+  setRoundTrip(rttMs: number): void {
+    this.gapMs = Number.isFinite(rttMs) ? Math.max(markGapMsMin, rttMs / marksPerRoundTrip) : markGapMsMin
+  }
+
+  private arm(delayMs: number, now: number): void {
+    this.armedDelayMs = Math.min(this.armedDelayMs, delayMs)
+    const dueAtMs = Math.max(now + delayMs, this.lastSentAtMs + this.gapMs)
+    if (dueAtMs >= this.dueAtMs) return
+    this.timer?.cancel()
+    this.dueAtMs = dueAtMs
+    if (dueAtMs > now) {
+      this.timer = this.timers.after(Math.ceil(dueAtMs - now), () => this.fire())
+      return
+    }
+    // Due now: after the I/O of this turn, so that one mark covers all the replies that it brought.
+    let isCancelled = false
+    this.timer = {
+      cancel: () => {
+        isCancelled = true
+      },
+    }
+    this.timers.soon(() => {
+      if (!isCancelled) this.fire()
+    })
+  }
+
+  private fire(): void {
+    this.timer = undefined
+    this.dueAtMs = Number.POSITIVE_INFINITY
+    this.armedDelayMs = Number.POSITIVE_INFINITY
+    const now = this.clock.now()
+    const seq = this.nextSeq
+    this.ring[seq % ringSize] = now
+    this.nextSeq = seq + 1
+    this.lastSentAtMs = now
+    this.send(seq)
+    if (!this.isOpen) return
+    this.isResting = now - this.lastActivityMs >= restAfterMs
+    this.arm(this.isResting ? restingHeartbeatMs : heartbeatMs, now)
+  }
+}
