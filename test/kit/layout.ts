@@ -1,0 +1,209 @@
+/**
+ * The checker behind test/unit/layout.test.ts: which rooms a file may import, and which files may touch the world. Works
+ * on swc's syntax tree, so comments, strings and property names are not mistaken for code. Reads no files itself.
+ */
+import { parseSync } from '@swc/core'
+
+/**
+ * The rooms, left to right: a file imports its own room and rooms to its left. A file that lies in src/ itself is a room
+ * of its own. demo stands left of cli, because `regis demo` is a verb that starts the demo's fleet.
+ */
+export const rooms: readonly string[] = [
+  'base',
+  'metrics',
+  'resp',
+  'commands',
+  'tenant',
+  'upstream',
+  'regions',
+  'routing',
+  'session',
+  'builtin',
+  'request-path',
+  'config',
+  'admin',
+  'proxy',
+  'demo',
+  'cli',
+]
+
+/**
+ * The windows: files (or rooms, with a closing slash) that may touch sockets, files, processes, timers, the terminal or the
+ * clock, and why. A new one is added here by who needs it, with the reason why the effect cannot be handed in instead.
+ * A window says so by a ~ in the comment at its top.
+ */
+export const windows: Readonly<Record<string, string>> = {
+  'base/clock.ts': 'the real clock, for all who are handed a Clock',
+  'base/log.ts': 'writes the log to stdout',
+  'config/load.ts': 'reads proxy.yaml and the files it names',
+  'upstream/connection.ts': 'the socket to a node',
+  'regions/probe.ts': 'asks nodes for role and round trip on connections of its own, by the clock',
+  'regions/subscriber.ts': 'hears the watermarks come out at a replica',
+  'regions/discovery.ts': 'finds nodes, later by Sentinel',
+  'session/listener.ts': 'accepts clients',
+  'session/session.ts': 'the socket of a client',
+  'admin/http.ts': 'the admin port',
+  'proxy.ts': 'start, reload, stop: timers and signals',
+  'commands/facts-generator.ts': 'run by hand: asks a live server and writes facts.generated.ts',
+  'demo/': 'starts real servers, relays and load',
+  'cli/': 'talks to a person at a terminal',
+}
+
+/** Modules that are effects. Their types may be imported anywhere. */
+const effectModules = new Set([
+  ...['net', 'tls', 'dgram', 'dns', 'dns/promises', 'http', 'https', 'http2', 'fs', 'fs/promises', 'child_process'],
+  ...['timers', 'timers/promises', 'worker_threads', 'cluster', 'readline', 'readline/promises', 'perf_hooks'],
+])
+const effectPackages = new Set(['ioredis', 'pino', 'pino-pretty'])
+const effectGlobals = new Set(['setTimeout', 'setInterval', 'setImmediate', 'console', 'fetch'])
+/** Object -> members that are effects. `new Date()` is Date.now() in another dress. */
+const effectMembers: Readonly<Record<string, ReadonlySet<string>>> = {
+  process: new Set([
+    'stdout',
+    'stderr',
+    'stdin',
+    'exit',
+    'exitCode',
+    'kill',
+    'on',
+    'once',
+    'chdir',
+    'hrtime',
+    'env',
+    'argv',
+  ]),
+  Date: new Set(['now']),
+  performance: new Set(['now']),
+}
+
+interface Found {
+  readonly specifier?: string
+  readonly effect?: string
+}
+
+/** What is wrong with these files, each as `path: what`. Keys are paths below src/, values their text. */
+export function layoutViolations(
+  files: Readonly<Record<string, string>>,
+  allowed: Readonly<Record<string, string>> = windows,
+): string[] {
+  const violations: string[] = []
+  for (const [path, text] of Object.entries(files)) {
+    const say = (what: string) => violations.push(`${path}: ${what}`)
+    const room = roomOf(path)
+    const rank = rooms.indexOf(room)
+    if (rank < 0) {
+      say(`${room} is not a room`)
+      continue
+    }
+    const found = analyse(text)
+    const effects = new Set<string>()
+    for (const { specifier, effect } of found) {
+      if (effect !== undefined) effects.add(effect)
+      if (specifier === undefined || !specifier.startsWith('.')) continue
+      const target = roomOf(join(path, specifier))
+      const targetRank = rooms.indexOf(target)
+      if (targetRank < 0) say(`imports ${specifier}, which is in no room`)
+      if (targetRank > rank) say(`${room} imports ${target}, a room to its right`)
+    }
+    const isWindow = Object.keys(allowed).some((name) => (name.endsWith('/') ? path.startsWith(name) : path === name))
+    if (effects.size === 0) continue
+    if (!isWindow) say(`is no window, but touches ${[...effects].join(', ')}`)
+    else if (!/^(#!.*\n)?\s*\/\*\*[\s\S]*?~[\s\S]*?\*\//.test(text.split('*/')[0] + '*/')) {
+      say('is a window, but the comment at its top has no ~')
+    }
+  }
+  return violations
+}
+
+function roomOf(path: string): string {
+  const slash = path.indexOf('/')
+  return slash < 0 ? path.replace(/\.ts$/, '') : path.slice(0, slash)
+}
+
+function join(from: string, specifier: string): string {
+  const parts = from.split('/').slice(0, -1)
+  for (const part of specifier.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '.') parts.push(part)
+  }
+  return parts.join('/')
+}
+
+/** Imports, re-exports and effects of one file, in the order in which they stand. */
+function analyse(text: string): Found[] {
+  const found: Found[] = []
+  const bringsIn = (specifier: string, isTypeOnly: boolean) => {
+    found.push({ specifier })
+    const builtin = specifier.startsWith('node:') ? specifier.slice(5) : undefined
+    if (!isTypeOnly && (effectPackages.has(specifier) || (builtin !== undefined && effectModules.has(builtin)))) {
+      found.push({ effect: specifier })
+    }
+  }
+  const visit = (node: unknown): void => {
+    if (Array.isArray(node)) {
+      for (const item of node) visit(item)
+      return
+    }
+    if (!isNode(node)) return
+    switch (node.type) {
+      case 'ImportDeclaration':
+      case 'ExportNamedDeclaration':
+      case 'ExportAllDeclaration': {
+        const source = node['source']
+        if (isNode(source)) bringsIn(String(source['value']), node['typeOnly'] === true)
+        return
+      }
+      case 'CallExpression': {
+        const callee = node['callee']
+        if (isNode(callee) && callee.type === 'Import') {
+          const [first] = node['arguments'] as { expression: { value?: unknown } }[]
+          bringsIn(String(first?.expression.value), false)
+        }
+        break
+      }
+      case 'MemberExpression': {
+        const { object, property } = node
+        if (isNode(object) && object.type === 'Identifier' && isNode(property) && property.type === 'Identifier') {
+          const [name, member] = [String(object['value']), String(property['value'])]
+          if (name === 'globalThis' && effectGlobals.has(member)) found.push({ effect: member })
+          if (effectMembers[name]?.has(member)) found.push({ effect: `${name}.${member}` })
+        }
+        visit(object)
+        // A property's name is not a use of the global of that name; a computed one is an expression.
+        if (isNode(property) && property.type !== 'Identifier') visit(property)
+        return
+      }
+      case 'NewExpression': {
+        const callee = node['callee']
+        const args = node['arguments']
+        const isBare = !Array.isArray(args) || args.length === 0
+        if (isNode(callee) && callee['value'] === 'Date' && isBare) found.push({ effect: 'new Date()' })
+        break
+      }
+      case 'Identifier':
+        if (effectGlobals.has(String(node['value']))) found.push({ effect: String(node['value']) })
+        return
+    }
+    // Types do nothing; expressions that carry one (as, satisfies, !) still do.
+    if (node.type.startsWith('Ts') && !/^Ts(As|Satisfies|NonNull|ConstAssertion|TypeAssertion)/.test(node.type)) return
+    for (const [key, value] of Object.entries(node)) {
+      if (key === 'span' || key === 'type' || key === 'typeAnnotation') continue
+      if (key === 'key' && isNode(value) && value.type === 'Identifier') continue
+      if (typeof value === 'object' && value !== null) visit(value)
+    }
+  }
+  visit(parseSync(text, { syntax: 'typescript', target: 'es2022' }).body)
+  return found
+}
+
+interface SyntaxNode {
+  readonly type: string
+  readonly [key: string]: unknown
+}
+
+/** swc wraps some children in objects without a type (call arguments): those are walked as nodes of no kind. */
+function isNode(value: unknown): value is SyntaxNode {
+  if (typeof value !== 'object' || value === null) return false
+  if (!('type' in value)) Object.assign(value, { type: '' })
+  return typeof (value as { type: unknown }).type === 'string'
+}
