@@ -1,0 +1,255 @@
+/**
+ * What is compared: Redis itself, Debian's twemproxy, Regis (this checkout, others beside it), and any proxy that runs
+ * already (`--peer`). Proxies are pinned to one core, Redis and the load share another. ~ starts child processes; every
+ * one is ended by its own pid, also when the bench is killed (guard.ts).
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { guardChild, guardFolder } from '../src/demo/guard.ts'
+import { findTool, type RedisTool } from '../src/demo/redis-finder.ts'
+import { freePort, RedisServer } from '../src/demo/redis-server.ts'
+import { pin } from './cpu.ts'
+import { encodeCommand, RawClient } from './raw-client.ts'
+
+export interface Target {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  readonly login?: { readonly user: string; readonly password: string }
+  /** Whose CPU counts; undefined: not known, so only throughput and latency are shown. */
+  readonly pid?: number
+  readonly version: string
+  stop(): Promise<void>
+}
+
+/** Cores in `taskset` list format; undefined: not pinned. */
+export interface Pinning {
+  readonly proxy: string | undefined
+  readonly load: string | undefined
+}
+
+export async function startDirect(tool: RedisTool, pinning: Pinning): Promise<Target> {
+  const server = await RedisServer.start({ tool })
+  if (pinning.load !== undefined) pin(server.pid, pinning.load)
+  return {
+    name: 'direct',
+    host: '127.0.0.1',
+    port: server.port,
+    pid: server.pid,
+    version: `${tool.engine} ${tool.version}`,
+    stop: () => server.stop(),
+  }
+}
+
+/**
+ * twemproxy as Debian ships it (no options), or `quiet` with -v 4. At its default verbosity it looks up the peer's
+ * address for a log line per request, also where that line is compiled out: one getpeername and about half its CPU in
+ * pipelines (twitter/twemproxy src/nc_request.c req_log). The floors are ratios to what Debian ships.
+ */
+export async function startTwemproxy(
+  name: 'twemproxy' | 'twemproxy-quiet',
+  redisPort: number,
+  pinning: Pinning,
+  cacheRoot: string,
+): Promise<Target> {
+  const tool = await findTool('nutcracker', { cacheRoot, say: (line) => process.stderr.write(`${line}\n`) })
+  const [port, statsPort] = [await freePort(), await freePort()]
+  const folder = scratchFolder()
+  const config = path.join(folder, 'nutcracker.yml')
+  writeFileSync(
+    config,
+    [
+      'bench:',
+      `  listen: 127.0.0.1:${port}`,
+      '  hash: fnv1a_64',
+      '  distribution: ketama',
+      '  redis: true',
+      '  server_connections: 1',
+      '  servers:',
+      `   - 127.0.0.1:${redisPort}:1`,
+      '',
+    ].join('\n'),
+  )
+  const args = ['-c', config, '-o', path.join(folder, 'log'), '-s', String(statsPort), '-a', '127.0.0.1']
+  if (name === 'twemproxy-quiet') args.push('-v', '4')
+  const child = start(tool.command, args, tool.env, folder, pinning.proxy)
+  return proxyTarget({ name, port, version: tool.version, child, folder })
+}
+
+export interface RegisOptions {
+  readonly name: string
+  /** A checkout: its bin/regis is run. */
+  readonly folder: string
+  readonly args: readonly string[]
+  readonly redisPort: number
+  readonly pinning: Pinning
+}
+
+export async function startRegis(options: RegisOptions): Promise<Target> {
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const folder = scratchFolder()
+  const config = path.join(folder, 'proxy.yaml')
+  const login = { user: 'bench-app', password: 'bench' }
+  writeFileSync(
+    config,
+    [
+      'region: here',
+      `listeners: [{ address: 127.0.0.1:${port} }]`,
+      `admin: { address: 127.0.0.1:${adminPort} }`,
+      'upstream: { acl: off }',
+      'primary: here',
+      `regions: { here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] } }`,
+      'tenants:',
+      `  bench: { users: { ${login.user}: { password: ${login.password} } } }`,
+      '  another: { users: { another-app: { password: another } } }',
+      'logging: { level: warn, format: json }',
+      '',
+    ].join('\n'),
+  )
+  const regis = path.join(options.folder, 'bin', 'regis')
+  if (!existsSync(regis)) throw new Error(`${options.folder} is no checkout of Regis: there is no bin/regis`)
+  const args = [regis, 'run', '-c', config, ...options.args]
+  const child = start(process.execPath, args, {}, folder, options.pinning.proxy)
+  const manifest: unknown = JSON.parse(readFileSync(path.join(options.folder, 'package.json'), 'utf8'))
+  const version =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? `${manifest.version}` : '?'
+  return proxyTarget({ name: options.name, port, login, version, child, folder })
+}
+
+/** `name=host:port[:pid]` */
+export async function usePeer(text: string, pinning: Pinning): Promise<Target> {
+  const match = /^([\w.-]+)=([^:]+):(\d+)(?::(\d+))?$/.exec(text)
+  if (match === null) throw new Error(`not a peer: ${text} (name=host:port or name=host:port:pid)`)
+  const [, name = '', host = '', port = '', pid] = match
+  if (pid !== undefined && pinning.proxy !== undefined) pin(Number(pid), pinning.proxy)
+  const target = {
+    name,
+    host,
+    port: Number(port),
+    version: '?',
+    ...(pid === undefined ? {} : { pid: Number(pid) }),
+    stop: async () => {},
+  }
+  await untilAnswers(target, () => true, 2000)
+  return target
+}
+
+function scratchFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'regis-bench-'))
+  guardFolder(folder)
+  return folder
+}
+
+function start(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd: string,
+  cores: string | undefined,
+): ChildProcess {
+  // taskset replaces itself by the program (exec), so the child's pid is the proxy's.
+  const [program, all] = cores === undefined ? [command, args] : ['taskset', ['-c', cores, command, ...args]]
+  const child = spawn(program, [...all], {
+    env: { ...process.env, ...env },
+    cwd,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.on('error', () => {})
+  guardChild(child)
+  return child
+}
+
+interface ProxyOptions {
+  readonly name: string
+  readonly port: number
+  readonly login?: { readonly user: string; readonly password: string }
+  readonly version: string
+  readonly child: ChildProcess
+  readonly folder: string
+}
+
+async function proxyTarget(options: ProxyOptions): Promise<Target> {
+  const { name, port, login, version, child, folder } = options
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (bytes: Buffer) => {
+      output = (output + bytes.toString()).slice(-8192)
+    })
+  }
+  const target: Target = {
+    name,
+    host: '127.0.0.1',
+    port,
+    version,
+    ...(login === undefined ? {} : { login }),
+    ...(child.pid === undefined ? {} : { pid: child.pid }),
+    stop: async () => {
+      if (isRunning(child)) {
+        const exited = once(child, 'exit')
+        child.kill('SIGTERM')
+        const soon = await Promise.race([exited.then(() => true), sleep(3000).then(() => false)])
+        if (!soon) child.kill('SIGKILL')
+        await exited
+      }
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  try {
+    await untilAnswers(target, () => isRunning(child), 20_000)
+    return target
+  } catch (error) {
+    await target.stop()
+    throw new Error(`${name} did not start: ${error instanceof Error ? error.message : error}\n${output.trim()}`)
+  }
+}
+
+const isRunning = (child: ChildProcess): boolean =>
+  child.pid !== undefined && child.exitCode === null && child.signalCode === null
+
+/** Resolves when a SET through the target is answered: then its upstream is there too. */
+async function untilAnswers(target: Target, isAlive: () => boolean, msMax: number): Promise<void> {
+  const endsAt = performance.now() + msMax
+  let last: unknown
+  while (performance.now() < endsAt) {
+    if (!isAlive()) throw new Error('it has ended')
+    try {
+      if (await isListening(target.port, target.host)) {
+        const client = await RawClient.open(target.name, target.port, target.host)
+        try {
+          for (const args of target.login === undefined ? [] : [['AUTH', target.login.user, target.login.password]]) {
+            client.promise(Buffer.from('+OK\r\n'))
+            client.write(encodeCommand(args))
+          }
+          client.promise(Buffer.from('+OK\r\n'))
+          client.write(encodeCommand(['SET', 'ready', '1']))
+          await client.untilMissing(0, 1000)
+          return
+        } finally {
+          client.close()
+        }
+      }
+    } catch (error) {
+      last = error
+    }
+    await sleep(50)
+  }
+  throw new Error(`no answer in ${msMax} ms${last === undefined ? '' : ` (${last})`}`)
+}
+
+function isListening(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host })
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+}
