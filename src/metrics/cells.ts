@@ -32,9 +32,19 @@ export const Source = { local: 0, remote: 1, primary: 2, proxy: 3 } as const
 export type Source = (typeof Source)[keyof typeof Source]
 export const sourceNames = ['local', 'remote', 'primary', 'proxy'] as const
 
-export const FallbackReason = { lag: 0, session: 1, down: 2, timeout: 3, rule: 4 } as const
+/** Numbered as routing's REASON (a test holds that), so that its answer is counted as it comes; then what only sending can find. */
+export const FallbackReason = {
+  none: 0,
+  lag: 1,
+  session: 2,
+  down: 3,
+  unknown: 4,
+  level: 5,
+  timeout: 6,
+  rule: 7,
+} as const
 export type FallbackReason = (typeof FallbackReason)[keyof typeof FallbackReason]
-export const fallbackReasonNames = ['lag', 'session', 'down', 'timeout', 'rule'] as const
+export const fallbackReasonNames = ['none', 'lag', 'session', 'down', 'unknown', 'level', 'timeout', 'rule'] as const
 
 export const Level = { eventual: 0, bounded: 1, session: 2, strong: 3 } as const
 export type Level = (typeof Level)[keyof typeof Level]
@@ -233,12 +243,12 @@ export class Cells {
     return histogram
   }
 
-  /** `count` reads that wanted region `from` went to region `to`; both are region indexes. */
-  fallback(from: number, to: number, reason: FallbackReason, count = 1): void {
+  /** `count` reads that wanted region `from` went to region `to`; both are region indexes, `reason` a FallbackReason. */
+  fallback(from: number, to: number, reason: number, count = 1): void {
     this.fallbacks[fallbackIndex(from, to, reason)]! += count
   }
 }
 
-export function fallbackIndex(from: number, to: number, reason: FallbackReason): number {
+export function fallbackIndex(from: number, to: number, reason: number): number {
   return (from * regionsMax + to) * fallbackReasonNames.length + reason
 }

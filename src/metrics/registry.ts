@@ -245,7 +245,7 @@ export class Metrics {
     for (const [from, from_region] of regions.entries()) {
       for (const [to, to_region] of regions.entries()) {
         for (const [r, reason] of fallbackReasonNames.entries()) {
-          const value = fallbacks[fallbackIndex(from, to, r as 0)]!
+          const value = fallbacks[fallbackIndex(from, to, r)]!
           if (value !== 0) yield { labels: { from_region, to_region, reason }, value }
         }
       }

@@ -13,13 +13,15 @@ import {
   servedIndex,
   sourceNames,
 } from '../../../src/metrics/cells.ts'
+import { reasonNames } from '../../../src/routing/choose.ts'
 
 describe('Cells', () => {
   test('ids and names agree', () => {
     expect(kindNames.map((name) => Kind[name])).toEqual([0, 1, 2, 3])
     expect(outcomeNames.map((name) => Outcome[name])).toEqual([0, 1, 2, 3, 4, 5])
     expect(sourceNames.map((name) => Source[name])).toEqual([0, 1, 2, 3])
-    expect(fallbackReasonNames.map((name) => FallbackReason[name])).toEqual([0, 1, 2, 3, 4])
+    expect(fallbackReasonNames.map((name) => FallbackReason[name])).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    expect(fallbackReasonNames.slice(0, reasonNames.length)).toEqual(reasonNames)
   })
 
   test('a region keeps its index, and too many regions share one', () => {
