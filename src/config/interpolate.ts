@@ -66,10 +66,12 @@ export function interpolate(text: string, sources: Sources): Interpolated {
     replaced = true
     const inner = text.slice(dollar + 2, end)
     if (inner.startsWith('file:')) {
-      const path = inner.slice('file:'.length)
+      const written = inner.slice('file:'.length)
+      const path = expand(dollar + '${file:'.length, end)
       if (path === '') return fail('${file:} names no file')
       const read = sources.readFile(path)
-      return 'text' in read ? read.text.replace(/\r?\n$/, '') : fail(`cannot read the file ${path}: ${read.problem}`)
+      // The path as it is written, since a variable in it may be a secret of its own.
+      return 'text' in read ? read.text.replace(/\r?\n$/, '') : fail(`cannot read the file ${written}: ${read.problem}`)
     }
     const found = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([\s\S]*))?$/.exec(inner)
     if (found === null) {

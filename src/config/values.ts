@@ -158,7 +158,8 @@ function isBareNumber(text: string): boolean {
 /** The inverse, for print: the largest unit that leaves a whole number. */
 export function formatDuration(ms: number): string {
   if (ms === 0) return '0s'
-  for (const unit of ['h', 'm', 's'] as const) if (ms % durationUnitsMs[unit]! === 0) return `${ms / durationUnitsMs[unit]!}${unit}`
+  for (const unit of ['h', 'm', 's'] as const)
+    if (ms % durationUnitsMs[unit]! === 0) return `${ms / durationUnitsMs[unit]!}${unit}`
   return `${ms}ms`
 }
 

@@ -1,0 +1,135 @@
+/** Config -> the words of proxy.yaml, every default written out, every secret as `***`. For `check --print` and the admin side. Pure. */
+import type { Config, NodeConfig, UserConfig } from './config.ts'
+import { formatAddress, formatDuration, formatRate, formatSize } from './values.ts'
+
+const mask = '***'
+
+export function redactedConfig(config: Config): Record<string, unknown> {
+  const { routing, limits } = config
+  return {
+    region: config.region,
+    listeners: config.listeners.map((listener) => ({
+      address: formatAddress(listener.host, listener.port),
+      ...when(listener.tls, (tls) => ({
+        tls: { cert: pem(tls.cert), key: mask, ...when(tls.clientCa, (ca) => ({ client_ca: pem(ca) })) },
+      })),
+      proxy_protocol: listener.proxyProtocol,
+    })),
+    admin: {
+      address: formatAddress(config.admin.host, config.admin.port),
+      ...when(config.admin.token, () => ({ token: mask })),
+    },
+    upstream: {
+      ...when(config.upstream.username, (username) => ({ username })),
+      ...when(config.upstream.password, () => ({ password: mask })),
+      timeout: formatDuration(config.upstream.timeoutMs),
+      connections: config.upstream.connections,
+      ...when(config.upstream.ca, (ca) => ({ ca: pem(ca) })),
+      strict: config.upstream.strict,
+    },
+    primary: config.primaryRegion,
+    regions: Object.fromEntries(
+      config.regions.map((region) => [
+        region.name,
+        {
+          nodes: region.nodes.map((node) => nodeWords(node, config)),
+          ...when(region.distanceMs, (ms) => ({ distance: { [config.region]: formatDuration(ms) } })),
+        },
+      ]),
+    ),
+    routing: {
+      consistency: routing.consistency,
+      ...(routing.maxStalenessIsCeiling ? { max_staleness: formatDuration(routing.maxStalenessMs) } : {}),
+      when_stale: routing.whenStale,
+      max_wait: formatDuration(routing.maxWaitMs),
+      rules: routing.rules.map((rule) => ({
+        ...when(rule.tenant, (tenant) => ({ tenant })),
+        keys: rule.keys,
+        ...levelWords(rule),
+        pin: rule.pin,
+      })),
+    },
+    tenants: Object.fromEntries(
+      config.tenants.map((tenant) => [
+        tenant.id,
+        {
+          prefix: tenant.prefix,
+          users: Object.fromEntries(tenant.users.map((user) => [user.name, userWords(user)])),
+          ...levelWords(tenant),
+          deny: tenant.deny,
+        },
+      ]),
+    ),
+    operators: Object.fromEntries(config.operators.map((user) => [user.name, secretWords(user)])),
+    logging: {
+      level: config.logging.level,
+      format: config.logging.format,
+      slow_command: formatDuration(config.logging.slowCommandMs),
+    },
+    metrics: {
+      tenant_label:
+        typeof config.metrics.tenantLabel === 'string'
+          ? config.metrics.tenantLabel
+          : `top:${config.metrics.tenantLabel.top}`,
+    },
+    limits: {
+      max_clients: limits.maxClients,
+      max_request: formatSize(limits.maxRequestBytes),
+      output: formatSize(limits.outputBytes),
+      idle_timeout: formatDuration(limits.idleTimeoutMs),
+      auth_failures: formatRate(limits.authFailures),
+    },
+    shutdown: { drain: formatDuration(config.shutdown.drainMs) },
+  }
+}
+
+/** The URL with its login only where that is not upstream's. */
+function nodeWords(node: NodeConfig, config: Config): unknown {
+  const hasOwnLogin = node.username !== config.upstream.username || node.password !== config.upstream.password
+  const login =
+    hasOwnLogin && node.username !== undefined
+      ? `${encodeURIComponent(node.username)}${node.password === undefined ? '' : `:${mask}`}@`
+      : ''
+  const url = `${node.tls ? 'rediss' : 'redis'}://${login}${node.name}`
+  const ownCa = node.ca === config.upstream.ca ? undefined : node.ca
+  if (ownCa === undefined && node.servername === undefined) return url
+  return { url, ...when(ownCa, (ca) => ({ ca: pem(ca) })), ...when(node.servername, (servername) => ({ servername })) }
+}
+
+function userWords(user: UserConfig): Record<string, unknown> {
+  return {
+    ...secretWords(user),
+    ...(user.nopass ? { nopass: true } : {}),
+    access: user.readOnly ? 'read-only' : 'read-write',
+    ...levelWords(user),
+  }
+}
+
+function secretWords(user: UserConfig): Record<string, unknown> {
+  const masks = (secrets: readonly string[]) => (secrets.length === 1 ? mask : secrets.map(() => mask))
+  return {
+    ...(user.passwords.length > 0 ? { password: masks(user.passwords) } : {}),
+    ...(user.passwordHashes.length > 0 ? { password_hash: masks(user.passwordHashes) } : {}),
+  }
+}
+
+function levelWords(it: {
+  consistency?: string
+  maxStalenessMs?: number
+  whenStale?: string
+}): Record<string, unknown> {
+  return {
+    ...when(it.consistency, (consistency) => ({ consistency })),
+    ...when(it.maxStalenessMs, (ms) => ({ max_staleness: formatDuration(ms) })),
+    ...when(it.whenStale, (when_stale) => ({ when_stale })),
+  }
+}
+
+/** Certificates are public, but long. */
+function pem(contents: string): string {
+  return `(${Buffer.byteLength(contents)} bytes of PEM)`
+}
+
+function when<T>(value: T | undefined, words: (value: T) => Record<string, unknown>): Record<string, unknown> {
+  return value === undefined ? {} : words(value)
+}

@@ -1,0 +1,148 @@
+/** The validated file -> Config: defaults that come from other keys, contents of files, logins of nodes, distances. Pure. */
+import type { Config, ListenerConfig, NodeConfig, RegionConfig, TenantConfig, UserConfig } from './config.ts'
+import type { Written } from './schema.ts'
+import { type Address, formatAddress, type NodeUrl } from './values.ts'
+
+export interface Resolution {
+  readonly region: string
+  /** Replaces the listeners: the first one's TLS and PROXY settings at this address. */
+  readonly listen?: Address | undefined
+  readonly admin?: Address | undefined
+  /** Contents of a file that was read before. */
+  contents(path: string): string
+}
+
+/** Only when nothing was wrong. */
+export function resolve(written: Written, resolution: Resolution): Config {
+  const { routing, limits, logging } = written
+  const pem = (path: string | undefined) => (path === undefined ? undefined : resolution.contents(path))
+  const ca = pem(written.upstream.ca)
+  return {
+    region: resolution.region,
+    listeners: listeners(written, resolution),
+    admin: given({ ...(resolution.admin ?? written.admin.address), token: written.admin.token }),
+    upstream: given({
+      username: written.upstream.username,
+      password: written.upstream.password,
+      timeoutMs: written.upstream.timeout,
+      connections: written.upstream.connections,
+      ca,
+      strict: written.upstream.strict,
+    }),
+    primaryRegion: written.primary,
+    regions: Object.entries(written.regions).map(([name, region]): RegionConfig => {
+      const nodes = region.nodes.map((node) =>
+        'url' in node
+          ? nodeConfig(node.url, written, pem(node.ca) ?? ca, node.servername)
+          : nodeConfig(node, written, ca, undefined),
+      )
+      return given({ name, distanceMs: distance(written, resolution.region, name), nodes })
+    }),
+    routing: {
+      consistency: routing.consistency,
+      maxStalenessMs: routing.max_staleness ?? maxStalenessDefaultMs,
+      maxStalenessIsCeiling: routing.max_staleness !== undefined,
+      whenStale: routing.when_stale,
+      maxWaitMs: routing.max_wait,
+      rules: routing.rules.map((rule) =>
+        given({
+          tenant: rule.tenant,
+          keys: rule.keys,
+          consistency: rule.consistency,
+          maxStalenessMs: rule.max_staleness,
+          whenStale: rule.when_stale,
+          pin: rule.pin,
+        }),
+      ),
+    },
+    tenants: Object.entries(written.tenants).map(([id, tenant]): TenantConfig => {
+      return given({
+        id,
+        prefix: tenant.prefix ?? `${id}:`,
+        users: Object.entries(tenant.users).map(([name, user]) => userConfig(name, user)),
+        consistency: tenant.consistency,
+        maxStalenessMs: tenant.max_staleness,
+        whenStale: tenant.when_stale,
+        deny: tenant.deny.map((word) => word.toLowerCase()),
+      })
+    }),
+    operators: Object.entries(written.operators).map(([name, operator]) => userConfig(name, operator)),
+    logging: { level: logging.level, format: logging.format, slowCommandMs: logging.slow_command },
+    metrics: { tenantLabel: written.metrics.tenant_label },
+    limits: {
+      maxClients: limits.max_clients,
+      maxRequestBytes: limits.max_request,
+      outputBytes: limits.output,
+      idleTimeoutMs: limits.idle_timeout,
+      authFailures: limits.auth_failures,
+    },
+    shutdown: { drainMs: written.shutdown.drain },
+  }
+}
+
+export const maxStalenessDefaultMs = 500
+
+function listeners(written: Written, resolution: Resolution): ListenerConfig[] {
+  const all = written.listeners.map((listener): ListenerConfig => {
+    const { tls } = listener
+    return given({
+      ...listener.address,
+      proxyProtocol: listener.proxy_protocol,
+      tls:
+        tls === undefined
+          ? undefined
+          : given({
+              cert: resolution.contents(tls.cert),
+              key: resolution.contents(tls.key),
+              clientCa: tls.client_ca === undefined ? undefined : resolution.contents(tls.client_ca),
+            }),
+    })
+  })
+  return resolution.listen === undefined ? all : [{ ...all[0]!, ...resolution.listen }]
+}
+
+/** A login in the URL replaces upstream's whole: its password never goes with another user. */
+function nodeConfig(
+  url: NodeUrl,
+  written: Written,
+  ca: string | undefined,
+  servername: string | undefined,
+): NodeConfig {
+  const own = url.username !== undefined
+  return given({
+    host: url.host,
+    port: url.port,
+    tls: url.tls,
+    ca,
+    servername,
+    username: own ? url.username : written.upstream.username,
+    password: own ? url.password : written.upstream.password,
+    name: formatAddress(url.host, url.port),
+  })
+}
+
+/** This region's own word, else the other's about this one. */
+function distance(written: Written, here: string, there: string): number | undefined {
+  return written.regions[here]?.distance?.[there] ?? written.regions[there]?.distance?.[here]
+}
+
+type WrittenUser = Written['tenants'][string]['users'][string]
+function userConfig(name: string, user: Partial<WrittenUser>): UserConfig {
+  return given({
+    name,
+    passwords: user.password ?? [],
+    passwordHashes: user.password_hash ?? [],
+    nopass: user.nopass ?? false,
+    readOnly: user.access === 'read-only',
+    consistency: user.consistency,
+    maxStalenessMs: user.max_staleness,
+  })
+}
+
+type Given<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>
+}
+/** Without the members that are undefined: an optional member is there or it is not. */
+function given<T extends object>(it: T): Given<T> {
+  return Object.fromEntries(Object.entries(it).filter(([, value]) => value !== undefined)) as Given<T>
+}

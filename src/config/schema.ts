@@ -1,0 +1,268 @@
+/**
+ * The table of keys: every key of proxy.yaml, one row each, with its kind, its default, what it is for, and whether its
+ * feature is built. Types, config/schema.json, docs/config.md and validation come from here. What no single key can say
+ * (prefixes that overlap, names that must exist) is in checks.ts.
+ */
+import { z } from 'zod'
+import {
+  address,
+  byteRate,
+  duration,
+  facts,
+  flag,
+  integer,
+  nodeUrl,
+  notEnforced,
+  notSupported,
+  oneOf,
+  oneOrMany,
+  optional,
+  passwordHash,
+  positiveDuration,
+  positiveSize,
+  preset,
+  rate,
+  required,
+  size,
+  tenantLabel,
+  text,
+} from './fields.ts'
+
+const level = () => oneOf('eventual', 'bounded', 'session', 'strong')
+const whenStale = () => oneOf('primary', 'wait', 'error')
+
+const listener = z.strictObject({
+  address: required(address(), { about: 'Where clients connect. `:6380` is every IPv4 interface.' }),
+  tls: optional(
+    z.strictObject({
+      cert: required(text(), { about: 'File with the certificate and its chain, PEM.' }),
+      key: required(text(), { about: 'File with the private key, PEM.' }),
+      client_ca: optional(text(), {
+        about: 'File with the CAs of client certificates, PEM: makes one compulsory (mTLS).',
+      }),
+    }),
+    { about: 'TLS for this listener. Paths are relative to the folder of this file.' },
+  ),
+  proxy_protocol: preset(flag(), 'false', {
+    about: 'Expect a PROXY protocol v1 or v2 header from a load balancer on every connection.',
+  }),
+})
+
+const upstream = z.strictObject({
+  username: optional(text(), { about: 'Login at every node whose URL holds none.' }),
+  password: optional(text(), { about: 'Its password.', secret: true }),
+  timeout: preset(positiveDuration(), '2s', { about: 'A node that takes longer for a reply loses the connection.' }),
+  connections: preset(integer(1, 64), '1', { about: 'Shared connections to each node.' }),
+  ca: optional(text(), {
+    about: 'File with the CAs that sign the certificates of `rediss://` nodes, PEM; else those of the system.',
+  }),
+  acl: preset(oneOf('off', 'provision'), 'off', {
+    about: 'Whether Regis creates one ACL user per tenant on the nodes; scripts need it.',
+    notYet: notEnforced('upstream.acl: provision', ['off']),
+  }),
+  strict: preset(flag(), 'false', {
+    about:
+      'True: a node that cannot be reached or refuses the login at start ends the proxy. False: it starts and keeps trying.',
+  }),
+})
+
+const node = z.strictObject({
+  url: required(nodeUrl(), { about: '`redis://[user:password@]host:port`, or `rediss://` for TLS.' }),
+  ca: optional(text(), { about: "File with the CAs for this node, PEM; else `upstream.ca`'s." }),
+  servername: optional(text(), { about: "Name in the node's certificate and in SNI, where it differs from the host." }),
+})
+
+const region = z.strictObject({
+  nodes: required(z.array(z.union([nodeUrl(), node])).min(1), {
+    about: 'The Redis servers there: URLs, or mappings with `url`. Which is the primary is read from the servers.',
+  }),
+  distance: optional(
+    z.record(z.string(), required(duration(), { about: 'Round trip from this region to that one.' })),
+    {
+      about:
+        'Round trips from this region to others, where they are not to be measured. Counts in both directions unless the other region says otherwise.',
+    },
+  ),
+})
+
+const rule = z.strictObject({
+  tenant: optional(text(), { about: 'Only for this tenant; else for all.' }),
+  keys: required(text(), { about: "Glob over the tenant's own key names, as for KEYS." }),
+  consistency: optional(level(), { about: 'Level of reads of these keys.' }),
+  max_staleness: optional(positiveDuration(), { about: 'For `bounded`; a ceiling for the other levels.' }),
+  when_stale: optional(whenStale(), { about: 'As in `routing`.' }),
+  pin: preset(flag(), 'false', { about: 'True: a connection cannot choose a weaker level for these keys.' }),
+})
+
+const routing = z.strictObject({
+  consistency: preset(level(), 'session', { about: 'Level of a read for which nothing more special is said.' }),
+  max_staleness: optional(positiveDuration(), {
+    about:
+      'How old `bounded` reads may be; 500ms unless given. Where it is given it is a ceiling for the other levels too.',
+  }),
+  when_stale: preset(whenStale(), 'primary', {
+    about:
+      'A read that no replica can be proven fresh enough for: goes to the `primary`, waits `max_wait` for the replica first, or is answered with an `error`.',
+  }),
+  max_wait: preset(duration(), '20ms', { about: 'How long `when_stale: wait` waits.' }),
+  fallback_limit: optional(rate(), {
+    about: 'Cap on the reads that lag sends to the primary.',
+    notYet: notEnforced('routing.fallback_limit'),
+  }),
+  rules: preset(z.array(rule), [], { about: 'The first one that matches a key decides.' }),
+})
+
+const user = z.strictObject({
+  password: optional(oneOrMany(text), { about: 'One password, or a list while it is rotated.', secret: true }),
+  password_hash: optional(oneOrMany(passwordHash), {
+    about: 'From `regis hash-password`; one or a list.',
+    secret: true,
+  }),
+  nopass: preset(flag(), 'false', {
+    about: 'Any password is right. For user `default`: connections without AUTH too.',
+  }),
+  access: preset(oneOf('read-write', 'read-only'), 'read-write', { about: 'What the user may do.' }),
+  consistency: optional(level(), { about: 'Level of its reads.' }),
+  max_staleness: optional(positiveDuration(), { about: 'For `bounded`; a ceiling for the other levels.' }),
+})
+
+const quota = z.strictObject({
+  ops: optional(rate(), { about: 'Commands per time.' }),
+  burst: optional(integer(1, 1_000_000_000), { about: 'Commands that may come at once.' }),
+  bandwidth: optional(byteRate(), { about: 'Bytes per time, both directions.' }),
+  connections: optional(integer(1, 1_000_000), { about: 'Client connections.' }),
+  memory: optional(size(), { about: 'Bytes in Redis.' }),
+  keys: optional(integer(1, Number.MAX_SAFE_INTEGER), { about: 'Keys in Redis.' }),
+  scope: preset(oneOf('fleet', 'proxy'), 'fleet', { about: 'One limit over all proxies, or one for each.' }),
+  when_exceeded: preset(oneOf('delay', 'error'), 'delay', { about: 'Delay up to 50 ms before the error, or not.' }),
+})
+
+const otherDatabase = z.strictObject({
+  database: required(integer(1, 1_000_000), { about: 'A logical database of its own.' }),
+})
+facts.add(otherDatabase, { notYet: notSupported('isolation by database') })
+
+const tenant = z.strictObject({
+  prefix: optional(text(), { about: 'Put in front of every key and channel. `<id>:` unless given.' }),
+  users: required(z.record(z.string(), required(user, { about: 'A login.' })), { about: 'Logins by name.' }),
+  consistency: optional(level(), { about: 'Level of its reads.' }),
+  max_staleness: optional(positiveDuration(), { about: 'For `bounded`; a ceiling for the other levels.' }),
+  when_stale: optional(whenStale(), { about: 'As in `routing`.' }),
+  quota: optional(quota, { about: 'How much the tenant may use.', notYet: notEnforced('quota') }),
+  durability: optional(
+    z.strictObject({
+      replicas: required(integer(1, 16), { about: 'How many replicas must have a write.' }),
+      timeout: preset(positiveDuration(), '200ms', { about: 'How long to wait for them.' }),
+    }),
+    { about: 'Writes are acknowledged only when replicas have them.', notYet: notSupported('durability') },
+  ),
+  scripts: preset(oneOf('off', 'declared', 'any'), 'off', {
+    about: 'Lua: none, keys in KEYS only, or keys built in Lua too.',
+    notYet: notEnforced('scripts: declared and any', ['off']),
+  }),
+  isolation: preset(z.union([oneOf('prefix'), otherDatabase]), 'prefix', {
+    about: 'By prefix, or a logical database for code that computes keys.',
+  }),
+  databases: preset(integer(1, 16), '1', {
+    about: 'Databases that SELECT offers.',
+    notYet: notSupported('more than one database', ['1']),
+  }),
+  deny: preset(z.array(text()), [], {
+    about: 'Commands (`KEYS`, `CONFIG|GET`) and categories (`@dangerous`) refused to it.',
+  }),
+})
+
+const operator = z.strictObject({
+  password: optional(oneOrMany(text), { about: 'One password, or a list while it is rotated.', secret: true }),
+  password_hash: optional(oneOrMany(passwordHash), {
+    about: 'From `regis hash-password`; one or a list.',
+    secret: true,
+  }),
+})
+
+export const schema = z.strictObject({
+  region: required(text(), {
+    about:
+      'Where this proxy runs: one of `regions`. `--region` goes before it; where it is left out, `$REGION` counts.',
+  }),
+  listeners: preset(z.array(listener).min(1), [{ address: '0.0.0.0:6380' }], { about: 'Where clients connect.' }),
+  admin: preset(
+    z.strictObject({
+      address: preset(address(), '127.0.0.1:9380', {
+        about: 'Metrics, health and the API. Outside loopback only with a token.',
+      }),
+      token: optional(text(), { about: 'Bearer token of the admin API.', secret: true }),
+    }),
+    {},
+    { about: 'The HTTP side.' },
+  ),
+  upstream: preset(upstream, {}, { about: 'How the nodes are reached.' }),
+  primary: required(text(), {
+    about: 'The region in which the primary is looked for first. Roles come from the servers.',
+  }),
+  discovery: optional(
+    z.strictObject({
+      sentinels: required(z.array(address()).min(1), { about: 'Addresses of the Sentinels.' }),
+      master: required(text(), { about: 'Name of the master there.' }),
+    }),
+    { about: 'Nodes from Sentinel instead of this file.', notYet: notSupported('discovery by Sentinel') },
+  ),
+  regions: required(z.record(z.string(), required(region, { about: 'A region.' })), { about: 'Regions by name.' }),
+  routing: preset(routing, {}, { about: 'Which reads may be served where.' }),
+  tenants: required(z.record(z.string(), required(tenant, { about: 'A tenant.' })), { about: 'Tenants by id.' }),
+  operators: preset(
+    z.record(z.string(), required(operator, { about: 'A login.' })),
+    {},
+    {
+      about: 'Logins for PROXY admin verbs; they see no keys.',
+    },
+  ),
+  logging: preset(
+    z.strictObject({
+      level: preset(oneOf('debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', {
+        about: 'Least level that is logged.',
+      }),
+      format: preset(oneOf('auto', 'json', 'pretty'), 'auto', { about: '`auto` is pretty on a terminal, else JSON.' }),
+      slow_command: preset(duration(), '50ms', {
+        about: 'Commands slower than this are kept in the slow log.',
+        notYet: notEnforced('logging.slow_command'),
+      }),
+    }),
+    {},
+    { about: 'Log lines on stdout. Never keys, values or secrets.' },
+  ),
+  metrics: preset(
+    z.strictObject({
+      tenant_label: preset(tenantLabel(), 'top:50', {
+        about: 'Tenants with a label of their own; the rest are `other`.',
+      }),
+    }),
+    {},
+    { about: 'What `/metrics` shows.' },
+  ),
+  limits: preset(
+    z.strictObject({
+      max_clients: preset(integer(1, 1_000_000), '10000', { about: 'Client connections of this proxy.' }),
+      max_request: preset(positiveSize(), '512MiB', { about: 'Bytes of one request, and of one argument.' }),
+      output: preset(positiveSize(), '128MiB', {
+        about: 'Unread replies of all clients together; above it the largest holders are closed.',
+      }),
+      idle_timeout: preset(duration(), '0s', {
+        about: 'A client that is silent for longer is closed; 0s is never.',
+      }),
+      auth_failures: preset(rate(), '10/m', { about: 'Wrong passwords per address and user; 0 is no limit.' }),
+    }),
+    {},
+    { about: 'What one proxy takes on.' },
+  ),
+  shutdown: preset(
+    z.strictObject({
+      drain: preset(duration(), '30s', { about: 'After SIGTERM clients have this long to finish.' }),
+    }),
+    {},
+    { about: 'How it stops.' },
+  ),
+})
+
+/** The file after validation, before files are read and defaults between keys are resolved. */
+export type Written = z.output<typeof schema>
