@@ -26,7 +26,7 @@ export interface Tool {
 
 export interface RedisTool extends Tool {
   readonly engine: 'redis' | 'valkey'
-  /** Paths; they need `env` too. Undefined when the server was found without them. */
+  /** Paths that can be started as they are. Undefined when the server was found without them. */
   readonly redisCli?: string
   readonly redisBenchmark?: string
 }
@@ -71,7 +71,8 @@ export async function findRedisServer(options: FindOptions = {}): Promise<RedisT
   const folder = path.join(options.cacheRoot ?? path.join(projectRoot, '.cache'), 'redis')
   const cached = async (at: string) => {
     const found = await probeRedis(path.join(at, 'usr/bin/redis-server'), libraryEnv(at), '.cache/redis')
-    return typeof found === 'string' ? undefined : withNeighbours(found, undefined)
+    if (typeof found === 'string') return undefined
+    return { ...found, ...(await wrappers(at, found.env)) }
   }
   try {
     return await fromCache(folder, redisPackages, ['usr/bin/redis-server'], cached, options.say)
@@ -118,6 +119,30 @@ async function probeRedis(command: string, env: Record<string, string>, source: 
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major < 6 || (major === 6 && minor < 2)) return `version ${version} is older than 6.2`
   return { command, env, version, source, engine: engine === 'Redis' ? 'redis' : 'valkey' }
+}
+
+/**
+ * Small scripts in `folder`/bin that start the cached redis-cli and redis-benchmark with their libraries, so that a person
+ * can paste one line. Written once; the folder is moved after the fetch, so they find it from where they lie.
+ */
+async function wrappers(
+  folder: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Pick<RedisTool, 'redisCli' | 'redisBenchmark'>> {
+  const libraries = (env['LD_LIBRARY_PATH'] ?? '').split(':').map((lib) => `$root/${path.relative(folder, lib)}`)
+  const file = (name: string) => path.join(folder, 'bin', name)
+  for (const name of ['redis-cli', 'redis-benchmark']) {
+    if (isExecutable(file(name))) continue
+    await mkdir(path.dirname(file(name)), { recursive: true })
+    const script = `#!/bin/sh
+root=$(cd "$(dirname "$0")/.." && pwd)
+LD_LIBRARY_PATH="${libraries.join(':')}" exec "$root/usr/bin/${name}" "$@"
+`
+    const fresh = `${file(name)}.${process.pid}`
+    await writeFile(fresh, script, { mode: 0o755 })
+    await rename(fresh, file(name))
+  }
+  return { redisCli: file('redis-cli'), redisBenchmark: file('redis-benchmark') }
 }
 
 /** redis-cli and redis-benchmark next to the server, else on PATH. */

@@ -123,6 +123,12 @@ export class Topology {
     for (const [replica, relay] of this.#replication) relay.partition(isCut(replica, this.primaryRegion))
   }
 
+  /** Starts a region's server again after its end: empty, and following the primary if it did before. */
+  async restart(region: string): Promise<void> {
+    await this.node(region).restart()
+    if (region !== this.primaryRegion) await this.#follow(region)
+  }
+
   async stop(): Promise<void> {
     await Promise.all([...this.#links.values(), ...this.#replication.values()].map((relay) => relay.stop()))
     await Promise.all([...this.#nodes.values()].map((node) => node.stop()))
@@ -142,17 +148,20 @@ export class Topology {
         if (from !== to) this.#links.set(`${from}>${to}`, await Relay.start({ port: this.node(to).port }))
       }
       if (from === this.primaryRegion) continue
-      const relay = await Relay.start({ port: this.primary.port })
-      this.#replication.set(from, relay)
-      const node = this.node(from)
-      // So that the primary's ROLE and INFO name the replica, not the relay's connection.
-      await node.call('CONFIG', 'SET', 'replica-announce-ip', '127.0.0.1')
-      await node.call('CONFIG', 'SET', 'replica-announce-port', node.port)
-      await node.replicaOf('127.0.0.1', relay.port)
+      this.#replication.set(from, await Relay.start({ port: this.primary.port }))
+      await this.#follow(from)
     }
     // The first synchronisation goes undelayed; from here on distance counts.
     await Promise.all([...this.#replication.keys()].map((region) => this.node(region).untilInSync()))
     this.#apply()
+  }
+
+  async #follow(region: string): Promise<void> {
+    const node = this.node(region)
+    // So that the primary's ROLE and INFO name the replica, not the relay's connection.
+    await node.call('CONFIG', 'SET', 'replica-announce-ip', '127.0.0.1')
+    await node.call('CONFIG', 'SET', 'replica-announce-port', node.port)
+    await node.replicaOf('127.0.0.1', this.replication(region).port)
   }
 
   #apply(): void {
