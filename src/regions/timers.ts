@@ -1,4 +1,4 @@
-/** Timers, handed in so that tests own them. ~ touches the real timers. */
+/** Timers and the wall clock, handed in so that tests own them. ~ touches the real ones. */
 export interface Timers {
   /** Runs `run` once after `ms`; the answer cancels it. */
   after(ms: number, run: () => void): Timer
@@ -19,3 +19,6 @@ export const systemTimers: Timers = {
     setImmediate(run)
   },
 }
+
+/** Milliseconds since 1970. Only its pace is ever used: against the monotonic clock, to notice that the machine slept. */
+export const systemWallClock = (): number => Date.now()

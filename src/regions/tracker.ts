@@ -22,7 +22,7 @@ import type { LinkEvents, NodeLink, OpenLink, ProbeRound } from './link.ts'
 import { Node, type NodeAddress } from './node.ts'
 import { openNodeLink } from './node-link.ts'
 import { orderByDistance, rankedBy, smooth } from './order.ts'
-import { systemTimers, type Timer, type Timers } from './timers.ts'
+import { systemTimers, systemWallClock, type Timer, type Timers } from './timers.ts'
 import { encodeMark, Marks, parseMark } from './watermark.ts'
 
 /** Wall and monotonic clock may differ by this much between two looks. */
@@ -90,7 +90,7 @@ export class RegionTracker {
     this.log = options.log
     this.clock = options.clock ?? systemClock
     this.timers = options.timers ?? systemTimers
-    this.wallClock = options.wallClock ?? Date.now
+    this.wallClock = options.wallClock ?? systemWallClock
     this.instance = options.instance ?? randomBytes(16).toString('hex')
     this.nodes = options.addresses.map((address, i) => new Node(i, address, address.region === options.region))
     this.ranksMs = this.nodes.map(() => Number.POSITIVE_INFINITY)
@@ -321,7 +321,7 @@ export class RegionTracker {
       node.startIncarnation(this.clock.now())
       return
     }
-    if (sentAtMs < node.incarnationSinceMs) return
+    if (sentAtMs <= node.incarnationSinceMs) return
     node.shownSeq = mark.seq
     node.shownSentAtMs = sentAtMs
     if (node.owesMark && !node.isLoading && !node.isSyncing && !node.isRefusing) {
