@@ -16,6 +16,10 @@ interface Lane {
   isOpening: boolean
 }
 
+function lane(user: string, ...setUp: readonly (readonly string[])[]): Lane {
+  return { user, setUp, wire: undefined, isOpening: false }
+}
+
 const tickMs = 20
 const reconnectMs = 500
 /** Commands that one tenant may have waiting; beyond it the load is not light any more, and the rest is dropped. */
@@ -25,14 +29,14 @@ const password = 'demo'
 
 export class Load {
   readonly #port: number
-  readonly #shop: Lane = { user: 'shop-app', setUp: [], wire: undefined, isOpening: false }
-  readonly #analytics: Lane = { user: 'analytics-app', setUp: [], wire: undefined, isOpening: false }
-  readonly #strong: Lane = {
-    user: 'analytics-app',
-    setUp: [['PROXY', 'CONSISTENCY', 'strong']],
-    wire: undefined,
-    isOpening: false,
-  }
+  // Writes have connections of their own, as with any pool: replies come in order, so a read behind a write that is on
+  // its way to another region waits for it.
+  readonly #shop = lane('shop-app')
+  readonly #shopWrites = lane('shop-app')
+  readonly #analytics = lane('analytics-app')
+  readonly #analyticsWrites = lane('analytics-app')
+  readonly #strong = lane('analytics-app', ['PROXY', 'CONSISTENCY', 'strong'])
+  readonly #lanes = [this.#shop, this.#shopWrites, this.#analytics, this.#analyticsWrites, this.#strong]
   readonly #timings: Record<Kind, { atMs: number; tookMs: number }[]> = { bounded: [], write: [], strong: [] }
   #errors: Record<string, number> = {}
   #opsPerSecond = 0
@@ -65,7 +69,7 @@ export class Load {
   stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
-    for (const lane of [this.#shop, this.#analytics, this.#strong]) {
+    for (const lane of this.#lanes) {
       lane.wire?.close()
       lane.wire = undefined
     }
@@ -107,10 +111,10 @@ export class Load {
     const number = turn % 50
     switch (turn % 10) {
       case 0:
-        this.#send(this.#shop, 'write', ['SET', `cart:${number}`, `${number} items`, 'EX', '600'])
+        this.#send(this.#shopWrites, 'write', ['SET', `cart:${number}`, `${number} items`, 'EX', '600'])
         break
       case 5:
-        this.#send(this.#analytics, 'write', ['INCR', `page:${number}`])
+        this.#send(this.#analyticsWrites, 'write', ['INCR', `page:${number}`])
         break
       case 1:
       case 3:
