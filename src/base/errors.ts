@@ -167,6 +167,47 @@ export const errors = {
     fate: 'unknown',
     when: 'a write was sent and its reply was lost; it is never sent again',
   },
+  NO_DEFAULT_PASSWORD: {
+    text: 'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
+    fate: 'notExecuted',
+    when: 'AUTH with one argument where the user `default` needs no password',
+  },
+  HELLO_VERSION: {
+    text: 'ERR Protocol version is not an integer or out of range',
+    fate: 'notExecuted',
+    when: 'HELLO with a version that is no number',
+  },
+  HELLO_OPTION: {
+    text: "ERR Syntax error in HELLO option '%s'",
+    fate: 'notExecuted',
+    when: 'an option that HELLO does not know',
+  },
+  CLIENT_NAME: {
+    text: 'ERR Client names cannot contain spaces, newlines or special characters.',
+    fate: 'notExecuted',
+    when: 'CLIENT SETNAME or HELLO SETNAME with such a name',
+  },
+  CLIENT_INFO_VALUE: {
+    text: 'ERR %s cannot contain spaces, newlines or special characters.',
+    fate: 'notExecuted',
+    when: 'CLIENT SETINFO with such a value',
+  },
+  CLIENT_INFO_OPTION: {
+    text: "ERR Unrecognized option '%s'",
+    fate: 'notExecuted',
+    when: 'CLIENT SETINFO with an unknown attribute',
+  },
+  UNKNOWN_LEVEL: {
+    text: "ERR unknown consistency level '%s', expected eventual, bounded, session, strong or default",
+    fate: 'notExecuted',
+    when: 'PROXY CONSISTENCY with a word that is no level',
+  },
+  MAX_TENANT_CLIENTS: {
+    text: 'ERR max number of clients reached for this tenant',
+    fate: 'notExecuted',
+    closes: true,
+    when: "the tenant's connections are used up",
+  },
   BLOCK_NOT_YET: {
     text: "NOPERM the BLOCK option of '%s' is not supported yet",
     fate: 'notExecuted',
@@ -232,4 +273,8 @@ export function errorText(code: ErrorCode, ...args: readonly (string | number)[]
   let i = 0
   const text: string = errors[code].text
   return text.replace(/%s/g, () => String(args[i++] ?? '').replace(/[\r\n]/g, ' '))
+}
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(errors, value)
 }

@@ -100,8 +100,13 @@ function variableFlags(spec: CommandSpec, args: readonly Buffer[]): readonly str
   if (spec.name === 'set')
     return args.slice(3).some((arg) => isWord(arg, 'get')) ? ['RW', 'access', 'update'] : ['OW', 'update']
   if (spec.name !== 'bitfield') return undefined
-  for (let i = 2; i < args.length; i++)
-    if (isWord(args[i], 'set') || isWord(args[i], 'incrby')) return ['RW', 'access', 'update']
+  // Read-only as long as every operation is a whole GET or OVERFLOW.
+  for (let i = 2; i < args.length; ) {
+    const more = args.length - i - 1
+    if (isWord(args[i], 'get') && more >= 2) i += 3
+    else if (isWord(args[i], 'overflow') && more >= 1) i += 2
+    else return ['RW', 'access', 'update']
+  }
   return ['RO', 'access']
 }
 

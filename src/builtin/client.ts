@@ -1,0 +1,89 @@
+/** CLIENT and its subcommands: facts and settings of the client's own connection. Ids are the proxy's. */
+import { errorText } from '../base/errors.ts'
+import { bulk, failure, integer, nil, ok, type Reply } from '../resp/encode.ts'
+import { replyOff, replyOn, replySkipNext, type Session } from '../session/session.ts'
+import type { Builtin } from './builtin.ts'
+
+/** Redis's rule for names: printable ASCII without blanks. networking.c, validateClientAttr. */
+export function isPlainWord(text: string): boolean {
+  return /^[!-~]*$/.test(text)
+}
+
+export const clientBuiltins: Readonly<Record<string, Builtin>> = {
+  'client|id': { run: (_args, session) => integer(session.id) },
+  'client|getname': { run: (_args, session) => (session.name === '' ? nil : bulk(session.name)) },
+  'client|setname': {
+    run: (args, session) => {
+      const name = args[2]!.toString('latin1')
+      if (!isPlainWord(name)) return failure(errorText('CLIENT_NAME'))
+      session.name = name
+      return ok
+    },
+  },
+  'client|setinfo': { run: setInfo },
+  'client|info': {
+    run: (_args, session, host) => ({ kind: 'verbatim', value: `${describe(session, host.now())}\n` }),
+  },
+  'client|reply': {
+    isStateful: true,
+    run: (args, session) => {
+      const mode = args[2]!.toString('latin1').toLowerCase()
+      if (mode === 'on') {
+        session.replyMode = replyOn
+        return ok
+      }
+      if (mode === 'off') session.replyMode = replyOff
+      else if (mode === 'skip') {
+        if (session.replyMode === replyOn) session.replyMode = replySkipNext
+      } else return failure(errorText('SYNTAX'))
+      return undefined
+    },
+  },
+  'client|no-evict': { run: (args) => onOrOff(args[2]!) },
+  'client|no-touch': { run: (args) => onOrOff(args[2]!) },
+}
+
+function onOrOff(arg: Buffer): Reply {
+  const word = arg.toString('latin1').toLowerCase()
+  return word === 'on' || word === 'off' ? ok : failure(errorText('SYNTAX'))
+}
+
+function setInfo(args: readonly Buffer[], session: Session): Reply {
+  const attribute = args[2]!.toString('latin1').toLowerCase()
+  const value = args[3]!.toString('latin1')
+  if (attribute !== 'lib-name' && attribute !== 'lib-ver') {
+    return failure(errorText('CLIENT_INFO_OPTION', args[2]!.toString('latin1').slice(0, 128)))
+  }
+  if (!isPlainWord(value)) return failure(errorText('CLIENT_INFO_VALUE', attribute))
+  if (attribute === 'lib-name') session.libName = value
+  else session.libVer = value
+  return ok
+}
+
+/** One line of CLIENT LIST, in Redis's field names; what the proxy has no number for is left out. */
+export function describe(session: Session, nowMs: number): string {
+  const seconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000))
+  return [
+    `id=${session.id}`,
+    `addr=${session.remote}`,
+    `laddr=${session.local}`,
+    `name=${session.name}`,
+    `age=${seconds(nowMs - session.openedAtMs)}`,
+    `idle=${seconds(nowMs - session.lastActiveMs)}`,
+    'flags=N',
+    'db=0',
+    'sub=0',
+    'psub=0',
+    'ssub=0',
+    'multi=-1',
+    `qbuf=${session.pendingBytes}`,
+    `omem=${session.socket.writableLength}`,
+    'events=r',
+    `cmd=${session.lastCommand === '' ? 'NULL' : session.lastCommand}`,
+    `user=${session.account?.user ?? '(superuser)'}`,
+    'redir=-1',
+    `resp=${session.resp}`,
+    `lib-name=${session.libName}`,
+    `lib-ver=${session.libVer}`,
+  ].join(' ')
+}

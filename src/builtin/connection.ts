@@ -1,0 +1,55 @@
+/** PING, ECHO, QUIT, RESET, SELECT, READONLY, READWRITE: what concerns one connection and nothing else. */
+import { errorText } from '../base/errors.ts'
+import { bulk, failure, ok, simple } from '../resp/encode.ts'
+import { LEVEL } from '../routing/choose.ts'
+import { replyOn } from '../session/session.ts'
+import type { Builtin } from './builtin.ts'
+
+export const connectionBuiltins: Readonly<Record<string, Builtin>> = {
+  ping: {
+    run: (args) => {
+      if (args.length > 2) return failure(errorText('WRONG_ARITY', 'ping'))
+      return args[1] === undefined ? simple('PONG') : bulk(args[1])
+    },
+  },
+  echo: { run: (args) => bulk(args[1]!) },
+  quit: {
+    isStateful: true,
+    run: (_args, session) => {
+      session.isEnding = true
+      return ok
+    },
+  },
+  reset: {
+    isStateful: true,
+    run: (_args, session, host) => {
+      session.name = ''
+      session.resp = 2
+      session.replyMode = replyOn
+      session.level = -1
+      host.logout(session)
+      return simple('RESET')
+    },
+  },
+  select: {
+    run: (args) => {
+      const text = args[1]!.toString('latin1')
+      if (!/^-?(0|[1-9]\d{0,9})$/.test(text) || text === '-0') return failure(errorText('NOT_INTEGER'))
+      return text === '0' ? ok : failure(errorText('DB_INDEX'))
+    },
+  },
+  readonly: {
+    isStateful: true,
+    run: (_args, session) => {
+      session.level = LEVEL.eventual
+      return ok
+    },
+  },
+  readwrite: {
+    isStateful: true,
+    run: (_args, session) => {
+      session.level = -1
+      return ok
+    },
+  },
+}

@@ -1,0 +1,65 @@
+/** PROXY: what a tenant may ask of the proxy itself. Shows nothing of nodes, addresses or other tenants. */
+import { errorText } from '../base/errors.ts'
+import { array, bulk, failure, integer, map, nil, ok, simple } from '../resp/encode.ts'
+import { LEVEL, type LevelName } from '../routing/choose.ts'
+import { levelByName } from '../routing/levels.ts'
+import type { Builtin } from './builtin.ts'
+
+const help = [
+  'PROXY <subcommand> [<arg> ...]. Subcommands are:',
+  'CONSISTENCY <eventual|bounded|session|strong|default>',
+  '    Set the consistency level of the reads of this connection; default takes it back.',
+  'WHOAMI',
+  '    Show the tenant, the user and the promise that reads of this connection have.',
+  'HELP',
+  '    Print this help.',
+]
+
+export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
+  'proxy|help': { run: () => array(help.map(simple)) },
+  'proxy|whoami': {
+    run: (_args, session, host) => {
+      const { level, maxStalenessMs } = host.levelOf(session)
+      return map([
+        [bulk('tenant'), session.account?.tenant === undefined ? nil : bulk(session.account.tenant.id)],
+        [bulk('user'), bulk(session.account?.user ?? 'default')],
+        [
+          bulk('access'),
+          bulk(
+            session.account?.tenant === undefined
+              ? 'operator'
+              : session.account.isReadOnly
+                ? 'read-only'
+                : 'read-write',
+          ),
+        ],
+        [bulk('consistency'), bulk(level)],
+        [bulk('max_staleness_ms'), Number.isFinite(maxStalenessMs) ? integer(maxStalenessMs) : nil],
+        [bulk('region'), bulk(host.region)],
+        [bulk('resp'), integer(session.resp)],
+        [bulk('client_id'), integer(session.id)],
+      ])
+    },
+  },
+  'proxy|consistency': {
+    isStateful: true,
+    run: (args, session) => {
+      // The arity of the table is a minimum, since subcommands share one row shape.
+      if (args.length !== 3) return failure(errorText('WRONG_ARITY', 'proxy|consistency'))
+      const word = args[2]!.toString('latin1')
+      if (word.toLowerCase() === 'default') {
+        session.level = -1
+        return ok
+      }
+      const level = levelByName(word)
+      if (level === undefined) return failure(errorText('UNKNOWN_LEVEL', word.slice(0, 64)))
+      session.level = level
+      return ok
+    },
+  },
+}
+
+export function levelName(code: number): LevelName {
+  for (const [name, value] of Object.entries(LEVEL)) if (value === code) return name as LevelName
+  return 'strong'
+}

@@ -1,0 +1,118 @@
+/** `regis run`: the proxy as a process. Signals, exit codes, the last line of defence. ~ a window: the process. */
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { createLog, type Log } from '../base/log.ts'
+import { ConfigError, formatDiagnostic, loadConfig } from '../config/load.ts'
+import { RegisProxy } from '../proxy.ts'
+import type { CliContext } from './context.ts'
+
+interface RunOptions {
+  readonly config: string
+  readonly region?: string
+  readonly listen?: string
+  readonly admin?: string
+}
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('run')
+    .description('Run the proxy of one region. SIGTERM drains (a second one ends at once).')
+    .requiredOption('-c, --config <file>', 'the configuration, the same file for every region')
+    .option('--region <name>', 'the region that this proxy stands in (default: the file, then $REGION)')
+    .option('--listen <host:port>', 'replaces the listeners of the file by this one')
+    .option('--admin <host:port>', 'replaces the admin address of the file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  regis run -c proxy.yaml
+  regis run -c proxy.yaml --region us-east
+  REGION=ap-south regis run -c proxy.yaml --listen 127.0.0.1:6390 --admin 127.0.0.1:9390`,
+    )
+    .action(async (options: RunOptions) => {
+      context.exit(await run(options, context))
+    })
+}
+
+async function run(options: RunOptions, context: CliContext): Promise<number> {
+  const loaded = loadConfig(options.config, {
+    env: context.env,
+    ...(options.region === undefined ? {} : { region: options.region }),
+    ...(options.listen === undefined ? {} : { listen: options.listen }),
+    ...(options.admin === undefined ? {} : { admin: options.admin }),
+  })
+  if (loaded.config === undefined) {
+    for (const diagnostic of [...loaded.errors, ...loaded.warnings])
+      context.stderr.write(`${formatDiagnostic(diagnostic)}\n`)
+    return 78
+  }
+  const { config } = loaded
+  const log = createLog({
+    level: config.logging.level,
+    format: config.logging.format,
+    fields: { region: config.region },
+  })
+  for (const diagnostic of loaded.warnings)
+    log.warn({ at: `${diagnostic.file}:${diagnostic.line ?? 0}` }, diagnostic.message)
+  warnOfOldNode(log)
+  let proxy: RegisProxy | undefined
+  const die = (what: string) => (error: unknown) => {
+    proxy?.noteUncaught()
+    log.fatal({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, what)
+    process.exit(70)
+  }
+  process.on('uncaughtException', die('uncaught exception'))
+  process.on('unhandledRejection', die('unhandled rejection'))
+  try {
+    proxy = new RegisProxy({ config, log, version: ownVersion() })
+    await proxy.start()
+  } catch (error) {
+    log.fatal({ error: error instanceof Error ? error.message : String(error) }, 'the proxy cannot start')
+    await proxy?.stop()
+    return error instanceof ConfigError ? 78 : 1
+  }
+  await untilToldToEnd(proxy, log)
+  return 0
+}
+
+/** SIGTERM and SIGINT drain; the second signal ends at once. */
+function untilToldToEnd(proxy: RegisProxy, log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    let isEnding = false
+    const end = (signal: NodeJS.Signals): void => {
+      if (isEnding) {
+        log.warn({ signal }, 'second signal, ending at once')
+        proxy.stop().then(resolve, resolve)
+        return
+      }
+      isEnding = true
+      log.info({ signal }, 'shutting down')
+      proxy
+        .drain()
+        .then(() => proxy.stop())
+        .then(resolve, resolve)
+    }
+    process.on('SIGTERM', end)
+    process.on('SIGINT', end)
+  })
+}
+
+/** Lines of Node that get no security fixes any more (nodejs/Release, schedule.json). */
+const endOfLife: Readonly<Record<number, string>> = {
+  20: '2026-04-30',
+  21: '2024-06-01',
+  23: '2025-06-01',
+  25: '2026-06-01',
+}
+
+function warnOfOldNode(log: Log): void {
+  const since = endOfLife[Number(process.versions.node.split('.')[0])]
+  if (since !== undefined)
+    log.warn({ node: process.version, end_of_life: since }, 'this line of Node gets no security fixes; run 24 or 26')
+}
+
+/** From package.json, two folders up from both src/cli and dist/cli. */
+export function ownVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return String((JSON.parse(text) as { version?: unknown }).version ?? '0.0.0')
+}

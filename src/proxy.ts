@@ -1,0 +1,618 @@
+/**
+ * Builds every part from a Config and joins them: start, tick, drain, stop. Nothing here runs per command.
+ * ~ a window: timers, the process's own facts.
+ */
+import { randomBytes } from 'node:crypto'
+import type net from 'node:net'
+import { AdminServer } from './admin/http.ts'
+import { systemClock } from './base/clock.ts'
+import { errorText, isErrorCode } from './base/errors.ts'
+import { halfFrameMs, unauthMs } from './base/limits.ts'
+import { type Log, oncePer } from './base/log.ts'
+import type { BuiltinHost } from './builtin/builtin.ts'
+import {
+  commandCount,
+  commandGetKeys,
+  commandGetKeysAndFlags,
+  commandList,
+  parseListFilter,
+} from './builtin/command.ts'
+import { levelName } from './builtin/proxy-verb.ts'
+import { buildBuiltins } from './builtin/table.ts'
+import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
+import { ROUTE } from './commands/spec.ts'
+import type { Config } from './config/config.ts'
+import { redactedConfig } from './config/print.ts'
+import { Cells } from './metrics/cells.ts'
+import type { Histogram } from './metrics/counters.ts'
+import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
+import { RegionTracker } from './regions/tracker.ts'
+import { RequestPath } from './request-path.ts'
+import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
+import { LEVEL } from './routing/choose.ts'
+import { Accounts } from './session/accounts.ts'
+import { Listener } from './session/listener.ts'
+import { Session, type SessionAccount } from './session/session.ts'
+import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
+import type { Lane } from './upstream/lane.ts'
+import { Pool } from './upstream/pool.ts'
+
+export interface ProxyOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly version: string
+}
+
+/** Timeouts are looked at this often. */
+const tickMs = 50
+/** A client that fails AUTH too often gets its answers this much later. */
+const limitedAnswerMs = 1_000
+
+export class RegisProxy {
+  /** Ports in the order of config.listeners; filled by start. */
+  readonly ports: number[] = []
+  adminPort = 0
+  readonly tracker: RegionTracker
+  readonly cells: Cells
+  readonly pool: Pool
+  private readonly config: Config
+  private readonly log: Log
+  private readonly limitedLog: Log
+  private readonly version: string
+  private readonly table: CommandTable
+  private readonly accounts: Accounts
+  private readonly identity: Identity
+  private readonly failures: FailureLimiter
+  private readonly path: RequestPath
+  private readonly metrics: Metrics
+  private readonly listeners: Listener[]
+  private readonly admin: AdminServer
+  private readonly sessions = new Map<number, Session>()
+  private readonly perTenant = new Map<string, number>()
+  private nextId = 1
+  private ticker: NodeJS.Timeout | undefined
+  private ticks = 0
+  private isListening = false
+  private isDraining = false
+  private whenEmpty: (() => void) | undefined
+  private readonly startedAtMs = Date.now()
+  private readonly runId = randomBytes(20).toString('hex')
+
+  constructor(options: ProxyOptions) {
+    const { config, log } = options
+    this.config = config
+    this.log = log
+    this.limitedLog = oncePer(log, 60_000)
+    this.version = options.version
+    this.table = buildCommandTable()
+    this.cells = new Cells({ commandNames: this.table.specs.map((spec) => spec.name) })
+    this.cells.configLastReloadSeconds = Date.now() / 1000
+    this.accounts = new Accounts(config, this.table, this.cells)
+    this.identity = new Identity({ users: [...identityUsers(config)] })
+    this.failures = new FailureLimiter(config.limits.authFailures)
+    const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
+    this.tracker = new RegionTracker({
+      addresses,
+      region: config.region,
+      distances: Object.fromEntries(
+        config.regions.flatMap((region) => (region.distanceMs === undefined ? [] : [[region.name, region.distanceMs]])),
+      ),
+      timeoutMs: config.upstream.timeoutMs,
+      log,
+    })
+    this.pool = new Pool(
+      {
+        addresses,
+        connections: config.upstream.connections,
+        timeoutMs: config.upstream.timeoutMs,
+        clientName: `regis-${config.region}`,
+        log,
+        now: systemClock.now,
+        durations: (node) => this.durations(node),
+      },
+      {
+        laneReady: (lane) => {
+          this.log.info(
+            { node: addresses[lane.nodeIndex]!.name, resp: lane.resp, primary: lane.isPrimary },
+            'upstream connection ready',
+          )
+          this.path.settle()
+          this.path.retryWaiters()
+        },
+        laneLost: (lane, reason) => {
+          this.cells
+            .node(addresses[lane.nodeIndex]!.region, addresses[lane.nodeIndex]!.name)
+            .reconnects.add([lostReason(reason)])
+          this.tracker.noteLost(this.tracker.nodes[lane.nodeIndex]!)
+          this.path.laneHasRoom(lane)
+          this.path.retryWaiters()
+        },
+        hasRoom: (lane) => this.path.laneHasRoom(lane),
+        errorReply: (lane, code) => this.onErrorReply(lane, code),
+        desync: (lane, why) => {
+          this.cells.tripwires.desync++
+          this.log.error({ node: addresses[lane.nodeIndex]!.name, why }, 'desync: upstream connection destroyed')
+        },
+        foreignPrefix: () => {
+          this.cells.tripwires.foreignPrefix++
+        },
+        afterRead: () => this.path.resumeAll(),
+      },
+    )
+    this.path = new RequestPath({
+      table: this.table,
+      builtins: buildBuiltins(this.table),
+      host: this.builtinHost(),
+      pool: this.pool,
+      tracker: this.tracker,
+      cells: this.cells,
+      log,
+      region: config.region,
+      maxRequestBytes: config.limits.maxRequestBytes,
+      isParanoid: process.env['REGIS_PARANOID'] === '1',
+      now: systemClock.now,
+      sessionClosed: (session, reason) => this.onSessionClosed(session, reason),
+    })
+    this.tracker.onChange(() => this.onRegionsChanged())
+    this.tracker.onShown(() => {
+      if (this.path.hasWaiters) this.path.expireWaiters()
+    })
+    this.metrics = new Metrics({
+      cells: this.cells,
+      build: { version: options.version, region: config.region },
+      tenantLabel: () => config.metrics.tenantLabel,
+      samples: { nodes: () => this.nodeSamples(), regions: () => this.regionSamples() },
+    })
+    this.listeners = config.listeners.map((listener) => this.buildListener(listener))
+    this.admin = this.buildAdmin()
+  }
+
+  /** Resolves when clients are accepted. Nodes that are away do not stop it: they are tried again for ever. */
+  async start(): Promise<void> {
+    this.pool.start()
+    await this.tracker.start()
+    for (const listener of this.listeners) this.ports.push(await listener.start())
+    this.adminPort = await this.admin.start()
+    this.ticker = setInterval(() => this.tick(), tickMs)
+    this.isListening = true
+    this.log.info(
+      {
+        listeners: this.config.listeners.map((listener, i) => `${listener.host}:${this.ports[i]}`),
+        admin: `${this.config.admin.host}:${this.adminPort}`,
+        primary: this.tracker.primary?.address.name ?? 'none',
+      },
+      'listening',
+    )
+  }
+
+  /**
+   * No new connections; each client is closed after its last reply. Resolves when all are gone, or after the
+   * configured time.
+   */
+  async drain(): Promise<void> {
+    if (!this.isDraining) {
+      this.isDraining = true
+      for (const listener of this.listeners) listener.stop()
+      this.log.info({ clients: this.sessions.size }, 'draining')
+      // One turn, so that what clients sent before the signal is read and answered.
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      for (const session of this.sessions.values()) session.drain()
+    }
+    if (this.sessions.size === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.config.shutdown.drainMs)
+      this.whenEmpty = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    if (this.sessions.size > 0) this.log.warn({ clients: this.sessions.size }, 'clients left after shutdown.drain')
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.ticker)
+    for (const listener of this.listeners) listener.stop()
+    for (const session of this.sessions.values()) session.destroy('shutdown')
+    this.pool.stop()
+    await this.tracker.stop()
+    await this.admin.stop()
+    this.isListening = false
+  }
+
+  /** An exception that nobody caught: the process must not go on. For the tripwire only. */
+  noteUncaught(): void {
+    this.cells.tripwires.uncaught++
+  }
+
+  // ---- clients ----
+
+  private buildListener(listener: Config['listeners'][number]): Listener {
+    return new Listener({
+      ...listener,
+      slab: this.pool.slab.bytes,
+      readAt: this.pool.slab.readAt,
+      log: this.limitedLog,
+      mayAccept: () => {
+        if (this.sessions.size < this.config.limits.maxClients && !this.isDraining) return true
+        this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, 'limit'])
+        return false
+      },
+      refusal: `-${errorText('MAX_CLIENTS')}\r\n`,
+      accept: (socket, remote, user) => this.accept(socket, remote, user, `${listener.host}:${listener.port}`),
+      noteTlsError: () => this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, 'tls']),
+    })
+  }
+
+  private accept(socket: net.Socket, remote: string, certificateUser: string | undefined, listener: string): Session {
+    const session = new Session(this.nextId++, socket, this.path, this.path.now())
+    session.remote = remote
+    this.sessions.set(session.id, session)
+    this.cells.connectionsOpened.add([listener, 'ok'])
+    const named = certificateUser === undefined ? undefined : this.accounts.get(certificateUser)
+    const account = named ?? this.defaultAccount()
+    if (account !== undefined) this.login(session, account)
+    return session
+  }
+
+  private defaultAccount(): SessionAccount | undefined {
+    const verdict = this.identity.withoutAuth()
+    return verdict === undefined ? undefined : this.accounts.get(verdict.user)
+  }
+
+  private login(session: Session, account: SessionAccount): void {
+    this.countTenant(session.account?.tenant?.id, -1)
+    session.account = account
+    session.level = -1
+    // Another tenant's reads and writes bind nobody here.
+    session.lastNode = -1
+    session.seen = 0
+    this.countTenant(account.tenant?.id, 1)
+  }
+
+  private countTenant(id: string | undefined, by: number): void {
+    if (id === undefined) return
+    this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
+    this.cells.tenant(id).connections += by
+  }
+
+  private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
+    const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
+    const isLimited = this.failures.isLimited(ip, user, this.path.now())
+    const verdict = this.identity.verify(user, password)
+    const finish = (it: Verdict): SessionAccount | undefined => {
+      if (it.ok) return this.accounts.get(it.user)
+      this.failures.noteFailure(ip, user, this.path.now())
+      this.cells.authFailures.add([it.reason])
+      this.limitedLog.warn({ user: user.slice(0, 64) }, 'authentication failed')
+      return undefined
+    }
+    if (!isLimited) return verdict instanceof Promise ? verdict.then(finish) : finish(verdict)
+    // Too many failures: right or wrong, the answer is the refusal, and it is slow.
+    this.cells.authFailures.add(['limited'])
+    return new Promise((resolve) => setTimeout(() => resolve(undefined), limitedAnswerMs).unref())
+  }
+
+  private onSessionClosed(session: Session, reason: string): void {
+    if (!this.sessions.delete(session.id)) return
+    this.countTenant(session.account?.tenant?.id, -1)
+    this.cells.disconnects.add([reason])
+    if (this.sessions.size === 0) this.whenEmpty?.()
+  }
+
+  private builtinHost(): BuiltinHost {
+    const self = this
+    const { config } = this
+    return {
+      now: systemClock.now,
+      startedAtMs: this.startedAtMs,
+      region: config.region,
+      version: this.version,
+      runId: this.runId,
+      maxClients: config.limits.maxClients,
+      maxRequestBytes: config.limits.maxRequestBytes,
+      idleTimeoutSeconds: Math.floor(config.limits.idleTimeoutMs / 1000),
+      get isDefaultOpen() {
+        return self.identity.withoutAuth() !== undefined
+      },
+      get lacksResp3() {
+        return self.pool.lacksResp3
+      },
+      serverVersion: () =>
+        self.tracker.primary?.version || self.tracker.nodes.find((node) => node.version !== '')?.version || '7.0.0',
+      connections: (tenant) => (tenant === undefined ? self.sessions.size : (self.perTenant.get(tenant) ?? 0)),
+      tenantCommands: (tenant) => (tenant === undefined ? 0 : self.cells.tenant(tenant).commands()),
+      authenticate: (session, user, password) => self.authenticate(session, user, password),
+      login: (session, account) => self.login(session, account),
+      logout: (session) => {
+        self.countTenant(session.account?.tenant?.id, -1)
+        session.account = undefined
+        const account = self.defaultAccount()
+        if (account !== undefined) self.login(session, account)
+      },
+      command: (id, args, session) => self.command(id, args, session),
+      levelOf: (session) => {
+        const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
+        const account = session.account
+        const maxStalenessMs =
+          account === undefined
+            ? Number.POSITIVE_INFINITY
+            : level === LEVEL.bounded
+              ? account.boundedMs
+              : account.ceilingMs
+        return { level: levelName(level), maxStalenessMs }
+      },
+    }
+  }
+
+  /** COMMAND COUNT, LIST, GETKEYS, GETKEYSANDFLAGS: without what this user may not run. */
+  private command(id: number, args: readonly Buffer[], session: Session): Reply {
+    const route = session.account!.route
+    const denied = (spec: { id: number }): boolean => route[spec.id] === ROUTE.denied
+    switch (this.table.specs[id]!.name) {
+      case 'command|count':
+        return integer(commandCount(this.table, denied))
+      case 'command|list': {
+        const filter = parseListFilter(args.slice(2))
+        if (typeof filter === 'string') return failure(errorText(filter))
+        return array(commandList(this.table, filter, denied).map((name) => bulk(name)))
+      }
+      case 'command|getkeys': {
+        const keys = commandGetKeys(this.table, args.slice(2), denied)
+        return isErrorCode(keys) ? failure(errorText(keys)) : array(keys.map((key) => bulk(key)))
+      }
+      default: {
+        const keys = commandGetKeysAndFlags(this.table, args.slice(2), denied)
+        if (isErrorCode(keys)) return failure(errorText(keys))
+        return array(
+          keys.map(({ key, flags }) =>
+            array([bulk(key), { kind: 'set', items: flags.map((flag) => ({ kind: 'simple', text: flag }) as const) }]),
+          ),
+        )
+      }
+    }
+  }
+
+  // ---- nodes ----
+
+  private durations(index: number): { read: Histogram; write: Histogram } {
+    const region = this.cells.regionIndex(this.tracker.nodes[index]!.address.region)
+    // By role as it is when asked for: a lane's role changes rarely, and a node's connections are made anew then.
+    return { read: this.cells.upstreamDurationOf(region, 1), write: this.cells.upstreamDurationOf(region, 0) }
+  }
+
+  private onErrorReply(lane: Lane, code: string): void {
+    const node = this.tracker.nodes[lane.nodeIndex]!
+    if (code === 'READONLY') {
+      lane.isPrimary = false
+      this.tracker.noteReadOnly(node)
+    } else if (code === 'LOADING' || code === 'MASTERDOWN') this.tracker.noteLoading(node)
+    else if (code === 'MOVED' || code === 'ASK') {
+      this.limitedLog.error({ node: node.address.name }, 'a node redirects: cluster mode is not supported')
+      lane.destroy('redirection')
+    }
+  }
+
+  private primaryName = ''
+
+  private onRegionsChanged(): void {
+    const { primary } = this.tracker
+    const name = primary?.address.name ?? ''
+    if (name !== this.primaryName) {
+      if (this.primaryName !== '' && name !== '') {
+        const before = this.tracker.nodes.find((node) => node.address.name === this.primaryName)
+        this.cells.primaryChanges.add([before?.address.region ?? 'none', primary!.address.region])
+      }
+      if (name !== '') this.primaryName = name
+    }
+    for (const lane of this.pool.lanes) {
+      // A connection's role is what ROLE said on it; when the tracker learns otherwise the connection is asked anew.
+      const isPrimary = lane.nodeIndex === primary?.index
+      if (lane.isReady && isPrimary !== lane.isPrimary && this.tracker.nodes[lane.nodeIndex]!.role !== 'unknown') {
+        if (isPrimary) this.pool.askRole(lane, () => this.path.retryWaiters())
+        else if (this.tracker.nodes[lane.nodeIndex]!.role === 'replica') lane.isPrimary = false
+      }
+    }
+    this.path.settle()
+    this.path.retryWaiters()
+  }
+
+  private *nodeSamples(): Iterable<NodeSample> {
+    const now = this.path.now()
+    const { tracker } = this
+    for (const node of tracker.nodes) {
+      const counts = this.pool.counts(node.index)
+      const isReplica = node.role === 'replica'
+      const staleness = now - node.shownSentAtMs
+      yield {
+        region: node.address.region,
+        node: node.address.name,
+        up: node.isUp,
+        role: node.role,
+        rttMs: Number.isFinite(node.rttMs) ? node.rttMs : undefined,
+        lagMs: isReplica && Number.isFinite(staleness) ? staleness : undefined,
+        stalenessMs: isReplica && Number.isFinite(staleness) ? staleness : undefined,
+        lagBytes:
+          isReplica && tracker.primary !== undefined && node.replId === tracker.primary.replId
+            ? Math.max(0, tracker.primary.offset - node.offset)
+            : undefined,
+        connections: { ready: counts.ready },
+      }
+    }
+  }
+
+  private *regionSamples(): Iterable<RegionSample> {
+    for (const region of this.config.regions) {
+      let inflight = 0
+      let queueDepth = 0
+      for (const node of this.tracker.nodes) {
+        if (node.address.region !== region.name) continue
+        const counts = this.pool.counts(node.index)
+        inflight += counts.inFlight
+        queueDepth += counts.waitingBytes
+      }
+      yield { region: region.name, inflight, queueDepth }
+    }
+  }
+
+  // ---- time ----
+
+  private tick(): void {
+    const nowMs = this.path.now()
+    this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
+    if (this.path.hasWaiters) this.path.expireWaiters()
+    if (++this.ticks % 10 !== 0) return
+    const { idleTimeoutMs } = this.config.limits
+    for (const session of this.sessions.values()) {
+      if (session.account === undefined && nowMs - session.openedAtMs > unauthMs) session.destroy('no authentication')
+      else if (session.halfFrameSinceMs !== 0 && session.stall === 0 && nowMs - session.halfFrameSinceMs > halfFrameMs)
+        session.destroy('half a request')
+      else if (session.isOutputOverdue(nowMs)) session.destroy('output limit')
+      else if (idleTimeoutMs > 0 && session.inFlight === 0 && nowMs - session.lastActiveMs > idleTimeoutMs)
+        session.destroy('idle')
+    }
+  }
+
+  // ---- operators ----
+
+  private buildAdmin(): AdminServer {
+    const { config } = this
+    return new AdminServer({
+      host: config.admin.host,
+      port: config.admin.port,
+      ...(config.admin.token === undefined ? {} : { token: config.admin.token }),
+      log: this.limitedLog,
+      metrics: this.metrics,
+      health: () => this.health(),
+      status: () => this.status(),
+      regions: () => this.regionsView(),
+      tenants: () => this.tenantsView(),
+      clients: () => this.clientsView(),
+      rules: () => config.routing.rules,
+      config: () => redactedConfig(config) as object,
+      drain: () => {
+        this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
+      },
+    })
+  }
+
+  private health(): { live: boolean; ready: boolean; checks: { name: string; ok: boolean; detail: string }[] } {
+    const readable = this.tracker.nodes.filter((node) => node.isReadable).length
+    const checks = [
+      {
+        name: 'listening',
+        ok: this.isListening && !this.isDraining,
+        detail: this.isDraining ? 'draining' : 'clients are accepted',
+      },
+      { name: 'readable node', ok: readable > 0, detail: `${readable} of ${this.tracker.nodes.length} nodes` },
+    ]
+    return { live: true, ready: checks.every((check) => check.ok), checks: [...checks, this.primaryCheck()] }
+  }
+
+  /** Told, but no reason to leave the load balancer: reads go on without a primary. */
+  private primaryCheck(): { name: string; ok: boolean; detail: string } {
+    const { primary, isSplit } = this.tracker
+    return {
+      name: 'primary',
+      ok: primary !== undefined,
+      detail: isSplit ? 'two nodes say master' : (primary?.address.region ?? 'none'),
+    }
+  }
+
+  private status(): object {
+    return {
+      version: this.version,
+      region: this.config.region,
+      uptime_seconds: Math.floor((Date.now() - this.startedAtMs) / 1000),
+      clients: this.sessions.size,
+      primary: this.tracker.primary?.address.name ?? null,
+      split: this.tracker.isSplit,
+      epoch: this.tracker.epoch,
+      draining: this.isDraining,
+    }
+  }
+
+  private regionsView(): object {
+    const now = this.path.now()
+    return this.config.regions.map((region) => ({
+      region: region.name,
+      local: region.name === this.config.region,
+      nodes: this.tracker.nodes
+        .filter((node) => node.address.region === region.name)
+        .map((node) => ({
+          node: node.address.name,
+          role: node.role,
+          up: node.isUp,
+          readable: node.isReadable,
+          rtt_ms: finite(node.rttMs),
+          staleness_ms: node === this.tracker.primary ? 0 : finite(now - node.shownSentAtMs),
+          version: node.version,
+          connections: this.pool.counts(node.index).ready,
+        })),
+    }))
+  }
+
+  /** The first thousand: a page for people. */
+  private clientsView(): object {
+    const now = this.path.now()
+    return [...this.sessions.values()].slice(0, 1_000).map((session) => ({
+      id: session.id,
+      tenant: session.account?.tenant?.id ?? null,
+      user: session.account?.user ?? null,
+      name: session.name,
+      resp: session.resp,
+      age_seconds: Math.floor((now - session.openedAtMs) / 1000),
+      idle_seconds: Math.floor((now - session.lastActiveMs) / 1000),
+      in_flight: session.inFlight,
+      received_bytes: session.bytesIn,
+      sent_bytes: session.bytesOut,
+    }))
+  }
+
+  private tenantsView(): object {
+    return this.config.tenants.map((tenant) => {
+      const cells = this.cells.tenant(tenant.id)
+      return {
+        tenant: tenant.id,
+        prefix: tenant.prefix,
+        clients: cells.connections,
+        reads: cells.reads,
+        writes: cells.writes,
+      }
+    })
+  }
+}
+
+function finite(ms: number): number | null {
+  return Number.isFinite(ms) ? Math.round(ms * 10) / 10 : null
+}
+
+function lostReason(reason: string): string {
+  if (reason.startsWith('no reply') || reason.startsWith('no answer')) return 'timeout'
+  if (reason === 'closed by the server') return 'closed'
+  if (reason === 'stopped') return 'stopped'
+  return reason.includes('refused:') ? 'login' : reason.startsWith('a ') ? 'protocol' : 'error'
+}
+
+function* identityUsers(config: Config): Iterable<IdentityUser> {
+  for (const tenant of config.tenants) {
+    for (const user of tenant.users) {
+      yield {
+        kind: 'tenant',
+        tenantId: tenant.id,
+        user: user.name,
+        passwords: user.passwords,
+        passwordHashes: user.passwordHashes,
+        nopass: user.nopass,
+      }
+    }
+  }
+  for (const user of config.operators) {
+    yield {
+      kind: 'operator',
+      user: user.name,
+      passwords: user.passwords,
+      passwordHashes: user.passwordHashes,
+      nopass: user.nopass,
+    }
+  }
+}

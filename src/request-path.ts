@@ -1,0 +1,812 @@
+/**
+ * One command of one client, down and back. The page to read first.
+ *
+ *   bytes -> frame -> look up -> refuse | answer here | (find keys -> choose a node -> prefix -> lane)
+ *
+ * Everything here is synchronous and keeps its state in fields that live for one call of `consume`: a chunk of one
+ * client's bytes. No object is made per command. What a client has in flight is always on one lane, so replies come
+ * back in order by themselves:
+ *
+ *   nothing in flight          the command chooses its node
+ *   on the primary             everything follows to the primary (which is also read-your-writes inside a pipeline)
+ *   on a replica, a write      reads of this same chunk are taken back (nothing was flushed yet) and go to the primary
+ *   on a replica, a write      reads of an earlier chunk: the client's parsing stops until they are answered
+ */
+import { type ErrorCode, errors, errorText } from './base/errors.ts'
+import { clientCommandsMax, sharedFrameBytesMax, waitBudgetMs } from './base/limits.ts'
+import type { Log } from './base/log.ts'
+import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
+import { findKeys, type KeyList } from './commands/keys.ts'
+import type { CommandTable } from './commands/lookup.ts'
+import { KEYS, REPLY, ROUTE } from './commands/spec.ts'
+import { type Cells, Source, servedIndex } from './metrics/cells.ts'
+import type { Node } from './regions/node.ts'
+import type { RegionTracker } from './regions/tracker.ts'
+import { encodeReply, failure, type Reply } from './resp/encode.ts'
+import { splitInline } from './resp/inline.ts'
+import { foreign, framed, incomplete, inline, nothing, RequestFramer } from './resp/request-framer.ts'
+import { type Choice, chooseRead, isNodeFresh, LEVEL, type LevelCode, REASON, type ReadNeed } from './routing/choose.ts'
+import { levelOfKey } from './routing/levels.ts'
+import {
+  replyOn,
+  replySkipNext,
+  type Session,
+  type SessionAccount,
+  type SessionHost,
+  stallBusy,
+  stallNode,
+  stallNone,
+  stallOrder,
+  stallRoom,
+} from './session/session.ts'
+import { stripReply } from './tenant/reply-names.ts'
+import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
+import { kindPass, kindSwallow, type Lane } from './upstream/lane.ts'
+import type { Pool } from './upstream/pool.ts'
+
+export interface Parts {
+  readonly table: CommandTable
+  readonly builtins: readonly (Builtin | undefined)[]
+  readonly host: BuiltinHost
+  readonly pool: Pool
+  readonly tracker: RegionTracker
+  readonly cells: Cells
+  readonly log: Log
+  readonly region: string
+  readonly maxRequestBytes: number
+  /** Every command of a run is checked for its prefix at the socket, not only the first: for tests. */
+  readonly isParanoid: boolean
+  now(): number
+  sessionClosed(session: Session, reason: string): void
+}
+
+/** How the handling of one command ended. */
+const done = 0
+/** The command was not taken; `session.stall` says what it waits for. */
+const stalled = 1
+/** Reads of this chunk must be taken back: parse again from `rollbackAt`. */
+const again = 2
+
+/** Routes of a connection that has not logged in: only the proxy's own login commands. */
+export const loginCommands = ['auth', 'hello', 'quit', 'reset'] as const
+
+const outBytes = 64 * 1024
+
+export class RequestPath implements SessionHost {
+  readonly slab: Buffer
+  readonly readAt: number
+  readonly nodes: readonly Node[]
+  readonly marks: RegionTracker['marks']
+  private readonly parts: Parts
+  private readonly table: CommandTable
+  private readonly frame = new RequestFramer()
+  private readonly check = new RequestFramer()
+  private readonly keys: KeyList = { count: 0, arg: new Int32Array(1024) }
+  private readonly checkKeys: KeyList = { count: 0, arg: new Int32Array(1024) }
+  private readonly splicer = new Splicer()
+  private readonly need: ReadNeed = { level: 0, maxStalenessMs: 0, fence: 0, lastNode: -1, lastIncarnation: 0, seen: 0 }
+  private readonly choice: Choice = { reason: REASON.none, passedOver: -1 }
+  private readonly loginRoute: Uint8Array
+  private readonly regionOf: Int32Array
+
+  // State of one call of `consume`.
+  private buf: Buffer
+  private isSlab = true
+  private nowMs = 0
+  private runLane: Lane | undefined
+  private runAt = 0
+  private runCommands = 0
+  private rollbackAt = -1
+  private countFrom = 0
+  private isPrimaryForced = false
+  private whenStale: SessionAccount['whenStale'] = 'primary'
+  private callReads = 0
+  private callWrites = 0
+  private callSource: number = Source.primary
+  private callFallback = -1
+  private wantsEnd = false
+  private out = Buffer.allocUnsafeSlow(outBytes)
+  private outPos = 0
+
+  private readonly ready: Session[] = []
+  private isResumePlanned = false
+  private readonly nodeWaiters = new Set<Session>()
+  private readonly roomWaiters: Session[][]
+
+  constructor(parts: Parts) {
+    this.parts = parts
+    this.table = parts.table
+    this.slab = parts.pool.slab.bytes
+    this.readAt = parts.pool.slab.readAt
+    this.buf = this.slab
+    this.nodes = parts.tracker.nodes
+    this.marks = parts.tracker.marks
+    this.frame.maxRequestBytes = parts.maxRequestBytes
+    this.check.maxRequestBytes = parts.maxRequestBytes * 2
+    this.loginRoute = new Uint8Array(parts.table.specs.length)
+    for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
+    this.roomWaiters = parts.pool.lanes.map(() => [])
+    parts.cells.regionIndex(parts.region)
+    this.regionOf = Int32Array.from(this.nodes, (node) => parts.cells.regionIndex(node.address.region))
+  }
+
+  now(): number {
+    return this.parts.now()
+  }
+
+  // ---- the corridor ----
+
+  /** Takes as many whole requests of [pos, end) as it can. Returns one past the last byte taken. */
+  consume(session: Session, buf: Buffer, start: number, end: number): number {
+    this.begin(session, buf, start)
+    const frame = this.frame
+    let pos = start
+    while (pos < end && !session.isStopped && !this.wantsEnd) {
+      frame.isUnauthenticated = session.account === undefined
+      const outcome = frame.frame(buf, pos, end)
+      if (outcome === framed) {
+        const step = this.handle(session, pos)
+        if (step === done) pos = frame.end
+        else if (step === again) pos = this.takeBack(session)
+        else break
+      } else if (outcome === incomplete) {
+        session.need = frame.need
+        break
+      } else if (outcome === nothing) {
+        this.skip(pos)
+        pos = frame.end
+      } else if (outcome === inline) {
+        const step = this.handleInline(session, pos, end)
+        if (step === done) pos = frame.end
+        else if (step === again) pos = this.takeBack(session)
+        else break
+      } else if (outcome === foreign) {
+        this.parts.cells.protocolErrors.add(['foreign'])
+        this.finish(session, pos)
+        session.destroy('another protocol')
+        return end
+      } else {
+        this.parts.cells.protocolErrors.add([frame.error.toLowerCase()])
+        this.local(session, pos, errorLine(frame.error, frame.errorDetail), end)
+        this.wantsEnd = true
+        pos = end
+      }
+    }
+    if (session.stall !== stallNone) session.need = 0
+    this.finish(session, pos)
+    return pos
+  }
+
+  /** One framed command at `pos`. */
+  private handle(session: Session, pos: number): number {
+    const { frame, table } = this
+    const buf = this.buf
+    let id = table.lookup(buf, frame.off[0]!, frame.len[0]!)
+    if (id < 0) return this.refuseUnknown(session, pos)
+    if (table.isContainer[id] !== 0 && frame.count > 1) {
+      const sub = table.lookupSub(id, buf, frame.off[1]!, frame.len[1]!)
+      if (sub < 0) return this.refuseUnknownSub(session, pos, id)
+      id = sub
+    }
+    const arity = table.arity[id]!
+    if (arity >= 0 ? frame.count !== arity : frame.count < -arity) {
+      return this.refuse(session, pos, 'WRONG_ARITY', table.specs[id]!.name)
+    }
+    const account = session.account
+    const route = account === undefined ? this.loginRoute[id]! : account.route[id]!
+    if (pos >= this.countFrom) {
+      this.parts.cells.commands.calls[id]!++
+      session.commands++
+    }
+    if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
+    if (route === ROUTE.proxy) return this.answer(session, id, pos)
+    if (account === undefined) return this.refuse(session, pos, 'NOAUTH')
+    this.parts.cells.commands.denied[id]!++
+    account.tenant?.cells.fail(2, 2)
+    return this.refuse(session, pos, 'NOPERM', table.specs[id]!.name)
+  }
+
+  /** A command for a node: find its keys, find its lane, put the prefix on, enqueue. */
+  private forward(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
+    const { frame, table, keys } = this
+    const mode = table.keyMode[id]!
+    if (mode === KEYS.none) keys.count = 0
+    else if (mode === KEYS.range && table.keyFirst[id] === table.keyLast[id]) {
+      keys.arg[0] = table.keyFirst[id]!
+      keys.count = 1
+    } else {
+      const error = findKeys(table, id, frame, keys)
+      if (error !== undefined) return this.refuse(session, pos, error, table.specs[id]!.name)
+    }
+    if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
+    const isRead = route === ROUTE.read && !this.isPrimaryForced
+    const isLarge = frame.end - pos > sharedFrameBytesMax
+    let lane = session.lane
+    if (lane === undefined) {
+      lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
+      if (lane === undefined) return this.noLane(session, account, isRead, pos)
+      session.stallUntilMs = 0
+      if (!this.isPrimaryLane(lane)) {
+        this.rollbackAt = pos
+        lane.save()
+      }
+    } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
+    else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
+      if (this.rollbackAt < 0) return this.wait(session, stallOrder)
+      return again
+    }
+    const prefix = account.tenant!.prefix
+    if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos)
+    const growth = keys.count * (prefix.length + keyHeaderBytesMax)
+    const from = this.runLane === undefined ? pos : this.splicer.from
+    if (lane.pos + (frame.end - from) + growth > lane.limit || !lane.hasRoomFor(0)) {
+      this.endRun(session, pos)
+      this.rollbackAt = -1
+      if (!lane.hasRoomFor(frame.end - pos + growth)) {
+        this.roomWaiters[lane.index]!.push(session)
+        return this.wait(session, stallRoom)
+      }
+    }
+    if (this.runLane === undefined) {
+      this.runLane = lane
+      this.runAt = lane.pos
+      this.splicer.from = pos
+    }
+    session.lane = lane
+    session.inFlight++
+    if (keys.count > 0) {
+      lane.pos = this.splicer.splice(this.buf, this.isSlab, frame, keys, prefix, lane.bytes, lane.pos)
+    }
+    this.enqueue(session, account, lane, id, route)
+    return done
+  }
+
+  private enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, route: number): void {
+    const isWrite = route === ROUTE.write
+    if (isWrite) this.callWrites++
+    else this.callReads++
+    this.runCommands++
+    if (session.replyMode !== replyOn) {
+      lane.append(session, kindSwallow, isWrite, this.nowMs)
+      if (session.replyMode === replySkipNext) session.replyMode = replyOn
+      return
+    }
+    const mode = this.table.replyMode[id]!
+    if (mode === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
+    else {
+      // The prefix is the tenant's of now: the connection may belong to somebody else when the reply comes.
+      const prefix = account.tenant!.prefix
+      const table = this.table
+      lane.appendTransformed(session, (reply) => stripReply(mode, reply, prefix, table), isWrite, this.nowMs)
+    }
+  }
+
+  /** A request that no arena should hold: it goes to the bulk lane in a buffer of its own. */
+  private forwardLarge(
+    session: Session,
+    account: SessionAccount,
+    lane: Lane,
+    id: number,
+    route: number,
+    pos: number,
+  ): number {
+    if (!lane.canFlush) {
+      this.roomWaiters[lane.index]!.push(session)
+      return this.wait(session, stallRoom)
+    }
+    // The socket keeps the bytes until they are written, so they must not be the shared buffer's nor the client's.
+    const copy = Buffer.allocUnsafeSlow(this.frame.end - pos)
+    this.buf.copy(copy, 0, pos, this.frame.end)
+    const prefix = account.tenant!.prefix
+    this.check.frame(copy, 0, copy.length)
+    const parts = rewriteLarge(copy, 0, this.check, this.keys, prefix)
+    if (
+      !this.keys.arg
+        .subarray(0, this.keys.count)
+        .every((_, i) => parts[2 * i + 1]!.subarray(-prefix.length).equals(prefix))
+    ) {
+      return this.isolationFailure(session, lane)
+    }
+    session.lane = lane
+    session.inFlight++
+    this.enqueue(session, account, lane, id, route)
+    lane.writeLarge(parts)
+    this.rollbackAt = -1
+    return done
+  }
+
+  // ---- where to ----
+
+  /** The confirmed primary, on a connection on which it said so itself. */
+  private isPrimaryLane(lane: Lane): boolean {
+    return lane.isPrimary && this.parts.tracker.primary?.index === lane.nodeIndex
+  }
+
+  private chooseLane(
+    session: Session,
+    account: SessionAccount,
+    isRead: boolean,
+    isWrite: boolean,
+    isLarge: boolean,
+  ): Lane | undefined {
+    const { tracker, pool } = this.parts
+    this.callFallback = -1
+    this.callSource = Source.primary
+    if (isRead) {
+      this.fillNeed(session, account)
+      const need = this.need
+      if (need.level !== LEVEL.strong) {
+        // Perhaps the first to run after the machine slept: no proof of before counts then.
+        if (need.level !== LEVEL.eventual) tracker.look()
+        if (need.maxStalenessMs !== Number.POSITIVE_INFINITY)
+          this.marks.wantWithin(Math.max(5, need.maxStalenessMs / 4))
+        const index = chooseRead(need, tracker.readOrder, tracker.primary, this.nowMs, this.choice)
+        if (index < 0) return undefined
+        let lane = pool.lane(index, session.resp, isLarge, session.id)
+        if (!lane.isReady || (index === tracker.primary?.index && !lane.isPrimary)) {
+          const other = this.firstUsable(session, isLarge)
+          if (other === undefined) return undefined
+          lane = other
+        }
+        const reason = this.choice.reason
+        const isPrimary = this.isPrimaryLane(lane)
+        if (isPrimary && reason !== REASON.none && this.whenStale !== 'primary') return undefined
+        const node = this.nodes[lane.nodeIndex]!
+        this.callSource = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
+        if (reason !== REASON.none && reason !== REASON.level) {
+          const from = this.regionOf[this.choice.passedOver]!
+          this.callFallback = (from << 16) | (this.regionOf[lane.nodeIndex]! << 8) | reason // numbered alike
+        }
+        return lane
+      }
+    }
+    const primary = tracker.primary
+    if (primary === undefined) return undefined
+    if (isWrite && pool.hasUnsettled(primary.index)) return undefined
+    const lane = pool.lane(primary.index, session.resp, isLarge, session.id)
+    return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
+  private firstUsable(session: Session, isLarge: boolean): Lane | undefined {
+    const { tracker, pool } = this.parts
+    let passedOver = this.choice.passedOver
+    for (const node of tracker.readOrder) {
+      const lane = pool.lane(node.index, session.resp, isLarge, session.id)
+      const isUsable = lane.isReady && (node !== tracker.primary || lane.isPrimary)
+      if (isUsable && isNodeFresh(this.need, node, tracker.primary, this.nowMs)) {
+        if (passedOver >= 0 && this.choice.reason === REASON.none) this.choice.reason = REASON.down
+        this.choice.passedOver = passedOver
+        return lane
+      }
+      if (passedOver < 0) passedOver = node.index
+    }
+    return undefined
+  }
+
+  /** May one more read follow on the replica that this client's reads are on? */
+  private mayStay(session: Session, account: SessionAccount, lane: Lane): boolean {
+    if (this.runLane === lane && account.rules === undefined) return true // proven for this chunk a moment ago
+    this.fillNeed(session, account)
+    const { tracker } = this.parts
+    return isNodeFresh(this.need, this.nodes[lane.nodeIndex]!, tracker.primary, this.nowMs)
+  }
+
+  /** What this read was promised: connection, else rule of its key, else user, tenant, routing. */
+  private fillNeed(session: Session, account: SessionAccount): void {
+    const need = this.need
+    let level = session.level >= 0 ? session.level : account.level
+    let boundedMs = account.boundedMs
+    let ceilingMs = account.ceilingMs
+    const { rules } = account
+    this.whenStale = account.whenStale
+    if (rules !== undefined) {
+      const { keys, frame } = this
+      const own = session.level >= 0 ? (session.level as LevelCode) : undefined
+      let strictest = -1
+      for (let i = 0; i < keys.count; i++) {
+        const a = keys.arg[i]!
+        const rule = rules.match(this.buf, frame.off[a]!, frame.len[a]!)
+        strictest = Math.max(strictest, levelOfKey(own, rule, account.level as LevelCode))
+        if (rule?.maxStalenessMs !== undefined) {
+          // Several keys with bounds: the tightest holds.
+          boundedMs = i === 0 ? rule.maxStalenessMs : Math.min(boundedMs, rule.maxStalenessMs)
+          ceilingMs = i === 0 ? rule.maxStalenessMs : Math.min(ceilingMs, rule.maxStalenessMs)
+        } else if (i > 0) {
+          boundedMs = Math.min(boundedMs, account.boundedMs)
+          ceilingMs = Math.min(ceilingMs, account.ceilingMs)
+        }
+        if (rule?.whenStale !== undefined) this.whenStale = rule.whenStale
+      }
+      if (strictest >= 0) level = strictest
+    }
+    need.level = level as LevelCode
+    need.maxStalenessMs = level === LEVEL.bounded ? boundedMs : ceilingMs
+    need.fence = level === LEVEL.session ? account.tenant!.fence : 0
+    need.lastNode = session.lastNode
+    need.lastIncarnation = session.lastIncarnation
+    need.seen = session.seen
+  }
+
+  /** No node can take the command. It waits for a bounded time, then it is answered: not executed. */
+  private noLane(session: Session, account: SessionAccount, isRead: boolean, pos: number): number {
+    const { tracker } = this.parts
+    const need = this.need
+    const isStale =
+      isRead && need.level !== LEVEL.strong && tracker.primary !== undefined && this.whenStale !== 'primary'
+    const budgetMs = isStale ? (this.whenStale === 'wait' ? account.maxWaitMs : 0) : waitBudgetMs
+    if (session.stallUntilMs === 0 && this.nowMs >= session.noWaitUntilMs && budgetMs > 0) {
+      session.stallUntilMs = this.nowMs + budgetMs
+    }
+    if (session.stallUntilMs > this.nowMs) {
+      this.nodeWaiters.add(session)
+      return this.wait(session, stallNode)
+    }
+    session.stallUntilMs = 0
+    session.noWaitUntilMs = this.nowMs + 100 // what is pipelined behind it has waited as long
+    const isBounded = isRead && need.level !== LEVEL.strong && need.maxStalenessMs !== Number.POSITIVE_INFINITY
+    if (!isRead || need.level === LEVEL.strong)
+      this.parts.cells.writesRejected.add([tracker.isSplit ? 'split' : 'no_primary'])
+    account.tenant?.cells.fail(isRead ? 0 : 1, 4)
+    if (isBounded) return this.refuse(session, pos, 'NO_NODE_WITHIN', need.maxStalenessMs)
+    if (isRead && need.level !== LEVEL.strong) return this.refuse(session, pos, 'NO_NODE')
+    return this.refuse(session, pos, tracker.isSplit ? 'SPLIT' : 'NO_PRIMARY')
+  }
+
+  // ---- runs: what one chunk of one client puts on one lane ----
+
+  private begin(session: Session, buf: Buffer, start: number): void {
+    this.buf = buf
+    this.isSlab = buf === this.slab
+    this.nowMs = this.parts.now()
+    session.lastActiveMs = this.nowMs
+    this.marks.noteActivity(this.nowMs)
+    this.runLane = undefined
+    this.runCommands = 0
+    this.rollbackAt = -1
+    this.countFrom = start
+    this.isPrimaryForced = false
+    this.callReads = 0
+    this.callWrites = 0
+    this.wantsEnd = false
+    if (session.lane !== undefined && !this.isPrimaryLane(session.lane)) {
+      this.callSource = this.nodes[session.lane.nodeIndex]!.isLocal ? Source.local : Source.remote
+      this.callFallback = -1
+    } else if (session.lane !== undefined) {
+      this.callSource = Source.primary
+      this.callFallback = -1
+    }
+  }
+
+  /** Reads of this chunk give way to a write: forget them, and parse them again for the primary. */
+  private takeBack(session: Session): number {
+    const lane = session.lane!
+    lane.rollback()
+    session.lane = undefined
+    session.inFlight = 0
+    this.runLane = undefined
+    this.runCommands = 0
+    this.callReads = 0
+    this.callWrites = 0
+    this.isPrimaryForced = true
+    const pos = this.rollbackAt
+    this.rollbackAt = -1
+    this.countFrom = this.frame.end // counted already, up to and with the write that asked for this
+    return pos
+  }
+
+  /** Copies what is left of the run up to `pos` and asks for a flush. */
+  private endRun(session: Session, pos: number): void {
+    const lane = this.runLane
+    if (lane === undefined) return
+    if (this.splicer.from < pos) lane.pos = this.splicer.copy(this.buf, this.isSlab, pos, lane.bytes, lane.pos)
+    this.runLane = undefined
+    if (!this.isRunPrefixed(session, lane)) {
+      this.isolationFailure(session, lane)
+      return
+    }
+    this.runCommands = 0
+    this.parts.pool.wantsFlush(lane)
+  }
+
+  /** Bytes up to `pos` go with the run; those of the command at `pos` do not. */
+  private skip(pos: number): void {
+    const lane = this.runLane
+    if (lane === undefined) return
+    if (this.splicer.from < pos) lane.pos = this.splicer.copy(this.buf, this.isSlab, pos, lane.bytes, lane.pos)
+    this.splicer.from = this.frame.end
+  }
+
+  private finish(session: Session, pos: number): void {
+    const lane = this.runLane
+    this.endRun(session, pos)
+    if (lane?.waitsForEarlyFlush) lane.flush()
+    const cells = session.account?.tenant?.cells
+    if (cells !== undefined) {
+      cells.writes += this.callWrites
+      if (this.callReads > 0) {
+        cells.reads += this.callReads
+        const node = session.lane
+        if (node !== undefined)
+          cells.served[servedIndex(this.regionOf[node.nodeIndex]!, this.callSource as 0)]! += this.callReads
+        const f = this.callFallback
+        if (f >= 0) this.parts.cells.fallback(f >> 16, (f >> 8) & 255, (f & 255) as 0, this.callReads)
+      }
+    }
+    if (this.outPos > 0) this.flushOut(session)
+    if ((this.wantsEnd || session.isEnding) && !session.isClosed) session.endWhenAnswered()
+  }
+
+  /**
+   * The second look, at what stands in the arena: the run's first command (all of them under test) is parsed again,
+   * and each of its keys must begin with the prefix. Independent of where the splicer believed the keys to be.
+   */
+  private isRunPrefixed(session: Session, lane: Lane): boolean {
+    const prefix = session.account?.tenant?.prefix
+    if (prefix === undefined || this.runCommands === 0) return true
+    let pos = this.runAt
+    let left = this.parts.isParanoid ? this.runCommands : 1
+    const { check, checkKeys, table } = this
+    while (left-- > 0) {
+      if (check.frame(lane.bytes, pos, lane.pos) !== framed) return false
+      let id = table.lookup(lane.bytes, check.off[0]!, check.len[0]!)
+      if (id < 0) return false
+      if (table.isContainer[id] !== 0 && check.count > 1)
+        id = table.lookupSub(id, lane.bytes, check.off[1]!, check.len[1]!)
+      if (id < 0 || table.route[id]! < ROUTE.read) return false
+      if (table.keyMode[id] !== KEYS.none) {
+        if (findKeys(table, id, check, checkKeys) !== undefined) return false
+        for (let i = 0; i < checkKeys.count; i++) {
+          if (!hasPrefix(lane.bytes, check, checkKeys.arg[i]!, prefix)) return false
+        }
+      }
+      pos = check.end
+    }
+    return !this.parts.isParanoid || pos === lane.pos
+  }
+
+  /** Our own bug: nothing of it may leave. The lane dies before its arena is written, and so does the client. */
+  private isolationFailure(session: Session, lane: Lane): number {
+    this.parts.cells.tripwires.foreignPrefix++
+    this.parts.log.fatal(
+      { tenant: session.account?.tenant?.id },
+      'a frame without its prefix was stopped at the socket',
+    )
+    lane.destroy('isolation check failed')
+    session.destroy('isolation check failed')
+    return stalled
+  }
+
+  // ---- answers of the proxy itself ----
+
+  private answer(session: Session, id: number, pos: number): number {
+    const builtin = this.parts.builtins[id]
+    if (builtin === undefined) return this.refuse(session, pos, 'NOPERM', this.table.specs[id]!.name)
+    if (builtin.isStateful === true && session.inFlight > 0) return this.wait(session, stallOrder)
+    const { frame } = this
+    const args: Buffer[] = []
+    for (let i = 0; i < frame.count; i++) {
+      args.push(Buffer.from(this.buf.subarray(frame.off[i]!, frame.off[i]! + frame.len[i]!)))
+    }
+    const tenant = session.account?.tenant
+    if (tenant !== undefined) tenant.cells.admin++
+    session.lastCommand = this.table.specs[id]!.name
+    const before = session.replyMode
+    const result = builtin.run(args, session, this.parts.host, id)
+    if (result instanceof Promise) {
+      session.stall = stallBusy
+      result.then(
+        (reply) => this.answered(session, reply),
+        (error: unknown) => {
+          this.parts.log.error({ error: String(error) }, 'an answer of the proxy failed')
+          this.answered(session, failure('ERR internal error'))
+        },
+      )
+      this.skip(pos)
+      return done
+    }
+    if (before === replySkipNext && session.lastCommand !== 'client|reply') session.replyMode = replyOn
+    else if (result !== undefined && session.replyMode === replyOn) {
+      return this.local(session, pos, encodeReply(result, session.resp), frame.end)
+    }
+    this.skip(pos)
+    return done
+  }
+
+  /** An answer that took time; nothing else of this client is in flight. */
+  private answered(session: Session, reply: Reply | undefined): void {
+    if (session.isClosed) return
+    if (reply !== undefined && session.replyMode === replyOn) session.writeOwn(encodeReply(reply, session.resp))
+    else if (session.replyMode === replySkipNext) session.replyMode = replyOn
+    session.stall = stallNone
+    session.resume()
+  }
+
+  /** A reply of ours takes its place behind everything that is in flight. */
+  private local(session: Session, pos: number, bytes: Buffer, next: number): number {
+    if (this.runLane !== undefined) {
+      this.skip(pos)
+      this.splicer.from = next
+    }
+    if (session.replyMode !== replyOn) {
+      if (session.replyMode === replySkipNext) session.replyMode = replyOn
+      return done
+    }
+    if (session.inFlight > 0) {
+      session.lane!.appendLocal(session, Buffer.from(bytes), this.nowMs)
+      session.inFlight++
+      return done
+    }
+    if (this.outPos + bytes.length > this.out.length) this.flushOut(session)
+    if (bytes.length > this.out.length) session.writeOwn(bytes)
+    else {
+      bytes.copy(this.out, this.outPos)
+      this.outPos += bytes.length
+    }
+    return done
+  }
+
+  private flushOut(session: Session): void {
+    const isHeld = session.writeOwn(this.out.subarray(0, this.outPos))
+    this.outPos = 0
+    if (isHeld) this.out = Buffer.allocUnsafeSlow(outBytes)
+  }
+
+  private refuse(session: Session, pos: number, code: ErrorCode, ...args: (string | number)[]): number {
+    const closes = (errors[code] as { closes?: true }).closes === true
+    if (closes) this.wantsEnd = true
+    return this.local(session, pos, errorLine(code, ...args), this.frame.end)
+  }
+
+  private refuseUnknown(session: Session, pos: number): number {
+    const { frame } = this
+    const text = (i: number, most: number): string =>
+      this.buf.toString('latin1', frame.off[i]!, frame.off[i]! + Math.min(frame.len[i]!, most))
+    let args = ''
+    for (let i = 1; i < frame.count && args.length < 128; i++) args += `'${text(i, 128 - args.length)}' `
+    this.parts.cells.commands.calls[this.parts.cells.commands.other]!++
+    const line = errorText('UNKNOWN_COMMAND', text(0, 128), args)
+    return this.local(session, pos, Buffer.from(`-${line}\r\n`, 'latin1'), frame.end)
+  }
+
+  private refuseUnknownSub(session: Session, pos: number, container: number): number {
+    const { frame } = this
+    const sub = this.buf.toString('latin1', frame.off[1]!, frame.off[1]! + Math.min(frame.len[1]!, 128))
+    const line = errorText('UNKNOWN_SUBCOMMAND', sub, this.table.specs[container]!.name.toUpperCase())
+    return this.local(session, pos, Buffer.from(`-${line}\r\n`, 'latin1'), frame.end)
+  }
+
+  private handleInline(session: Session, pos: number, end: number): number {
+    const { frame } = this
+    const next = frame.end
+    const args = splitInline(this.buf.subarray(frame.off[0]!, frame.off[0]! + frame.len[0]!))
+    if (args === undefined) {
+      this.parts.cells.protocolErrors.add(['unbalanced_quotes'])
+      this.local(session, pos, errorLine('UNBALANCED_QUOTES'), end)
+      this.wantsEnd = true
+      frame.end = end
+      return done
+    }
+    if (args.length === 0) {
+      this.skip(pos)
+      return done
+    }
+    // The line becomes an array of bulk strings, and goes the way of all commands, as a run of its own.
+    const head = `*${args.length}\r\n`
+    const request = Buffer.concat([
+      Buffer.from(head),
+      ...args.flatMap((arg) => [Buffer.from(`$${arg.length}\r\n`), arg, Buffer.from('\r\n')]),
+    ])
+    if (session.lane !== undefined && !this.isPrimaryLane(session.lane)) return this.wait(session, stallOrder)
+    this.endRun(session, pos)
+    const saved = { buf: this.buf, isSlab: this.isSlab }
+    this.buf = request
+    this.isSlab = false
+    frame.frame(request, 0, request.length)
+    const countFrom = this.countFrom
+    this.countFrom = 0
+    const step = this.handle(session, 0)
+    this.rollbackAt = -1
+    if (step === done) this.endRun(session, request.length)
+    this.countFrom = countFrom
+    this.buf = saved.buf
+    this.isSlab = saved.isSlab
+    frame.end = next
+    return step
+  }
+
+  // ---- waiting and going on ----
+
+  private wait(session: Session, reason: number): number {
+    session.stall = reason
+    return stalled
+  }
+
+  resumeSoon(session: Session): void {
+    this.ready.push(session)
+    if (!this.isResumePlanned) {
+      this.isResumePlanned = true
+      setImmediate(this.resumeAll)
+    }
+  }
+
+  /** Called when no lane is on the stack: after a node's replies were read, and once a turn. */
+  readonly resumeAll = (): void => {
+    this.isResumePlanned = false
+    while (this.ready.length > 0) {
+      const batch = this.ready.splice(0)
+      for (const session of batch) {
+        if (session.stall === stallBusy) continue
+        session.stall = stallNone
+        session.resume()
+      }
+    }
+  }
+
+  /** A node, a lane or a role has changed: whoever waits for one tries again. */
+  retryWaiters(): void {
+    for (const session of this.nodeWaiters) this.resumeSoon(session)
+    this.nodeWaiters.clear()
+  }
+
+  /** Waiters whose time is over are answered; called every few ms while there are some. */
+  expireWaiters(): void {
+    const nowMs = this.now()
+    for (const session of this.nodeWaiters) {
+      if (session.stallUntilMs > nowMs && session.stall === stallNode) {
+        // A replica may have shown what this read waits for.
+        if (session.account?.whenStale !== 'wait') continue
+      }
+      this.nodeWaiters.delete(session)
+      this.resumeSoon(session)
+    }
+  }
+
+  get hasWaiters(): boolean {
+    return this.nodeWaiters.size > 0
+  }
+
+  laneHasRoom(lane: Lane): void {
+    const waiters = this.roomWaiters[lane.index]!
+    if (waiters.length === 0) return
+    for (const session of waiters.splice(0)) this.resumeSoon(session)
+  }
+
+  closed(session: Session, reason: string): void {
+    this.nodeWaiters.delete(session)
+    this.parts.sessionClosed(session, reason)
+  }
+
+  uncertain(session: Session, lane: Lane): void {
+    this.parts.cells.uncertain++
+    const tenant = session.account?.tenant
+    if (tenant === undefined) return
+    tenant.cells.fail(1, 5)
+    tenant.fence = Number.POSITIVE_INFINITY
+    this.unsettled.push({ nodeIndex: lane.nodeIndex, tenant, epoch: this.parts.tracker.epoch })
+  }
+
+  private readonly unsettled: { nodeIndex: number; tenant: NonNullable<SessionAccount['tenant']>; epoch: number }[] = []
+
+  /**
+   * Writes of unknown fate are over: what was lost on this node was killed, or another history has begun. Their
+   * tenants' fences become the first mark sent from now on.
+   */
+  settle(): void {
+    const { pool, tracker } = this.parts
+    const left = this.unsettled.filter((entry) => {
+      const isOver =
+        (tracker.epoch !== entry.epoch && tracker.primary !== undefined) ||
+        (!pool.hasUnsettled(entry.nodeIndex) && pool.counts(entry.nodeIndex).ready > 0)
+      return !isOver
+    })
+    const still = new Set(left.map((entry) => entry.tenant))
+    for (const { tenant } of this.unsettled) if (!still.has(tenant)) tenant.fence = this.marks.nextSeq
+    this.unsettled.length = 0
+    this.unsettled.push(...left)
+  }
+}
+
+function errorLine(code: ErrorCode, ...args: (string | number)[]): Buffer {
+  return Buffer.from(`-${errorText(code, ...args)}\r\n`, 'latin1')
+}

@@ -1,0 +1,125 @@
+/**
+ * Logins as the request path needs them, from the configuration's users: which commands, which promise, which tenant.
+ * One account a user, one state a tenant, whatever the number of connections.
+ */
+import { denyColumn } from '../commands/deny.ts'
+import type { CommandTable } from '../commands/lookup.ts'
+import { KEYS, ROUTE } from '../commands/spec.ts'
+import type { Cells } from '../metrics/cells.ts'
+import { LEVEL, type LevelName } from '../routing/choose.ts'
+import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
+import { TenantState } from '../tenant/account.ts'
+import type { SessionAccount } from './session.ts'
+
+/** The part of a configuration that logins are made of. */
+export interface AccountOptions {
+  readonly routing: {
+    readonly consistency: LevelName
+    readonly maxStalenessMs: number
+    readonly maxStalenessIsCeiling: boolean
+    readonly whenStale: WhenStale
+    readonly maxWaitMs: number
+    readonly rules: readonly Rule[]
+  }
+  readonly tenants: readonly TenantOptions[]
+  readonly operators: readonly UserOptions[]
+}
+
+export interface TenantOptions {
+  readonly id: string
+  readonly prefix: string
+  readonly users: readonly UserOptions[]
+  readonly consistency?: LevelName
+  readonly maxStalenessMs?: number
+  readonly whenStale?: WhenStale
+  readonly deny: readonly string[]
+}
+
+export interface UserOptions {
+  readonly name: string
+  readonly readOnly: boolean
+  readonly consistency?: LevelName
+  readonly maxStalenessMs?: number
+}
+
+export class Accounts {
+  readonly tenants = new Map<string, TenantState>()
+  private readonly byUser = new Map<string, SessionAccount>()
+  /** Route columns that users share: most have no deny list. */
+  private readonly routes = new Map<string, Uint8Array>()
+  private readonly table: CommandTable
+
+  constructor(config: AccountOptions, table: CommandTable, cells: Cells) {
+    this.table = table
+    for (const tenant of config.tenants) {
+      const state = new TenantState(tenant.id, tenant.prefix, cells.tenant(tenant.id))
+      this.tenants.set(tenant.id, state)
+      const rules = TenantRules.compile(config.routing.rules, tenant.id)
+      for (const user of tenant.users)
+        this.byUser.set(user.name, this.tenantAccount(config, tenant, user, state, rules))
+    }
+    for (const user of config.operators) this.byUser.set(user.name, this.operatorAccount(user))
+  }
+
+  get(user: string): SessionAccount | undefined {
+    return this.byUser.get(user)
+  }
+
+  private tenantAccount(
+    config: AccountOptions,
+    tenant: TenantOptions,
+    user: UserOptions,
+    state: TenantState,
+    rules: TenantRules | undefined,
+  ): SessionAccount {
+    const { routing } = config
+    const bound = user.maxStalenessMs ?? tenant.maxStalenessMs
+    return {
+      user: user.name,
+      tenant: state,
+      isReadOnly: user.readOnly,
+      route: this.routeColumn(tenant.deny, user.readOnly),
+      level: LEVEL[user.consistency ?? tenant.consistency ?? routing.consistency],
+      boundedMs: bound ?? routing.maxStalenessMs,
+      ceilingMs: bound ?? (routing.maxStalenessIsCeiling ? routing.maxStalenessMs : Number.POSITIVE_INFINITY),
+      whenStale: tenant.whenStale ?? routing.whenStale,
+      maxWaitMs: routing.maxWaitMs,
+      rules,
+    }
+  }
+
+  /** No keyspace: what names a key, or travels to a node at all, is denied. */
+  private operatorAccount(user: UserOptions): SessionAccount {
+    const route = this.table.route.slice()
+    for (let id = 0; id < route.length; id++) if (route[id]! >= ROUTE.read) route[id] = ROUTE.denied
+    return {
+      user: user.name,
+      tenant: undefined,
+      isReadOnly: true,
+      route,
+      level: LEVEL.eventual,
+      boundedMs: Number.POSITIVE_INFINITY,
+      ceilingMs: Number.POSITIVE_INFINITY,
+      whenStale: 'primary',
+      maxWaitMs: 0,
+      rules: undefined,
+    }
+  }
+
+  private routeColumn(deny: readonly string[], isReadOnly: boolean): Uint8Array {
+    const key = `${isReadOnly ? 'r' : 'w'} ${deny.join(' ')}`
+    let column = this.routes.get(key)
+    if (column === undefined) {
+      column = this.table.route.slice()
+      const denied = denyColumn(this.table, deny)
+      for (let id = 0; id < column.length; id++) {
+        // A read-only user also loses what is no write by its flags but may change something: keyed, primary only.
+        const mayWrite =
+          column[id] === ROUTE.write || (column[id] === ROUTE.primary && this.table.keyMode[id] !== KEYS.none)
+        if (denied[id] !== 0 || (isReadOnly && mayWrite)) column[id] = ROUTE.denied
+      }
+      this.routes.set(key, column)
+    }
+    return column
+  }
+}

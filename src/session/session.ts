@@ -1,0 +1,359 @@
+/**
+ * One client connection: its socket, who it is, what it has in flight, what of its bytes is not parsed yet.
+ * What a command means is decided in request-path.ts; here bytes come in, replies go out, and both are bounded.
+ *
+ *   socket -> slab (or pending) -> RequestPath.consume -> lane
+ *   socket <- onReply (views of the lane's buffer), local replies
+ *
+ * ~ a window: writes to its socket.
+ */
+import type { Socket } from 'node:net'
+import {
+  clientFrontBytes,
+  clientOutputHardBytes,
+  clientOutputSoftBytes,
+  clientOutputSoftMs,
+  unauthOutputBytesMax,
+} from '../base/limits.ts'
+import { Kind, Outcome } from '../metrics/cells.ts'
+import type { Node } from '../regions/node.ts'
+import type { TenantRules } from '../routing/rules.ts'
+import type { Account } from '../tenant/account.ts'
+import type { Lane, ReplySink } from '../upstream/lane.ts'
+
+/** Why a client's bytes are not being parsed. */
+export const stallNone = 0
+/** A command must wait until nothing of this client is in flight. */
+export const stallOrder = 1
+/** A lane is full. */
+export const stallRoom = 2
+/** No node can take the command now; it waits until `stallUntilMs`. */
+export const stallNode = 3
+/** The proxy itself is working on an answer (a password is being checked). */
+export const stallBusy = 4
+/** The client does not read its replies. */
+export const stallOutput = 5
+
+export const replyOn = 0
+export const replyOff = 1
+/** CLIENT REPLY SKIP was just given: the next command is silent. */
+export const replySkipNext = 2
+
+/** What a session needs of the proxy. */
+export interface SessionHost {
+  /** Parses [pos, end) of `buf`; returns one past the bytes consumed. */
+  consume(session: Session, buf: Buffer, pos: number, end: number): number
+  /** The session stalled and its reason is over: parse on as soon as the stack is empty. */
+  resumeSoon(session: Session): void
+  /** The first mark that was not yet sent: the position of whatever is answered now. */
+  readonly marks: { readonly nextSeq: number; wantWithin(delayMs: number): void }
+  readonly nodes: readonly Node[]
+  now(): number
+  closed(session: Session, reason: string): void
+  /** A write of this tenant is of unknown fate on that lane. */
+  uncertain(session: Session, lane: Lane): void
+  readonly slab: Buffer
+  readonly readAt: number
+}
+
+export type SessionAccount = Account<TenantRules>
+
+export class Session implements ReplySink {
+  readonly id: number
+  readonly socket: Socket
+  readonly host: SessionHost
+  readonly openedAtMs: number
+  remote = ''
+  local = ''
+  isClosed = false
+  account: SessionAccount | undefined
+  resp: 2 | 3 = 2
+  name = ''
+  libName = ''
+  libVer = ''
+  replyMode = replyOn
+  /** Level code set on this connection, or -1. */
+  level = -1
+  /** Commands taken, for CLIENT INFO and idle times. */
+  commands = 0
+  lastCommand = ''
+  lastActiveMs: number
+
+  /** Where this client's commands are; undefined while nothing is in flight. */
+  lane: Lane | undefined
+  inFlight = 0
+  /** Monotonic reads: who answered last, and the position of what was seen. */
+  lastNode = -1
+  lastIncarnation = 0
+  seen = 0
+
+  stall = stallNone
+  stallUntilMs = 0
+  /** Until then a command that finds no node fails at once: its predecessor has waited already. */
+  noWaitUntilMs = 0
+  /** No command after this one is parsed. */
+  isEnding = false
+  /** The client has sent FIN. */
+  isHalfClosed = false
+  /** Fewest bytes, from the start of what is pending, that can make a command. */
+  need = 0
+  /** When the pending half frame began; 0: none. */
+  halfFrameSinceMs = 0
+  bytesIn = 0
+  bytesOut = 0
+
+  private pending: Buffer | undefined
+  private pendingSize = 0
+  private isPaused = false
+  private outputSinceMs = 0
+  private isDraining = false
+
+  constructor(id: number, socket: Socket, host: SessionHost, nowMs: number) {
+    this.id = id
+    this.socket = socket
+    this.host = host
+    this.openedAtMs = nowMs
+    this.lastActiveMs = nowMs
+  }
+
+  get pendingBytes(): number {
+    return this.pendingSize
+  }
+
+  /** True while no further command may be parsed. */
+  get isStopped(): boolean {
+    return this.stall !== stallNone || this.isEnding || this.isClosed
+  }
+
+  // ---- bytes in ----
+
+  /** `nread` bytes were read into the slab at `readAt`. */
+  onRead(nread: number): void {
+    this.bytesIn += nread
+    const readAt = this.host.readAt
+    if (this.account !== undefined && this.account.tenant !== undefined) this.account.tenant.cells.bytesIn += nread
+    if (this.isEnding || this.isClosed) return
+    if (this.pending === undefined) {
+      if (this.stall === stallNone) this.parse(this.host.slab, readAt, readAt + nread)
+      else this.keep(this.host.slab, readAt, readAt + nread)
+      return
+    }
+    const size = this.pendingSize
+    if (this.stall === stallNone && size + nread >= this.need && size <= clientFrontBytes) {
+      this.pending.copy(this.host.slab, readAt - size, 0, size)
+      this.dropPending()
+      this.parse(this.host.slab, readAt - size, readAt + nread)
+      return
+    }
+    this.keep(this.host.slab, readAt, readAt + nread)
+    if (this.stall === stallNone && this.pendingSize >= this.need) this.parsePending()
+  }
+
+  /** Goes on after a stall, with what has gathered meanwhile. */
+  resume(): void {
+    if (this.isClosed || this.isEnding || this.stall !== stallNone) return
+    this.parsePending()
+    this.afterProgress()
+  }
+
+  private parse(buf: Buffer, pos: number, end: number): void {
+    const consumed = this.host.consume(this, buf, pos, end)
+    if (this.isClosed) return
+    if (consumed < end && !this.isEnding) this.keep(buf, consumed, end)
+    if (consumed > pos || this.halfFrameSinceMs === 0) this.halfFrameSinceMs = consumed < end ? this.host.now() : 0
+    if (this.isHalfClosed) this.afterProgress()
+  }
+
+  private parsePending(): void {
+    const buf = this.pending
+    if (buf === undefined) return
+    const size = this.pendingSize
+    const consumed = this.host.consume(this, buf, 0, size)
+    if (this.isClosed) return
+    if (consumed === size || this.isEnding) {
+      this.dropPending()
+      this.halfFrameSinceMs = 0
+    } else if (consumed > 0) {
+      this.halfFrameSinceMs = this.host.now()
+      const need = this.need
+      this.dropPending()
+      this.need = need
+      this.keep(buf, consumed, size)
+    }
+    this.applyPause()
+  }
+
+  /** Copies bytes behind what is pending; grows by doubling what was received, never by what a header announced. */
+  private keep(buf: Buffer, pos: number, end: number): void {
+    const size = end - pos
+    if (this.pending === undefined) {
+      this.pending = Buffer.allocUnsafe(size)
+      this.pendingSize = 0
+    } else if (this.pendingSize + size > this.pending.length) {
+      const grown = Buffer.allocUnsafeSlow(
+        Math.max(this.pendingSize + size, Math.min(2 * this.pending.length, Math.max(this.need, 4096))),
+      )
+      this.pending.copy(grown, 0, 0, this.pendingSize)
+      this.pending = grown
+    }
+    buf.copy(this.pending, this.pendingSize, pos, end)
+    this.pendingSize += size
+    this.applyPause()
+  }
+
+  private dropPending(): void {
+    this.pending = undefined
+    this.pendingSize = 0
+    this.need = 0
+  }
+
+  /** A stalled client is read on until a chunk's worth is waiting, then left alone. */
+  private applyPause(): void {
+    const wantsPause = this.stall !== stallNone && this.pendingSize >= clientFrontBytes
+    if (wantsPause === this.isPaused || this.isClosed) return
+    this.isPaused = wantsPause
+    if (wantsPause) this.socket.pause()
+    else this.socket.resume()
+  }
+
+  // ---- replies out ----
+
+  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+    this.notePosition(hasWrite, lane)
+    this.inFlight -= completed
+    const socket = this.socket
+    const tenant = this.account?.tenant
+    if (tenant !== undefined) tenant.cells.bytesOut += view.length
+    this.bytesOut += view.length
+    socket.write(view)
+    if (this.inFlight === 0) this.onIdle()
+    if (socket.writableLength > 0) {
+      this.onSlowReader()
+      return true
+    }
+    return false
+  }
+
+  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
+    this.notePosition(hasWrite, lane)
+    this.inFlight -= completed
+    if (this.inFlight === 0) this.onIdle()
+  }
+
+  onErrorReply(_code: string, isWrite: boolean): void {
+    this.account?.tenant?.cells.fail(isWrite ? Kind.write : Kind.read, Outcome.error)
+  }
+
+  onUncertain(lane: Lane): void {
+    this.host.uncertain(this, lane)
+  }
+
+  onTruncated(): void {
+    this.destroy('upstream lost in the middle of a reply')
+  }
+
+  /** Anything answered now is covered by the first mark not yet sent: writes fence the tenant, reads bind this connection. */
+  private notePosition(hasWrite: boolean, lane: Lane): void {
+    const next = this.host.marks.nextSeq
+    if (hasWrite) {
+      const tenant = this.account?.tenant
+      if (tenant !== undefined && tenant.fence < next) tenant.fence = next
+      this.host.marks.wantWithin(5)
+    }
+    this.seen = next
+    this.lastNode = lane.nodeIndex
+    this.lastIncarnation = this.host.nodes[lane.nodeIndex]!.incarnation
+  }
+
+  private onIdle(): void {
+    this.lane = undefined
+    if (this.stall === stallOrder) this.host.resumeSoon(this)
+    else if (this.isEnding || this.isHalfClosed) this.afterProgress()
+  }
+
+  /** Bytes of the proxy's own, with nothing in flight before them. */
+  writeOwn(bytes: Buffer): boolean {
+    if (this.isClosed) return false
+    this.bytesOut += bytes.length
+    if (this.account?.tenant !== undefined) this.account.tenant.cells.bytesOut += bytes.length
+    this.socket.write(bytes)
+    if (this.socket.writableLength === 0) return false
+    this.onSlowReader()
+    return true
+  }
+
+  /** The socket holds bytes that the client does not read. */
+  private onSlowReader(): void {
+    const waiting = this.socket.writableLength
+    const nowMs = this.host.now()
+    if (this.account === undefined && waiting > unauthOutputBytesMax)
+      return this.destroy('unauthenticated client does not read')
+    if (waiting > clientOutputHardBytes) return this.destroy('output limit')
+    if (waiting <= clientOutputSoftBytes) {
+      this.outputSinceMs = 0
+      return
+    }
+    if (this.outputSinceMs === 0) this.outputSinceMs = nowMs
+    else if (nowMs - this.outputSinceMs > clientOutputSoftMs) return this.destroy('output limit')
+    if (this.stall === stallNone) this.stall = stallOutput
+    if (!this.isDraining) {
+      this.isDraining = true
+      this.socket.once('drain', () => {
+        this.isDraining = false
+        this.outputSinceMs = 0
+        if (this.stall === stallOutput) this.host.resumeSoon(this)
+      })
+    }
+  }
+
+  /** Over the soft limit for too long? Looked at by the proxy's ticker, since a client that never reads triggers nothing. */
+  isOutputOverdue(nowMs: number): boolean {
+    return this.outputSinceMs !== 0 && nowMs - this.outputSinceMs > clientOutputSoftMs
+  }
+
+  // ---- end ----
+
+  /** The client has sent FIN: everything it asked for is still answered. */
+  onHalfClosed(): void {
+    this.isHalfClosed = true
+    this.afterProgress()
+  }
+
+  /** No further commands; the socket ends when everything in flight is answered. */
+  endWhenAnswered(): void {
+    this.isEnding = true
+    this.dropPending()
+    this.afterProgress()
+  }
+
+  /** The proxy is going: what was received whole is answered, then the connection ends. */
+  drain(): void {
+    if (this.isClosed) return
+    if (this.stall === stallNone) this.endWhenAnswered()
+    else this.isHalfClosed = true // as if the client had no more to say
+  }
+
+  private afterProgress(): void {
+    if (this.isClosed || this.inFlight > 0) return
+    if (this.isEnding || (this.isHalfClosed && this.stall === stallNone)) this.finish('end')
+  }
+
+  private finish(reason: string): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.dropPending()
+    this.socket.end()
+    // A peer that never closes its side would hold the socket for ever.
+    this.socket.setTimeout(5_000, () => this.socket.destroy())
+    this.host.closed(this, reason)
+  }
+
+  /** At once, without a word. */
+  destroy(reason: string): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.dropPending()
+    this.socket.destroy()
+    this.host.closed(this, reason)
+  }
+}

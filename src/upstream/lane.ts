@@ -1,0 +1,616 @@
+/**
+ * One shared connection to one node: what was sent and not yet answered, in order, and the bytes on their way out.
+ *
+ *   append -> arena (half a | half b) --flush, once a turn--> socket
+ *   ring:  head -> [sink, count, kind] [sink, count, kind] ... <- tail     one entry a run, not one a command
+ *   flags: one byte a command (write or not), so that after a loss each command gets the answer that is true for it
+ *
+ * One request = one place in the ring = one reply. A place is never removed: when its client is gone the reply is
+ * swallowed. Any doubt (a reply nobody asked for, a bad frame, silence) destroys the connection and fails all places;
+ * nothing is re-synchronised and nothing is sent again.
+ */
+import { assert } from '../base/assert.ts'
+import { errorText } from '../base/errors.ts'
+import {
+  arenaHalfBytes,
+  clientFrontBytes,
+  clientReadBytes,
+  collectedReplyBytesMax,
+  earlyFlushBytes,
+  laneCommandsMax,
+} from '../base/limits.ts'
+import type { Histogram } from '../metrics/counters.ts'
+import { ReplyFramer, replyBroken, replyMore } from '../resp/reply-framer.ts'
+import type { Slab } from './slab.ts'
+
+/** What an entry of the ring does with its replies. */
+export const kindPass = 0
+/** Read and thrown away: the client asked for no replies. */
+export const kindSwallow = 1
+/** A reply of the proxy itself that had to wait for its turn. */
+export const kindLocal = 2
+/** Collected whole, then handed to the entry's function: replies with names in them, and the proxy's own requests. */
+export const kindCollect = 3
+
+/** Who gets replies: a client's session. Methods are called in the order of the requests. */
+export interface ReplySink {
+  isClosed: boolean
+  /**
+   * Bytes for the client. `completed` requests are answered by the end of `view` (0: part of a reply). The view is of
+   * the lane's read buffer: true means the socket still holds it, so the buffer must not be used again.
+   */
+  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean
+  /** `completed` requests were answered and nothing is to be written. */
+  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void
+  /** An error reply of the node passed by; `code` is its first word. */
+  onErrorReply(code: string, isWrite: boolean): void
+  /** A write of this client was sent on `lane` and its reply is lost. */
+  onUncertain(lane: Lane): void
+  /** A reply was cut in the middle: nothing can follow on this connection. */
+  onTruncated(): void
+}
+
+/** The socket side. `write` returns true when the kernel took all; else the view stays the socket's until `done`. */
+export interface LanePort {
+  write(view: Uint8Array, done: () => void): boolean
+  /** Bytes that the socket still holds. */
+  pendingBytes(): number
+  destroy(reason: string): void
+}
+
+export type CollectHandler = (reply: Buffer | undefined) => void
+
+/** What a whole reply becomes for the client; undefined: the isolation check failed and nothing may be delivered. */
+export type Transform = (reply: Buffer) => Buffer | undefined
+
+export interface LaneEvents {
+  /** Bytes were appended: a flush is wanted at the end of the turn. */
+  wantsFlush(lane: Lane): void
+  /** There is room again for those who were turned away. */
+  hasRoom(lane: Lane): void
+  /** An error reply with this first word came back for a client's command. */
+  errorReply(lane: Lane, code: string): void
+  /** The connection must go: a reply that nobody asked for, a bad frame, a nonce that does not match. */
+  desync(lane: Lane, why: string): void
+  /** A reply name without the tenant's prefix. */
+  foreignPrefix(lane: Lane): void
+}
+
+export interface LaneTimes {
+  readonly read: Histogram
+  readonly write: Histogram
+}
+
+const flagWrite = 1
+
+export class Lane {
+  readonly index: number
+  readonly nodeIndex: number
+  readonly resp: 2 | 3
+  readonly isBulk: boolean
+  /** Connected, logged in, role known. */
+  isReady = false
+  /** ROLE said master on this very connection, and nothing has contradicted it since. */
+  isPrimary = false
+  /** Requests sent or waiting to be sent, without a reply. */
+  inFlight = 0
+  /** Bytes received at, monotonic ms. */
+  lastReceivedAtMs = 0
+
+  readonly bytes: Buffer
+  /** Where the next byte goes, and the end of the current half. */
+  pos: number
+  limit: number
+  private readonly halves: readonly [number, number]
+  private start: number
+  /** The other half (or a large request) is still with the socket. */
+  private isWriting = false
+  private pendingAtCheck = 0
+  private progressAtMs = 0
+
+  private port: LanePort | undefined
+  private readonly framer = new ReplyFramer()
+  /** Read buffer: front room for an unfinished header, then what libuv reads into. */
+  private input = Buffer.allocUnsafeSlow(clientFrontBytes + clientReadBytes)
+  private inputView = this.input.subarray(clientFrontBytes)
+  private leftover = 0
+  private isInputHeld = false
+  private collected: Buffer[] = []
+  private collectedBytes = 0
+  /** A part of the head's reply went out already. */
+  private isHeadPartial = false
+
+  private mask = 1023
+  private head = 0
+  private tail = 0
+  private sinks: (ReplySink | undefined)[] = new Array(1024).fill(undefined)
+  private extras: (Buffer | CollectHandler | Transform | undefined)[] = new Array(1024).fill(undefined)
+  private counts = new Int32Array(1024)
+  private totals = new Int32Array(1024)
+  private kinds = new Uint8Array(1024)
+  private writes = new Uint8Array(1024)
+  private times = new Float64Array(1024)
+  private readonly flags = new Uint8Array(laneCommandsMax)
+  private flagHead = 0
+  private flagTail = 0
+  /** flagTail at the last flush: what lies behind it was never sent. */
+  private flagSent = 0
+
+  private readonly events: LaneEvents
+  private readonly durations: LaneTimes
+  private readonly now: () => number
+
+  constructor(
+    index: number,
+    nodeIndex: number,
+    resp: 2 | 3,
+    isBulk: boolean,
+    slab: Slab,
+    arenaAt: number,
+    durations: LaneTimes,
+    events: LaneEvents,
+    now: () => number,
+  ) {
+    this.index = index
+    this.nodeIndex = nodeIndex
+    this.resp = resp
+    this.isBulk = isBulk
+    this.bytes = slab.bytes
+    this.halves = [arenaAt, arenaAt + arenaHalfBytes]
+    this.start = arenaAt
+    this.pos = arenaAt
+    this.limit = arenaAt + arenaHalfBytes
+    this.durations = durations
+    this.events = events
+    this.now = now
+  }
+
+  // ---- requests ----
+
+  /** Whether `bytes` more and one more command fit now; flushes if that helps. False: wait for `hasRoom`. */
+  hasRoomFor(bytes: number): boolean {
+    if (this.inFlight >= laneCommandsMax - 2) return false
+    if (this.pos + bytes <= this.limit) return true
+    this.flush()
+    return this.pos + bytes <= this.limit
+  }
+
+  /** True when a flush now would send everything: nothing of ours is still with the socket. */
+  get canFlush(): boolean {
+    return !this.isWriting
+  }
+
+  get waitingBytes(): number {
+    return this.pos - this.start
+  }
+
+  /** A command of `sink` was put into the arena. */
+  append(sink: ReplySink, kind: number, isWrite: boolean, nowMs: number): void {
+    this.flags[this.flagTail & (laneCommandsMax - 1)] = isWrite ? flagWrite : 0
+    this.flagTail = (this.flagTail + 1) | 0
+    this.inFlight++
+    const last = (this.tail - 1) & this.mask
+    if (this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kind && kind <= kindSwallow) {
+      this.counts[last]!++
+      this.totals[last]!++
+      if (isWrite) this.writes[last] = 1
+      return
+    }
+    this.push(sink, kind, isWrite, nowMs, undefined)
+  }
+
+  /** A command whose reply is collected and transformed before the client gets it. */
+  appendTransformed(sink: ReplySink, transform: Transform, isWrite: boolean, nowMs: number): void {
+    this.flags[this.flagTail & (laneCommandsMax - 1)] = isWrite ? flagWrite : 0
+    this.flagTail = (this.flagTail + 1) | 0
+    this.inFlight++
+    this.push(sink, kindCollect, isWrite, nowMs, transform)
+  }
+
+  /** A reply of the proxy itself, to be given when everything before it is answered. */
+  appendLocal(sink: ReplySink, reply: Buffer, nowMs: number): void {
+    assert(this.head !== this.tail, 'a local reply waits behind something')
+    this.push(sink, kindLocal, false, nowMs, reply)
+  }
+
+  /** A request of the proxy's own; the handler gets the whole reply, or undefined when the connection was lost. */
+  sendInternal(request: Uint8Array, handler: CollectHandler): void {
+    if (this.pos + request.length > this.limit) this.flush()
+    assert(this.pos + request.length <= this.limit, 'an internal request fits into the arena')
+    this.bytes.set(request, this.pos)
+    this.pos += request.length
+    this.flags[this.flagTail & (laneCommandsMax - 1)] = 0
+    this.flagTail = (this.flagTail + 1) | 0
+    this.inFlight++
+    this.push(undefined, kindCollect, false, this.now(), handler)
+    this.events.wantsFlush(this)
+  }
+
+  private push(
+    sink: ReplySink | undefined,
+    kind: number,
+    isWrite: boolean,
+    nowMs: number,
+    extra: Buffer | CollectHandler | Transform | undefined,
+  ): void {
+    if (((this.tail - this.head) | 0) > this.mask) this.growRing()
+    const at = this.tail & this.mask
+    this.sinks[at] = sink
+    this.kinds[at] = kind
+    this.counts[at] = 1
+    this.totals[at] = 1
+    this.writes[at] = isWrite ? 1 : 0
+    this.times[at] = nowMs
+    this.extras[at] = extra
+    this.tail = (this.tail + 1) | 0
+  }
+
+  /** A point to come back to while nothing of what follows was flushed: [arena, ring, flags, in flight]. */
+  savePos = 0
+  private saveTail = 0
+  private saveFlagTail = 0
+  private saveInFlight = 0
+
+  save(): void {
+    this.savePos = this.pos
+    this.saveTail = this.tail
+    this.saveFlagTail = this.flagTail
+    this.saveInFlight = this.inFlight
+  }
+
+  /** Forgets everything appended since `save`. Only legal while no flush came between and the tail entry then was another client's. */
+  rollback(): void {
+    assert(((this.flagSent - this.saveFlagTail) | 0) <= 0, 'what was sent cannot be taken back')
+    for (let i = this.saveTail; i !== this.tail; i = (i + 1) | 0) {
+      this.sinks[i & this.mask] = undefined
+      this.extras[i & this.mask] = undefined
+    }
+    this.pos = this.savePos
+    this.tail = this.saveTail
+    this.flagTail = this.saveFlagTail
+    this.inFlight = this.saveInFlight
+  }
+
+  get waitsForEarlyFlush(): boolean {
+    return this.pos - this.start >= earlyFlushBytes
+  }
+
+  /** Writes the current half unless the other is still with the socket. */
+  flush(): void {
+    if (this.isWriting || this.pos === this.start || this.port === undefined) return
+    const view = this.bytes.subarray(this.start, this.pos)
+    this.flagSent = this.flagTail
+    if (this.port.write(view, this.onWritten)) {
+      this.pos = this.start
+      return
+    }
+    this.isWriting = true
+    this.progressAtMs = this.now()
+    this.start = this.start === this.halves[0] ? this.halves[1] : this.halves[0]
+    this.pos = this.start
+    this.limit = this.start + arenaHalfBytes
+  }
+
+  /** Writes a request too large for the arena, behind what the arena holds. The parts belong to the socket from here on. */
+  writeLarge(parts: readonly Uint8Array[]): void {
+    assert(this.canFlush, 'a large request goes out only when the arena can go before it')
+    this.flush()
+    this.flagSent = this.flagTail
+    for (const part of parts) this.port?.write(part, this.onWritten)
+    if ((this.port?.pendingBytes() ?? 0) > 0) {
+      this.isWriting = true
+      this.progressAtMs = this.now()
+    }
+  }
+
+  private readonly onWritten = (): void => {
+    if (!this.isWriting || this.port === undefined || this.port.pendingBytes() > 0) return
+    this.isWriting = false
+    this.flush()
+    this.events.hasRoom(this)
+  }
+
+  // ---- replies ----
+
+  /** The buffer that the next read fills; a fresh one when a client's socket still holds the last. */
+  readonly nextInput = (): Buffer => {
+    if (this.isInputHeld) {
+      const fresh = Buffer.allocUnsafeSlow(clientFrontBytes + clientReadBytes)
+      if (this.leftover > 0)
+        this.input.copy(fresh, clientFrontBytes - this.leftover, clientFrontBytes - this.leftover, clientFrontBytes)
+      this.input = fresh
+      this.inputView = fresh.subarray(clientFrontBytes)
+      this.isInputHeld = false
+    }
+    return this.inputView
+  }
+
+  /** `nread` bytes stand in the buffer that `nextInput` gave. */
+  onRead(nread: number): void {
+    this.take(this.input, clientFrontBytes - this.leftover, clientFrontBytes + nread)
+  }
+
+  /** Bytes in a buffer of their own (TLS): copied behind the leftover in pieces. */
+  onChunk(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length && this.port !== undefined; at += clientReadBytes) {
+      const piece = chunk.subarray(at, at + clientReadBytes)
+      this.nextInput().set(piece)
+      this.onRead(piece.length)
+    }
+  }
+
+  private take(buf: Buffer, start: number, end: number): void {
+    const nowMs = this.now()
+    this.lastReceivedAtMs = nowMs
+    this.leftover = 0
+    const before = this.inFlight
+    let from = start
+    let pos = start
+    let done = 0
+    while (pos < end) {
+      if (this.head === this.tail) return this.events.desync(this, 'a reply that nobody asked for')
+      const at = this.head & this.mask
+      const next = this.framer.next(buf, pos, end)
+      if (next === replyMore) {
+        pos = this.framer.consumed
+        break
+      }
+      if (next === replyBroken) return this.events.desync(this, 'a reply that is no RESP')
+      const type = this.framer.type
+      if (type === 45 || type === 62) {
+        if (type === 62) return this.events.desync(this, 'a push on a connection without subscriptions')
+        this.noteError(buf, pos, next, at)
+      }
+      pos = next
+      done++
+      this.flagHead = (this.flagHead + 1) | 0
+      this.inFlight--
+      if (--this.counts[at]! === 0) {
+        if (!this.finish(at, buf, from, pos, done, nowMs)) return
+        from = pos
+        done = 0
+      }
+    }
+    if (pos > from) this.partial(this.head & this.mask, buf, from, pos, done)
+    if (pos < end) this.keep(buf, pos, end)
+    if (before >= laneCommandsMax - 2 && this.port !== undefined) this.events.hasRoom(this)
+  }
+
+  /** The last reply of the head entry ends at `pos`. False when the connection was given up. */
+  private finish(at: number, buf: Buffer, from: number, pos: number, done: number, nowMs: number): boolean {
+    const kind = this.kinds[at]!
+    const sink = this.sinks[at]
+    const hasWrite = this.writes[at] !== 0
+    const extra = this.extras[at]
+    const ms = nowMs - this.times[at]!
+    const total = this.totals[at]!
+    this.sinks[at] = undefined
+    this.extras[at] = undefined
+    this.head = (this.head + 1) | 0
+    this.isHeadPartial = false
+    if (sink !== undefined) (hasWrite ? this.durations.write : this.durations.read).observe(ms, total)
+    if (kind === kindPass) {
+      if (!sink!.isClosed) {
+        if (sink!.onReply(buf.subarray(from, pos), done, hasWrite, this)) this.isInputHeld = true
+      }
+    } else if (kind === kindSwallow) {
+      if (!sink!.isClosed) sink!.onSwallowed(done, hasWrite, this)
+    } else {
+      const reply = this.collect(buf, from, pos)
+      this.collected = []
+      this.collectedBytes = 0
+      if (sink === undefined) (extra as CollectHandler)(reply)
+      else if (!sink.isClosed) {
+        const mine = (extra as Transform)(reply)
+        if (mine === undefined) {
+          this.events.foreignPrefix(this)
+          sink.onReply(Buffer.from(`-${errorText('ISOLATION')}\r\n`), done, hasWrite, this)
+          this.events.desync(this, 'a name without the prefix of its tenant')
+          return false
+        }
+        sink.onReply(mine, done, hasWrite, this)
+      }
+      if (this.port === undefined) return false // the handler gave the connection up
+    }
+    this.giveLocals()
+    return true
+  }
+
+  /** Replies of the proxy itself whose turn has come. */
+  private giveLocals(): void {
+    while (this.head !== this.tail) {
+      const at = this.head & this.mask
+      if (this.kinds[at] !== kindLocal) return
+      const sink = this.sinks[at]!
+      const reply = this.extras[at] as Buffer
+      this.sinks[at] = undefined
+      this.extras[at] = undefined
+      this.head = (this.head + 1) | 0
+      if (!sink.isClosed) sink.onReply(reply, 1, false, this)
+    }
+  }
+
+  /** A run or a reply that is not over: pass on what came. */
+  private partial(at: number, buf: Buffer, from: number, pos: number, done: number): void {
+    const kind = this.kinds[at]!
+    const sink = this.sinks[at]
+    this.isHeadPartial = this.framer.started
+    if (kind === kindPass) {
+      if (!sink!.isClosed && sink!.onReply(buf.subarray(from, pos), done, this.writes[at] !== 0, this))
+        this.isInputHeld = true
+    } else if (kind === kindSwallow) {
+      if (done > 0 && !sink!.isClosed) sink!.onSwallowed(done, this.writes[at] !== 0, this)
+    } else {
+      this.collectedBytes += pos - from
+      if (this.collectedBytes > collectedReplyBytesMax)
+        return this.events.desync(this, 'a reply too large to be rewritten')
+      this.collected.push(Buffer.from(buf.subarray(from, pos)))
+    }
+  }
+
+  private collect(buf: Buffer, from: number, pos: number): Buffer {
+    const last = buf.subarray(from, pos)
+    return this.collected.length === 0 ? Buffer.from(last) : Buffer.concat([...this.collected, last])
+  }
+
+  private keep(buf: Buffer, pos: number, end: number): void {
+    const size = end - pos
+    if (size > clientFrontBytes) return this.events.desync(this, 'a reply header without an end')
+    if (this.isInputHeld) {
+      const fresh = Buffer.allocUnsafeSlow(clientFrontBytes + clientReadBytes)
+      buf.copy(fresh, clientFrontBytes - size, pos, end)
+      this.input = fresh
+      this.inputView = fresh.subarray(clientFrontBytes)
+      this.isInputHeld = false
+    } else buf.copyWithin(clientFrontBytes - size, pos, end)
+    this.leftover = size
+  }
+
+  private noteError(buf: Buffer, pos: number, next: number, at: number): void {
+    let end = pos + 1
+    while (end < next && end - pos < 32 && buf[end]! > 32) end++
+    const code = buf.toString('latin1', pos + 1, end)
+    const sink = this.sinks[at]
+    if (sink !== undefined) {
+      sink.onErrorReply(code, (this.flags[this.flagHead & (laneCommandsMax - 1)]! & flagWrite) !== 0)
+      this.events.errorReply(this, code)
+    }
+  }
+
+  // ---- life ----
+
+  open(port: LanePort): void {
+    assert(this.port === undefined && this.head === this.tail, 'a lane is opened once at a time')
+    this.port = port
+    this.framer.reset()
+    this.leftover = 0
+    this.isHeadPartial = false
+    this.isWriting = false
+    this.start = this.halves[0]
+    this.pos = this.start
+    this.limit = this.start + arenaHalfBytes
+    this.flagHead = this.flagTail
+    this.flagSent = this.flagTail
+    this.lastReceivedAtMs = this.now()
+  }
+
+  get isOpen(): boolean {
+    return this.port !== undefined
+  }
+
+  /** Milliseconds without a sign of life while something waits for one; 0 when nothing waits. */
+  silentMs(nowMs: number): number {
+    if (this.head === this.tail) return 0
+    const pending = this.port?.pendingBytes() ?? 0
+    if (pending !== this.pendingAtCheck) {
+      this.pendingAtCheck = pending
+      this.progressAtMs = nowMs
+    }
+    return (
+      nowMs - Math.max(this.times[this.head & this.mask]!, this.lastReceivedAtMs, pending > 0 ? this.progressAtMs : 0)
+    )
+  }
+
+  /** Gives the connection up; the port reports back through `close`. */
+  destroy(reason: string): void {
+    this.port?.destroy(reason)
+  }
+
+  /**
+   * The connection is gone: every request waiting gets its answer now. A write that was sent is uncertain and a read is
+   * not executed; what was never sent was not executed either. Returns whether a sent write is among them.
+   */
+  close(): boolean {
+    this.port = undefined
+    this.isReady = false
+    this.isPrimary = false
+    let lostWrite = false
+    const cut = this.isHeadPartial
+    // Entries are taken off before anybody is told, so that nobody who resumes sees a half-failed lane.
+    const failed: { sink: ReplySink | undefined; kind: number; extra: unknown; fates: number[]; hasWrite: boolean }[] =
+      []
+    while (this.head !== this.tail) {
+      const at = this.head & this.mask
+      const fates: number[] = []
+      const kind = this.kinds[at]!
+      if (kind !== kindLocal) {
+        for (let i = 0; i < this.counts[at]!; i++) {
+          const isWrite = (this.flags[this.flagHead & (laneCommandsMax - 1)]! & flagWrite) !== 0
+          const isSent = ((this.flagSent - this.flagHead) | 0) > 0
+          fates.push(isWrite ? (isSent ? 2 : 1) : 0)
+          if (isWrite && isSent && this.sinks[at] !== undefined) lostWrite = true
+          this.flagHead = (this.flagHead + 1) | 0
+          this.inFlight--
+        }
+      }
+      failed.push({ sink: this.sinks[at], kind, extra: this.extras[at], fates, hasWrite: this.writes[at] !== 0 })
+      this.sinks[at] = undefined
+      this.extras[at] = undefined
+      this.head = (this.head + 1) | 0
+    }
+    this.framer.reset()
+    this.leftover = 0
+    this.collected = []
+    this.collectedBytes = 0
+    this.isHeadPartial = false
+    this.isWriting = false
+    this.start = this.halves[0]
+    this.pos = this.start
+    this.limit = this.start + arenaHalfBytes
+    failed.forEach((entry, i) => {
+      this.fail(entry, cut && i === 0)
+    })
+    return lostWrite
+  }
+
+  private fail(
+    entry: { sink: ReplySink | undefined; kind: number; extra: unknown; fates: number[]; hasWrite: boolean },
+    isCut: boolean,
+  ): void {
+    const { sink, kind } = entry
+    if (sink === undefined) return (entry.extra as CollectHandler)(undefined)
+    if (entry.fates.includes(2)) sink.onUncertain(this) // a tenant's fence, also when the client is gone
+    if (sink.isClosed) return
+    if (kind === kindLocal) {
+      sink.onReply(entry.extra as Buffer, 1, false, this)
+      return
+    }
+    if (isCut && kind === kindPass) return sink.onTruncated()
+    if (kind === kindSwallow) return sink.onSwallowed(entry.fates.length, entry.hasWrite, this)
+    const lines = entry.fates.map(
+      (fate) => `-${errorText(fate === 2 ? 'UNCERTAIN' : fate === 1 ? 'NO_PRIMARY' : 'NO_NODE')}\r\n`,
+    )
+    sink.onReply(Buffer.from(lines.join('')), entry.fates.length, entry.hasWrite, this)
+  }
+
+  private growRing(): void {
+    const old = this.mask + 1
+    const size = old * 2
+    const sinks: (ReplySink | undefined)[] = new Array(size).fill(undefined)
+    const extras: (Buffer | CollectHandler | Transform | undefined)[] = new Array(size).fill(undefined)
+    const counts = new Int32Array(size)
+    const totals = new Int32Array(size)
+    const kinds = new Uint8Array(size)
+    const writes = new Uint8Array(size)
+    const times = new Float64Array(size)
+    for (let i = this.head; i !== this.tail; i = (i + 1) | 0) {
+      const from = i & this.mask
+      const to = i & (size - 1)
+      sinks[to] = this.sinks[from]
+      extras[to] = this.extras[from]
+      counts[to] = this.counts[from]!
+      totals[to] = this.totals[from]!
+      kinds[to] = this.kinds[from]!
+      writes[to] = this.writes[from]!
+      times[to] = this.times[from]!
+    }
+    this.sinks = sinks
+    this.extras = extras
+    this.counts = counts
+    this.totals = totals
+    this.kinds = kinds
+    this.writes = writes
+    this.times = times
+    this.mask = size - 1
+  }
+}

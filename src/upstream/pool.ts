@@ -1,0 +1,190 @@
+/**
+ * All lanes of this proxy: per node one or more shared lanes for RESP2 and for RESP3 clients, and a bulk lane for each,
+ * opened when first used. Hands out a lane by (node, RESP version, size); whoever asks decides what may travel on it.
+ */
+import type { Log } from '../base/log.ts'
+import type { Histogram } from '../metrics/counters.ts'
+import { encodeRequest } from '../resp/encode.ts'
+import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
+import { Lane, type LaneEvents } from './lane.ts'
+import { Slab } from './slab.ts'
+
+export interface PoolOptions {
+  readonly addresses: readonly UpstreamAddress[]
+  /** Shared connections per node and RESP version. */
+  readonly connections: number
+  readonly timeoutMs: number
+  readonly clientName: string
+  readonly log: Log
+  now(): number
+  /** Histograms of a node's reads and writes. */
+  durations(nodeIndex: number): { read: Histogram; write: Histogram }
+}
+
+export interface PoolEvents {
+  /** A lane can be used again, or may be used for the first time. */
+  laneReady(lane: Lane): void
+  laneLost(lane: Lane, reason: string, lostWrite: boolean): void
+  hasRoom(lane: Lane): void
+  errorReply(lane: Lane, code: string): void
+  desync(lane: Lane, why: string): void
+  foreignPrefix(lane: Lane): void
+  /** The end of one read of a node's replies: the stack holds no lane any more. */
+  afterRead(): void
+}
+
+/** Lanes of one node: [RESP2 shared ..., RESP2 bulk, RESP3 shared ..., RESP3 bulk]. */
+export class Pool {
+  readonly slab: Slab
+  readonly lanes: Lane[] = []
+  private readonly connections: UpstreamConnection[] = []
+  private readonly lost: LostConnections[]
+  private readonly perVersion: number
+  private readonly perNode: number
+  private readonly dirty: Lane[] = []
+  private isFlushPlanned = false
+  private readonly isDirty: Uint8Array
+
+  constructor(options: PoolOptions, events: PoolEvents) {
+    this.perVersion = options.connections + 1
+    this.perNode = this.perVersion * 2
+    const count = options.addresses.length * this.perNode
+    this.slab = new Slab(count)
+    this.lost = options.addresses.map(() => new LostConnections())
+    this.isDirty = new Uint8Array(count)
+    const laneEvents: LaneEvents = {
+      wantsFlush: (lane) => this.wantsFlush(lane),
+      hasRoom: (lane) => events.hasRoom(lane),
+      errorReply: (lane, code) => events.errorReply(lane, code),
+      desync: (lane, why) => {
+        events.desync(lane, why)
+        lane.destroy(why)
+      },
+      foreignPrefix: (lane) => events.foreignPrefix(lane),
+    }
+    options.addresses.forEach((address, node) => {
+      const durations = options.durations(node)
+      for (let i = 0; i < this.perNode; i++) {
+        const resp = i < this.perVersion ? 2 : 3
+        const isBulk = i % this.perVersion === options.connections
+        const lane = new Lane(
+          this.lanes.length,
+          node,
+          resp,
+          isBulk,
+          this.slab,
+          this.slab.takeArena(),
+          durations,
+          laneEvents,
+          options.now,
+        )
+        this.lanes.push(lane)
+        this.connections.push(
+          new UpstreamConnection(lane, {
+            address,
+            clientName: options.clientName,
+            timeoutMs: options.timeoutMs,
+            lost: this.lost[node]!,
+            log: options.log,
+            onReady: () => events.laneReady(lane),
+            onLost: (_, reason, lostWrite) => events.laneLost(lane, reason, lostWrite),
+            afterRead: () => events.afterRead(),
+          }),
+        )
+      }
+    })
+  }
+
+  /** Opens the shared lanes of every node; bulk lanes wait for their first use. */
+  start(): void {
+    this.connections.forEach((connection) => {
+      if (!connection.lane.isBulk) connection.start()
+    })
+  }
+
+  stop(): void {
+    for (const connection of this.connections) connection.stop()
+  }
+
+  /** The lane for this client on that node. It may not be ready; asking for it opens it. */
+  lane(node: number, resp: 2 | 3, isBulk: boolean, sessionId: number): Lane {
+    const shared = this.perVersion - 1
+    const at =
+      node * this.perNode +
+      (resp === 3 ? this.perVersion : 0) +
+      (isBulk ? shared : shared === 1 ? 0 : sessionId % shared)
+    const lane = this.lanes[at]!
+    if (!lane.isReady && isBulk) this.connections[at]!.start()
+    return lane
+  }
+
+  /** Asks a connection for its role again; `then` runs when it says master. */
+  askRole(lane: Lane, then: () => void): void {
+    lane.sendInternal(encodeRequest(['ROLE']), (reply) => {
+      if (reply === undefined || !isMasterReply(reply)) return
+      lane.isPrimary = true
+      then()
+    })
+  }
+
+  /** No node speaks RESP3 to us. Unknown until one was asked. */
+  get lacksResp3(): boolean {
+    const asked = this.connections.filter((connection) => connection.lane.resp === 3 && connection.connects > 0)
+    return asked.length > 0 && asked.every((connection) => connection.isUnsupported)
+  }
+
+  /** Writes of unknown fate may still run on this node: no write may go there before they are killed. */
+  hasUnsettled(node: number): boolean {
+    return this.lost[node]!.ids.size > 0
+  }
+
+  /** Connections of a node that are in use, and those that were opened after the first. */
+  counts(node: number): { ready: number; reconnects: number; inFlight: number; waitingBytes: number } {
+    let ready = 0
+    let reconnects = 0
+    let inFlight = 0
+    let waitingBytes = 0
+    for (let i = node * this.perNode; i < (node + 1) * this.perNode; i++) {
+      const lane = this.lanes[i]!
+      if (lane.isReady) ready++
+      reconnects += Math.max(0, this.connections[i]!.connects - 1)
+      inFlight += lane.inFlight
+      waitingBytes += lane.waitingBytes
+    }
+    return { ready, reconnects, inFlight, waitingBytes }
+  }
+
+  /** Destroys lanes whose oldest request has waited in silence for too long. */
+  checkTimeouts(nowMs: number, timeoutMs: number): void {
+    for (const lane of this.lanes) {
+      if (lane.isOpen && lane.silentMs(nowMs) > timeoutMs) lane.destroy('no reply within the timeout')
+    }
+  }
+
+  /** Destroys every lane of a node: its role changed, or it was taken out. */
+  destroyNode(node: number, reason: string): void {
+    for (let i = node * this.perNode; i < (node + 1) * this.perNode; i++) this.lanes[i]!.destroy(reason)
+  }
+
+  wantsFlush(lane: Lane): void {
+    if (this.isDirty[lane.index] !== 0) return
+    this.isDirty[lane.index] = 1
+    this.dirty.push(lane)
+    if (!this.isFlushPlanned) {
+      this.isFlushPlanned = true
+      setImmediate(this.flushAll)
+    }
+  }
+
+  /** Once a turn, after all sockets of the poll were read: one write per lane. */
+  private readonly flushAll = (): void => {
+    this.isFlushPlanned = false
+    const lanes = this.dirty
+    for (let i = 0; i < lanes.length; i++) {
+      const lane = lanes[i]!
+      this.isDirty[lane.index] = 0
+      lane.flush()
+    }
+    lanes.length = 0
+  }
+}
