@@ -4,7 +4,7 @@
  * Here only the newest star is ever gone back to. That loses nothing: whatever an earlier star could take more of, the
  * newest one can take as well.
  *
- * The odd corners are Redis 7's: `[a-` at the end of a pattern, a range written backwards (swapped), an open class (ends
+ * The odd corners are those of Redis 7's KEYS: `[a-` at the end of a pattern, a range written backwards (swapped), an open class (ends
  * with the pattern), `[^]` and `[]` (an empty class), a closing `\` (a plain backslash).
  */
 const star = 0x2a

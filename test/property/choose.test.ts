@@ -1,0 +1,89 @@
+import fc from 'fast-check'
+import { Node } from '../../src/regions/node.ts'
+import { chooseRead, isNodeFresh, LEVEL, type ReadNeed } from '../../src/routing/choose.ts'
+
+const now = 1_000
+
+const facts = fc.record({
+  isUp: fc.boolean(),
+  isReadable: fc.boolean(),
+  incarnation: fc.nat(2),
+  shownSeq: fc.nat(5),
+  ageMs: fc.nat(20),
+})
+
+const needs: fc.Arbitrary<ReadNeed> = fc.record({
+  level: fc.constantFrom(...Object.values(LEVEL)),
+  maxStalenessMs: fc.oneof(fc.nat(20), fc.constant(Number.POSITIVE_INFINITY)),
+  fence: fc.nat(6),
+  lastNode: fc.integer({ min: -1, max: 3 }),
+  lastIncarnation: fc.nat(2),
+  seen: fc.nat(6),
+})
+
+const fleets = fc
+  .record({
+    all: fc.array(facts, { minLength: 1, maxLength: 4 }),
+    primaryAt: fc.integer({ min: -1, max: 3 }),
+    shuffle: fc.infiniteStream(fc.nat(100)),
+  })
+  .map(({ all, primaryAt, shuffle }) => {
+    const nodes = all.map((fact, i) => {
+      const node = new Node(i, { name: `${i}`, region: 'r', host: 'h', port: 1, tls: false }, true)
+      node.isUp = fact.isUp
+      node.isReadable = fact.isUp && fact.isReadable
+      node.incarnation = fact.incarnation
+      node.shownSeq = fact.shownSeq
+      node.shownSentAtMs = fact.shownSeq === 0 ? Number.NEGATIVE_INFINITY : now - fact.ageMs
+      return node
+    })
+    const primary = nodes[primaryAt]
+    if (primary !== undefined) primary.isUp = true
+    const order = nodes
+      .map((node) => ({ node, at: shuffle.next().value ?? 0 }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ node }) => node)
+    return { nodes, order, primary }
+  })
+
+/** The promises again, in other words than the code: what must be true of whoever answers. */
+function keepsPromise(need: ReadNeed, node: Node, primary: Node | undefined): boolean {
+  if (node === primary) return true
+  const ageMs = node.shownSeq > 0 ? now - node.shownSentAtMs : Number.POSITIVE_INFINITY
+  const isWithinBound = need.maxStalenessMs === Number.POSITIVE_INFINITY || ageMs <= need.maxStalenessMs
+  const isWhereItWas = need.lastNode === node.index && need.lastIncarnation === node.incarnation
+  const promises: Record<number, boolean> = {
+    [LEVEL.eventual]: isWithinBound,
+    [LEVEL.bounded]: isWithinBound && Number.isFinite(ageMs),
+    [LEVEL.session]: isWithinBound && need.fence <= node.shownSeq && (isWhereItWas || need.seen <= node.shownSeq),
+    [LEVEL.strong]: false,
+  }
+  return node.isUp && node.isReadable && promises[need.level] === true
+}
+
+test('whoever is chosen keeps the promise; nobody nearer does; and while there is a primary somebody is chosen', () => {
+  const met = { replica: 0, fallback: 0, nobody: 0 }
+  fc.assert(
+    fc.property(needs, fleets, (need, { nodes, order, primary }) => {
+      const choice = { reason: 0, passedOver: -1 }
+      const index = chooseRead(need, order, primary, now, choice)
+      const place = index === -1 ? order.length : order.findIndex((node) => node.index === index)
+      expect(order.slice(0, place).some((node) => keepsPromise(need, node, primary))).toBe(false)
+      expect(choice.passedOver).toBe(place === 0 ? -1 : order[0]!.index)
+      expect(choice.reason === 0).toBe(place === 0)
+      if (index === -1) {
+        met.nobody++
+        expect(primary).toBeUndefined()
+        return
+      }
+      const chosen = nodes[index]!
+      if (chosen !== primary) met.replica++
+      else if (place > 0) met.fallback++
+      expect(keepsPromise(need, chosen, primary)).toBe(true)
+      expect(isNodeFresh(need, chosen, primary, now)).toBe(true)
+    }),
+    { numRuns: 5_000 },
+  )
+  // The oracle was asked about every kind of answer.
+  expect(Math.min(met.replica, met.fallback, met.nobody)).toBeGreaterThan(100)
+}, 60_000)
