@@ -59,6 +59,8 @@ export function keyShape(row: FactRow, particular: Particular): KeyShape | undef
   const specs = (row.keys ?? []).filter((spec) => !spec.flags.includes('not_key'))
   const finder = FINDER[particular.finder ?? 'none']
   if (finder === FINDER.geostore) return { ...noKeys, mode: KEYS.finder, finder, first: particular.optionsAt ?? 0 }
+  if (finder === FINDER.sort)
+    return { ...noKeys, mode: KEYS.finder, finder, last: row.flags.startsWith('write') ? 1 : 0 }
   if (finder !== FINDER.none) return { ...noKeys, mode: KEYS.finder, finder }
   if (specs.length === 0) return noKeys
   const range = oneRange(specs)

@@ -8,7 +8,7 @@
  * compares option words with strcasecmp, for which a word ends at a NUL byte; so do we.
  *
  * Columns of a finder: numkeys: keyFirst = argument of the count, keyLast = destination or 0, keyStep = step of the
- * counted keys. geostore: keyFirst = first option. The others need none.
+ * counted keys. geostore: keyFirst = first option. sort: keyLast = 1 where STORE is an option. The others need none.
  */
 import type { ErrorCode } from '../base/errors.ts'
 import type { CommandTable } from './lookup.ts'
@@ -149,7 +149,7 @@ function isSelf(argv: Argv, index: number): boolean {
  * goes in front, as a pattern's key part comes before its `->field`. A repeated STORE is prefixed each time; Redis
  * uses the last.
  */
-function findSort(argv: Argv, keys: KeyList, withPatterns: boolean): ErrorCode | undefined {
+function findSort(argv: Argv, keys: KeyList, hasStore: boolean, withPatterns: boolean): ErrorCode | undefined {
   add(keys, 1)
   let patterns = 0
   for (let i = 2; i < argv.count; i++) {
@@ -157,9 +157,9 @@ function findSort(argv: Argv, keys: KeyList, withPatterns: boolean): ErrorCode |
     if (isWord(argv, i, 'limit') && more >= 2) {
       if (Number.isNaN(integer(argv, i + 1)) || Number.isNaN(integer(argv, i + 2))) return 'NOT_INTEGER'
       i += 2
-    } else if (isWord(argv, i, 'store') && more >= 1) {
+    } else if (hasStore && isWord(argv, i, 'store') && more >= 1) {
       i++
-      add(keys, i) // SORT_RO has no STORE: the server refuses it
+      add(keys, i)
     } else if (isWord(argv, i, 'by') && more >= 1) {
       i++
       if (withPatterns && hasStar(argv, i)) {
@@ -249,7 +249,7 @@ function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServ
     case FINDER.streams:
       return findStreams(argv, keys, asServer)
     case FINDER.sort:
-      return findSort(argv, keys, !asServer)
+      return findSort(argv, keys, table.keyLast[id] === 1, !asServer)
     case FINDER.geostore:
       return findGeostore(table.keyFirst[id]!, argv, keys)
     case FINDER.copy:

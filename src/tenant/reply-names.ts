@@ -175,7 +175,8 @@ function filterCommands(
   isTop: boolean,
 ): Buffer | undefined {
   const head = readHead(buf, pos, end)
-  if (head === undefined || head.type !== TYPE.array || head.count < 0) return undefined
+  // Commands are an array, subcommands a set on RESP3.
+  if (head === undefined || (head.type !== TYPE.array && head.type !== TYPE.set) || head.count < 0) return undefined
   const kept: Buffer[] = []
   const entries = elements(buf, pos, end)
   for (const [i, start] of entries.entries()) {
@@ -196,7 +197,7 @@ function filterCommands(
       kept.push(Buffer.concat([buf.subarray(start, subs), filtered, buf.subarray(subsEnd, stop)]))
     }
   }
-  return Buffer.concat([Buffer.from(`*${kept.length}\r\n`), ...kept])
+  return Buffer.concat([Buffer.from(`${String.fromCharCode(head.type)}${kept.length}\r\n`), ...kept])
 }
 
 /** COMMAND DOCS: names and their docs, a map on RESP3, in turn in an array on RESP2; `subcommands` inside the same way. */
