@@ -23,8 +23,7 @@ import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import type { Config } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
-import { Cells } from './metrics/cells.ts'
-import type { Histogram } from './metrics/counters.ts'
+import { Cells, Kind, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { RequestPath } from './request-path.ts'
@@ -34,7 +33,7 @@ import { Accounts } from './session/accounts.ts'
 import { Listener } from './session/listener.ts'
 import { Session, type SessionAccount } from './session/session.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
-import type { Lane } from './upstream/lane.ts'
+import type { Lane, LaneTimes } from './upstream/lane.ts'
 import { Pool } from './upstream/pool.ts'
 
 export interface ProxyOptions {
@@ -108,7 +107,7 @@ export class RegisProxy {
         clientName: `regis-${config.region}`,
         log,
         now: systemClock.now,
-        durations: (node) => this.durations(node),
+        durations: (node, isPrimary) => this.durations(node, isPrimary),
       },
       {
         laneReady: (lane) => {
@@ -374,10 +373,18 @@ export class RegisProxy {
 
   // ---- nodes ----
 
-  private durations(index: number): { read: Histogram; write: Histogram } {
-    const region = this.cells.regionIndex(this.tracker.nodes[index]!.address.region)
-    // By role as it is when asked for: a lane's role changes rarely, and a node's connections are made anew then.
-    return { read: this.cells.upstreamDurationOf(region, 1), write: this.cells.upstreamDurationOf(region, 0) }
+  private durations(index: number, isPrimary: boolean): LaneTimes {
+    const { cells } = this
+    const node = this.tracker.nodes[index]!
+    const source = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
+    return {
+      read: cells.commandDurationOf(Kind.read, source),
+      write: cells.commandDurationOf(Kind.write, source),
+      upstream: cells.upstreamDurationOf(
+        cells.regionIndex(node.address.region),
+        isPrimary ? Role.primary : Role.replica,
+      ),
+    }
   }
 
   private onErrorReply(lane: Lane, code: string): void {

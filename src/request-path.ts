@@ -13,7 +13,7 @@
  *   on a replica, a write      reads of an earlier chunk: the client's parsing stops until they are answered
  */
 import { type ErrorCode, errors, errorText } from './base/errors.ts'
-import { clientCommandsMax, sharedFrameBytesMax, waitBudgetMs } from './base/limits.ts'
+import { bigRequestBytesMax, clientCommandsMax, sharedFrameBytesMax, waitBudgetMs } from './base/limits.ts'
 import type { Log } from './base/log.ts'
 import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
@@ -770,6 +770,18 @@ export class RequestPath implements SessionHost {
     const waiters = this.roomWaiters[lane.index]!
     if (waiters.length === 0) return
     for (const session of waiters.splice(0)) this.resumeSoon(session)
+  }
+
+  private reservedBytes = 0
+
+  reserve(bytes: number): boolean {
+    if (this.reservedBytes + bytes > bigRequestBytesMax) return false
+    this.reservedBytes += bytes
+    return true
+  }
+
+  release(bytes: number): void {
+    this.reservedBytes -= bytes
   }
 
   closed(session: Session, reason: string): void {

@@ -8,6 +8,7 @@
  * ~ a window: writes to its socket.
  */
 import type { Socket } from 'node:net'
+import { errorText } from '../base/errors.ts'
 import {
   clientFrontBytes,
   clientOutputHardBytes,
@@ -54,6 +55,9 @@ export interface SessionHost {
   uncertain(session: Session, lane: Lane): void
   readonly slab: Buffer
   readonly readAt: number
+  /** Memory of unfinished requests, all clients together; false: there is no more, and nothing was taken. */
+  reserve(bytes: number): boolean
+  release(bytes: number): void
 }
 
 export type SessionAccount = Account<TenantRules>
@@ -187,12 +191,14 @@ export class Session implements ReplySink {
   private keep(buf: Buffer, pos: number, end: number): void {
     const size = end - pos
     if (this.pending === undefined) {
+      if (!this.host.reserve(size)) return this.overload()
       this.pending = Buffer.allocUnsafe(size)
       this.pendingSize = 0
     } else if (this.pendingSize + size > this.pending.length) {
-      const grown = Buffer.allocUnsafeSlow(
-        Math.max(this.pendingSize + size, Math.min(2 * this.pending.length, Math.max(this.need, 4096))),
-      )
+      const wanted = Math.min(2 * this.pending.length, Math.max(this.need, 4096))
+      const capacity = Math.max(this.pendingSize + size, wanted)
+      if (!this.host.reserve(capacity - this.pending.length)) return this.overload()
+      const grown = Buffer.allocUnsafeSlow(capacity)
       this.pending.copy(grown, 0, 0, this.pendingSize)
       this.pending = grown
     }
@@ -202,9 +208,16 @@ export class Session implements ReplySink {
   }
 
   private dropPending(): void {
+    if (this.pending !== undefined) this.host.release(this.pending.length)
     this.pending = undefined
     this.pendingSize = 0
     this.need = 0
+  }
+
+  /** Unfinished requests have used up the memory they may have: this one cannot be taken. */
+  private overload(): void {
+    if (this.inFlight === 0) this.writeOwn(Buffer.from(`-${errorText('OVERLOADED')}\r\n`))
+    this.endWhenAnswered()
   }
 
   /** A stalled client is read on until a chunk's worth is waiting, then left alone. */

@@ -76,9 +76,13 @@ export interface LaneEvents {
   foreignPrefix(lane: Lane): void
 }
 
+/** Where a lane's times go. Replaced when the node's role changes. */
 export interface LaneTimes {
+  /** From a command's arrival to its reply, by kind. */
   readonly read: Histogram
   readonly write: Histogram
+  /** The same, by the node's region and role. */
+  readonly upstream: Histogram
 }
 
 const flagWrite = 1
@@ -137,7 +141,7 @@ export class Lane {
   private flagSent = 0
 
   private readonly events: LaneEvents
-  private readonly durations: LaneTimes
+  durations: LaneTimes
   private readonly now: () => number
 
   constructor(
@@ -388,7 +392,10 @@ export class Lane {
     this.extras[at] = undefined
     this.head = (this.head + 1) | 0
     this.isHeadPartial = false
-    if (sink !== undefined) (hasWrite ? this.durations.write : this.durations.read).observe(ms, total)
+    if (sink !== undefined && kind !== kindLocal) {
+      ;(hasWrite ? this.durations.write : this.durations.read).observe(ms, total)
+      this.durations.upstream.observe(ms, total)
+    }
     if (kind === kindPass) {
       if (!sink!.isClosed) {
         if (sink!.onReply(buf.subarray(from, pos), done, hasWrite, this)) this.isInputHeld = true

@@ -3,10 +3,9 @@
  * opened when first used. Hands out a lane by (node, RESP version, size); whoever asks decides what may travel on it.
  */
 import type { Log } from '../base/log.ts'
-import type { Histogram } from '../metrics/counters.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
-import { Lane, type LaneEvents } from './lane.ts'
+import { Lane, type LaneEvents, type LaneTimes } from './lane.ts'
 import { Slab } from './slab.ts'
 
 export interface PoolOptions {
@@ -17,8 +16,8 @@ export interface PoolOptions {
   readonly clientName: string
   readonly log: Log
   now(): number
-  /** Histograms of a node's reads and writes. */
-  durations(nodeIndex: number): { read: Histogram; write: Histogram }
+  /** Where the times of a node go, by its role. */
+  durations(nodeIndex: number, isPrimary: boolean): LaneTimes
 }
 
 export interface PoolEvents {
@@ -37,6 +36,7 @@ export interface PoolEvents {
 export class Pool {
   readonly slab: Slab
   readonly lanes: Lane[] = []
+  private readonly options: PoolOptions
   private readonly connections: UpstreamConnection[] = []
   private readonly lost: LostConnections[]
   private readonly perVersion: number
@@ -46,6 +46,7 @@ export class Pool {
   private readonly isDirty: Uint8Array
 
   constructor(options: PoolOptions, events: PoolEvents) {
+    this.options = options
     this.perVersion = options.connections + 1
     this.perNode = this.perVersion * 2
     const count = options.addresses.length * this.perNode
@@ -63,7 +64,7 @@ export class Pool {
       foreignPrefix: (lane) => events.foreignPrefix(lane),
     }
     options.addresses.forEach((address, node) => {
-      const durations = options.durations(node)
+      const durations = options.durations(node, false)
       for (let i = 0; i < this.perNode; i++) {
         const resp = i < this.perVersion ? 2 : 3
         const isBulk = i % this.perVersion === options.connections
@@ -86,7 +87,10 @@ export class Pool {
             timeoutMs: options.timeoutMs,
             lost: this.lost[node]!,
             log: options.log,
-            onReady: () => events.laneReady(lane),
+            onReady: () => {
+              lane.durations = options.durations(node, lane.isPrimary)
+              events.laneReady(lane)
+            },
             onLost: (_, reason, lostWrite) => events.laneLost(lane, reason, lostWrite),
             afterRead: () => events.afterRead(),
           }),
@@ -123,6 +127,7 @@ export class Pool {
     lane.sendInternal(encodeRequest(['ROLE']), (reply) => {
       if (reply === undefined || !isMasterReply(reply)) return
       lane.isPrimary = true
+      lane.durations = this.options.durations(lane.nodeIndex, true)
       then()
     })
   }
