@@ -9,6 +9,8 @@ import { type Address, formatAddress, Problem, parseAddress, parseNodeUrl } from
 import { foundText } from './walk.ts'
 
 export interface CheckOptions {
+  /** Whether a word of a `deny` list names a command or a category. */
+  isDenyEntry(word: string): boolean
   readonly region?: string | undefined
   readonly listen?: string | undefined
   readonly admin?: string | undefined
@@ -31,7 +33,7 @@ export function check(root: Node, options: CheckOptions): Checked {
   if (root.kind !== 'map') return checked
   checkRegions(root, options, checked)
   checkAddresses(root, options, checked)
-  checkTenants(root, checked)
+  checkTenants(root, options.isDenyEntry, checked)
   checkUsers(root, checked)
   checkRules(root, checked)
   return checked
@@ -113,7 +115,7 @@ function checkAddresses(root: MapNode, options: CheckOptions, { errors, optionEr
   }
 }
 
-function checkTenants(root: MapNode, { errors }: Checked): void {
+function checkTenants(root: MapNode, isDenyWord: CheckOptions['isDenyEntry'], { errors }: Checked): void {
   const prefixes: { prefix: string; id: string; at: Span; line: Span }[] = []
   for (const [id, { key, node }] of mapAt(root, 'tenants')?.entries ?? []) {
     const isName = checkName('tenant id', id, key, errors)
@@ -122,8 +124,8 @@ function checkTenants(root: MapNode, { errors }: Checked): void {
     prefixes.push({ prefix: given?.text ?? `${id}:`, id, at: given === undefined ? key : spanOf(given), line: key })
     for (const denied of listAt(node, 'deny')?.items ?? []) {
       const word = asText(denied)
-      if (word !== undefined && !/^@?[a-z][a-z0-9_.|-]*$/i.test(word.text)) {
-        errors.push({ ...spanOf(word), message: `deny: expected a command or a category${foundText(word)}` })
+      if (word !== undefined && !isDenyWord(word.text)) {
+        errors.push({ ...spanOf(word), message: `deny: no command or category has this name${foundText(word)}` })
       }
     }
   }

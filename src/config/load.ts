@@ -7,6 +7,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { isDenyEntry } from '../commands/deny.ts'
+import { buildCommandTable, type CommandTable } from '../commands/lookup.ts'
 import { check } from './checks.ts'
 import type { Config } from './config.ts'
 import { type Diagnostic, SourceView } from './diagnostics.ts'
@@ -70,7 +72,7 @@ export function parseConfig(text: string, options: LoadOptions & { readonly file
     const region = options.region ?? (hasRegion(root) ? undefined : options.env['REGION'] || undefined)
     const data = region === undefined ? walked.data : { ...(walked.data as object), region }
     const result = schema.safeParse(data)
-    const checked = check(root, { region, listen: options.listen, admin: options.admin })
+    const checked = check(root, { region, listen: options.listen, admin: options.admin, isDenyEntry: denyEntries() })
     const optionName = options.region === undefined ? '$REGION' : '--region'
     for (const { option, message } of checked.optionErrors) {
       optionErrors.push({ severity: 'error', file: option === '--region' ? optionName : option, message })
@@ -95,6 +97,15 @@ export function parseConfig(text: string, options: LoadOptions & { readonly file
     ...(config === undefined ? {} : { config }),
     errors: [...ordered(errors).map((it) => view.diagnostic('error', it)), ...optionErrors],
     warnings: ordered(warnings).map((it) => view.diagnostic('warning', it)),
+  }
+}
+
+/** The command table costs a few ms: only built where a list is to be looked at. */
+function denyEntries(): (word: string) => boolean {
+  let table: CommandTable | undefined
+  return (word) => {
+    table ??= buildCommandTable()
+    return isDenyEntry(table, word)
   }
 }
 

@@ -191,8 +191,8 @@ export class Identity {
   /** Not a hash that could be looked up elsewhere: the key dies with the process. The length stops `ab`+`c` from meeting `a`+`bc`. */
   #keyOf(name: string, password: Buffer): string {
     const length = Buffer.alloc(4)
-    length.writeUInt32BE(name.length)
-    return createHmac('sha256', this.#cacheKey).update(length).update(name, 'latin1').update(password).digest('base64')
+    length.writeUInt32BE(Buffer.byteLength(name))
+    return createHmac('sha256', this.#cacheKey).update(length).update(name).update(password).digest('base64')
   }
 }
 
