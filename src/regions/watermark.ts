@@ -22,7 +22,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Timer, Timers } from './timers.ts'
 
-/** Marks are at least this far apart: 200 a second cost a primary about 0.1 % of a core. */
+/** Marks are at least this far apart: 200 a second cost a primary 1.6 % of a core (docs/decisions/0002). */
 export const markGapMsMin = 5
 /** A primary that is far away does not need more than this many marks in flight: the proof is never newer than its road. */
 const marksPerRoundTrip = 10
