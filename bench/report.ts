@@ -141,5 +141,5 @@ export function judge(all: readonly Summary[], floors: readonly Floor[], targets
 
 export function verdictLine(verdict: Verdict): string {
   const { target, cell, what, ratio, max, passes } = verdict
-  return `${passes ? 'PASS' : 'FAIL'}  ${target}  ${cell.padEnd(15)} ${what} ${ratio.toFixed(2)} of twemproxy, floor ${max}`
+  return `${passes ? 'PASS' : 'FAIL'}  ${target}  ${cell.padEnd(15)} ${what} ${ratio.toFixed(3)} of twemproxy, floor ${max}`
 }
