@@ -41,6 +41,18 @@ export const keyNames = [
   "q'",
   '',
 ]
+/** Keys of the data that keys-oracle.test.ts makes, by the ACL category of the commands that are for them. */
+const keysOfKind: Record<string, readonly string[]> = {
+  string: ['s', 'n', '#', ''],
+  bitmap: ['s', 'n'],
+  list: ['l', 'l2'],
+  hash: ['h', 'h_1'],
+  set: ['set', 'set2'],
+  sortedset: ['z', 'z2'],
+  geo: ['g'],
+  stream: ['x', 'streams'],
+  hyperloglog: ['hll'],
+}
 const values = ['v', 'a', 'b', '1', '2', '0', '-1', 'f', 'f1', '\xff\x00', 'store', 'pfx:s', '']
 const numbers = ['0', '1', '2', '3', '-1', '10']
 const words = [
@@ -69,7 +81,11 @@ const templates: Record<string, readonly string[]> = {
     'K 15 37 200 km [WITHDIST] [COUNT N] [ASC]',
     'K 15 37 200 km [COUNT N] STORE|STOREDIST K [ASC] [STORE K]',
   ],
-  georadiusbymember: ['K V 200 km [WITHDIST]', 'K V 200 km STORE|STOREDIST K [COUNT N] [STOREDIST K]'],
+  georadiusbymember: [
+    'K V 200 km [WITHDIST]',
+    'K V 200 km STORE|STOREDIST K [COUNT N] [STOREDIST K]',
+    'K V 200 km store\0x K',
+  ],
   georadius_ro: ['K 15 37 200 km [WITHDIST] [STORE K]'],
   georadiusbymember_ro: ['K V 200 km [COUNT N]'],
   geosearch: ['K FROMLONLAT 15 37 BYRADIUS 200 km [ASC]'],
@@ -86,9 +102,10 @@ const templates: Record<string, readonly string[]> = {
     'K [ALPHA] STORE K [GET #|w_*] [STORE K]',
     'K BY w_* GET h_*->f GET # LIMIT N N STORE K',
     'K LIMIT STORE K',
+    'K ALPHA store\0x K GET\0 w_*',
   ],
   sort_ro: ['K [BY w_*|nosort] [LIMIT N N] [GET #|w_*] [ALPHA]', 'K [ALPHA] STORE K'],
-  copy: ['K K [REPLACE]', 'K K DB 0 [REPLACE]', 'K K DB N'],
+  copy: ['K K [REPLACE]', 'K K DB 0 [REPLACE]', 'K K DB N', 'K K db\0x N'],
   restore: ['K 0 V'],
   xadd: ['K 5-N V V', 'K NOMKSTREAM MAXLEN N 6-N V V'],
   xread: [
@@ -96,6 +113,7 @@ const templates: Record<string, readonly string[]> = {
     'STREAMS K K 0 $',
     'COUNT N STREAMS K K 0 0',
     'BLOCK N STREAMS K 0',
+    'streams\0x K 0',
     'STREAMS streams streams 0 0',
   ],
   xreadgroup: [
@@ -143,7 +161,13 @@ const templates: Record<string, readonly string[]> = {
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random() * list.length)]!
 
-function expand(random: Random, template: string): string[] {
+/** Half of the keys are of the command's own kind. */
+function pickKey(random: Random, spec: CommandSpec): string {
+  const kinds = spec.categories.flatMap((category) => keysOfKind[category] ?? [])
+  return pick(random, kinds.length > 0 && random() < 0.6 ? kinds : keyNames)
+}
+
+function expand(random: Random, spec: CommandSpec, template: string): string[] {
   // Innermost optional parts first; a half of them stays.
   let text = template
   while (/\[[^[\]]*\]/.test(text))
@@ -154,7 +178,7 @@ function expand(random: Random, template: string): string[] {
     .flatMap((word) => {
       const one = (): string => {
         const choice = pick(random, word.replace(/\*$/, (star) => (word === 'K*' ? '' : star)).split('|'))
-        if (choice === 'K') return pick(random, keyNames)
+        if (choice === 'K') return pickKey(random, spec)
         if (choice === 'V') return pick(random, values)
         if (choice === 'N' || choice.endsWith('-N')) return choice.replace('N', pick(random, numbers))
         return random() < 0.3 ? choice.toLowerCase() : choice
@@ -173,14 +197,14 @@ function byArity(random: Random, spec: CommandSpec): string[] {
   }, 0)
   const args: string[] = []
   for (let i = names; i < count; i++)
-    args.push(i <= last ? pick(random, keyNames) : pick(random, random() < 0.5 ? values : numbers))
+    args.push(i <= last ? pickKey(random, spec) : pick(random, random() < 0.5 ? values : numbers))
   return args
 }
 
 /** A command that Redis can mostly run. */
 export function validArgv(random: Random, spec: CommandSpec): string[] {
   const options = templates[spec.name]
-  const args = options === undefined ? byArity(random, spec) : expand(random, pick(random, options))
+  const args = options === undefined ? byArity(random, spec) : expand(random, spec, pick(random, options))
   return [...spec.name.split('|'), ...args]
 }
 
