@@ -76,6 +76,20 @@ describe('the primary', () => {
     expect(fleet.tracker.primary).toBe(fleet.node(0))
   })
 
+  test('that was demoted has proven nothing: it shows our marks to itself without having them from the new one', () => {
+    const fleet = healthy()
+    const mark = fleet.send()
+    fleet.show(0, mark)
+    expect(fleet.node(0).shownSeq).toBeGreaterThan(0)
+    fleet.answer(0, { role: 'replica' })
+    expect(fleet.node(0).shownSeq).toBe(0)
+    const other = healthy()
+    other.tracker.noteReadOnly(other.node(0))
+    expect(other.node(0).shownSeq).toBe(0)
+    other.show(0, mark)
+    expect(other.node(0).shownSeq).toBe(0)
+  })
+
   test('stays when another node answers READONLY', () => {
     const fleet = healthy()
     fleet.tracker.noteReadOnly(fleet.node(1))
@@ -311,6 +325,7 @@ describe('a node is readable', () => {
     expect(fleet.node(1).isReadable).toBe(false)
     fleet.time.pass(1)
     fleet.answer(1)
+    expect(fleet.node(1).isReadable).toBe(false)
     fleet.time.pass(1)
     fleet.show(1, fleet.send())
     expect(fleet.node(1).isReadable).toBe(true)
