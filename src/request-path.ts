@@ -202,7 +202,11 @@ export class RequestPath implements SessionHost {
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
     if (account === undefined) return this.refuse(session, pos, 'NOAUTH')
     this.parts.cells.commands.denied[id]!++
-    account.tenant?.cells.fail(2, 2)
+    const denied = account.tenant?.cells
+    if (denied !== undefined) {
+      denied.admin++
+      denied.fail(Kind.admin, Outcome.denied)
+    }
     return this.refuse(session, pos, 'NOPERM', table.specs[id]!.name)
   }
 
@@ -447,7 +451,7 @@ export class RequestPath implements SessionHost {
     const isBounded = isRead && need.level !== LEVEL.strong && need.maxStalenessMs !== Number.POSITIVE_INFINITY
     if (!isRead || need.level === LEVEL.strong)
       this.parts.cells.writesRejected.add([tracker.isSplit ? 'split' : 'no_primary'])
-    account.tenant?.cells.fail(isRead ? 0 : 1, 4)
+    account.tenant?.cells.fail(isRead ? Kind.read : Kind.write, Outcome.timeout)
     if (isBounded) return this.refuse(session, pos, 'NO_NODE_WITHIN', need.maxStalenessMs)
     if (isRead && need.level !== LEVEL.strong) return this.refuse(session, pos, 'NO_NODE')
     return this.refuse(session, pos, tracker.isSplit ? 'SPLIT' : 'NO_PRIMARY')
@@ -793,7 +797,7 @@ export class RequestPath implements SessionHost {
     this.parts.cells.uncertain++
     const tenant = session.account?.tenant
     if (tenant === undefined) return
-    tenant.cells.fail(1, 5)
+    tenant.cells.fail(Kind.write, Outcome.uncertain)
     tenant.fence = Number.POSITIVE_INFINITY
     this.unsettled.push({ nodeIndex: lane.nodeIndex, tenant, epoch: this.parts.tracker.epoch })
   }

@@ -63,6 +63,7 @@ export class ReplyFramer {
         // + - , ( : a line of any bytes but CR LF
         let p = pos + 1
         while (p < end && buf[p] !== cr && buf[p] !== lf) p++
+        if (p < end && buf[p] === lf) return replyBroken
         if (p + 1 >= end) return p - pos > replyLineBytesMax ? replyBroken : this.more(left, pos, start)
         if (buf[p] !== cr || buf[p + 1] !== lf) return replyBroken
         pos = p + 2

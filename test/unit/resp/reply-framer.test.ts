@@ -1,0 +1,97 @@
+import { ReplyFramer, replyBroken, replyMore } from '../../../src/resp/reply-framer.ts'
+
+/** Ends of the replies in `text`, given in pieces of `step` bytes with the unconsumed rest put in front. */
+function ends(text: string, step: number): number[] | 'broken' {
+  const framer = new ReplyFramer()
+  const found: number[] = []
+  let buf = Buffer.alloc(0)
+  let base = 0
+  for (let at = 0; at < text.length; at += step) {
+    buf = Buffer.concat([buf, Buffer.from(text.slice(at, at + step), 'latin1')])
+    let pos = 0
+    while (pos < buf.length) {
+      const next = framer.next(buf, pos, buf.length)
+      if (next === replyBroken) return 'broken'
+      if (next === replyMore) {
+        pos = framer.consumed
+        break
+      }
+      pos = next
+      found.push(base + pos)
+    }
+    base += pos
+    buf = buf.subarray(pos)
+  }
+  return found
+}
+
+const replies = [
+  '+OK\r\n',
+  '-ERR no\r\n',
+  ':42\r\n',
+  ':-1\r\n',
+  '$5\r\nhe\r\no\r\n',
+  '$0\r\n\r\n',
+  '$-1\r\n',
+  '*-1\r\n',
+  '*0\r\n',
+  '*2\r\n*1\r\n:1\r\n$1\r\nx\r\n',
+  '%2\r\n+a\r\n:1\r\n+b\r\n*1\r\n_\r\n',
+  '~2\r\n#t\r\n#f\r\n',
+  ',1.5\r\n',
+  ',inf\r\n',
+  '(12345678901234567890123\r\n',
+  '=7\r\ntxt:abc\r\n',
+  '!5\r\nERR x\r\n',
+  '_\r\n',
+  '>2\r\n+message\r\n+x\r\n',
+  '|1\r\n+ttl\r\n:3\r\n$1\r\nx\r\n',
+  '*2\r\n|1\r\n+a\r\n+b\r\n:1\r\n:2\r\n',
+  `*1\r\n`.repeat(5000) + ':1\r\n',
+]
+
+test.each([1, 2, 3, 7, 1_000_000])('replies end where they end, in pieces of %i bytes', (step) => {
+  const text = replies.join('')
+  const expected: number[] = []
+  let at = 0
+  for (const reply of replies) expected.push((at += reply.length))
+  expect(ends(text, step)).toEqual(expected)
+})
+
+test.each([
+  'x\r\n',
+  '+OK\rx',
+  '+OK\n',
+  ':1x\r\n',
+  ':\r\n',
+  '$-2\r\n',
+  '$3\r\nabcd\r\n',
+  '$3\r\nabc\rx',
+  '*-2\r\n',
+  '%-1\r\n',
+  '#x\r\n',
+  '$99999999999\r\n',
+  '$?\r\n',
+  '*?\r\n',
+])('%j is no reply', (text) => {
+  expect(ends(text, 1_000_000)).toBe('broken')
+  expect(ends(text, 1)).toBe('broken')
+})
+
+test('the type of a reply is known, also when it came in pieces', () => {
+  const framer = new ReplyFramer()
+  const bytes = Buffer.from('-ERR no\r\n$3\r\nabc\r\n')
+  expect(framer.next(bytes, 0, bytes.length)).toBe(9)
+  expect(framer.type).toBe(45)
+  expect(framer.next(bytes, 9, 15)).toBe(replyMore)
+  expect([framer.consumed, framer.started]).toEqual([15, true])
+  expect(framer.next(bytes, 15, bytes.length)).toBe(bytes.length)
+  expect(framer.type).toBe(36)
+})
+
+test('a header that has not arrived whole is left to the caller', () => {
+  const framer = new ReplyFramer()
+  const bytes = Buffer.from('*2\r\n$10')
+  expect(framer.next(bytes, 0, bytes.length)).toBe(replyMore)
+  expect(framer.consumed).toBe(4)
+})
