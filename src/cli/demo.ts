@@ -124,7 +124,7 @@ function endingSignal(): Ending {
   for (const signal of signals) process.on(signal, onSignal)
   return {
     promise,
-    end: () => onSignal(),
+    end: () => end(),
     forget: () => {
       for (const signal of signals) process.removeListener(signal, onSignal)
     },
@@ -171,8 +171,12 @@ async function show(fleet: Fleet, options: DemoOptions, context: CliContext, end
     input: process.stdin,
     ...(redraws ? { output: process.stdout, terminal: true, prompt: 'demo> ' } : {}),
   })
-  // In raw mode the terminal sends no signal: readline tells us.
+  // In raw mode the terminal sends no signal: readline tells us. Ctrl-D at a terminal means the same.
   input.on('SIGINT', () => ending.end())
+  if (redraws) input.on('close', () => ending.end())
+  // `regis demo | head`: nobody is looking any more.
+  const onPipeError = () => ending.end()
+  context.stdout.on('error', onPipeError)
   const board = new Board(context, redraws ? input : undefined)
   input.on('line', (line) => {
     obey(line, fleet, ending).then(
@@ -202,6 +206,7 @@ async function show(fleet: Fleet, options: DemoOptions, context: CliContext, end
   clearInterval(timer)
   clearTimeout(alarm)
   input.close()
+  context.stdout.removeListener('error', onPipeError)
   process.stdin.unref?.()
 }
 

@@ -271,7 +271,7 @@ function hasFailed(node: Node | undefined, key: string): boolean {
 /** Written down, be it rightly or not. */
 function has(node: MapNode, key: string): boolean {
   const found = node.entries.get(key)?.node
-  return found !== undefined && !(found.kind === 'scalar' && found.empty)
+  return found !== undefined && !(found.kind === 'scalar' && found.empty && !found.failed)
 }
 /** `pasword` was reported as such; that a password is missing would be the same again. */
 function hasMisspelt(node: MapNode): boolean {

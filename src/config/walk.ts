@@ -30,8 +30,8 @@ class Walker {
   value(schema: z.ZodType, node: Node): unknown {
     const fitting = alternatives(schema).find((it) => shapeOf(it) === node.kind)
     if (fitting === undefined) {
-      // `shop-app: hunter2` where a mapping belongs: what it says is zod's to report, and not to be seen.
-      if (node.kind === 'scalar') this.secrets.push(node)
+      // `shop-app: hunter2` where a mapping belongs: that is zod's to report, what it says is not to be seen.
+      this.secrets.push(node)
       return node.kind === 'scalar' ? (node.empty ? null : node.text) : node.kind === 'list' ? [] : {}
     }
     const it = inner(fitting)

@@ -28,11 +28,11 @@ function has(buf: Buffer, at: number, part: Buffer): boolean {
  * MalformedReply when the bytes are no complete reply.
  */
 export function stripReply(mode: number, reply: Buffer, prefix: Buffer, table: CommandTable): Buffer | undefined {
+  if (mode === REPLY.pass) return reply
   const value = skipAttributes(reply, 0, reply.length)
   if (value < 0) return undefined
   if (reply[value] === TYPE.error) return value === 0 ? stripError(reply, prefix) : undefined
   switch (mode) {
-    case REPLY.pass:
     case REPLY.errorNames:
       return reply
     case REPLY.firstElement:

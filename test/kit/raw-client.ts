@@ -28,7 +28,7 @@ export class RawClient {
 
   static open(port: number, host = '127.0.0.1'): Promise<RawClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host, noDelay: true, allowHalfOpen: true })
+      const socket = connect({ port, host, noDelay: true })
       socket.once('error', reject)
       socket.once('connect', () => resolve(new RawClient(socket)))
     })

@@ -54,7 +54,10 @@ test.each([1, 2, 3, 7, 1_000_000])('replies end where they end, in pieces of %i 
   const text = replies.join('')
   const expected: number[] = []
   let at = 0
-  for (const reply of replies) expected.push((at += reply.length))
+  for (const reply of replies) {
+    at += reply.length
+    expected.push(at)
+  }
   expect(ends(text, step)).toEqual(expected)
 })
 
