@@ -39,6 +39,8 @@ export const windows: Readonly<Record<string, string>> = {
   'upstream/connection.ts': 'the socket to a node',
   'regions/probe.ts': 'asks nodes for role and round trip on connections of its own, by the clock',
   'regions/subscriber.ts': 'hears the watermarks come out at a replica',
+  'regions/wire.ts': 'opens and keeps the control connections of the regions room, through ioredis',
+  'regions/timers.ts': 'the real timers and wall clock, for all of the room who are handed Timers',
   'regions/discovery.ts': 'finds nodes, later by Sentinel',
   'session/listener.ts': 'accepts clients',
   'session/session.ts': 'the socket of a client',
