@@ -147,9 +147,9 @@ function optionsOf(address: NodeAddress, timeoutMs: number): RedisOptions & { re
   return options
 }
 
-/** ECONNREFUSED has an empty message when a name has several addresses, each with an error of its own. */
+/** What an error says. ECONNREFUSED has an empty message when a name has several addresses, each with an error of its own. */
 export function textOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error ? String(error.code) : error.name
-  return error.message === '' ? code : error.message
+  if (typeof error !== 'object' || error === null) return String(error)
+  if ('message' in error && typeof error.message === 'string' && error.message !== '') return error.message
+  return 'code' in error ? String(error.code) : String(error)
 }
