@@ -66,8 +66,14 @@ export function register(program: Command, context: CliContext): void {
 
 /** Resolves with the exit code when everything it started has ended. */
 async function runDemo(options: DemoOptions, context: CliContext): Promise<number> {
-  const print = (text: string) => context.stdout.write(`${text}\n`)
   const ending = endingSignal()
+  // `regis demo | head`: nobody is looking any more. The error of a write comes a turn later, so this stays for good.
+  let isHeard = true
+  context.stdout.on('error', () => {
+    isHeard = false
+    ending.end()
+  })
+  const print = (text: string) => isHeard && context.stdout.write(`${text}\n`)
   const fleet = new Fleet({
     basePort: options.basePort,
     baseAdminPort: options.adminPort,
@@ -174,9 +180,6 @@ async function show(fleet: Fleet, options: DemoOptions, context: CliContext, end
   // In raw mode the terminal sends no signal: readline tells us. Ctrl-D at a terminal means the same.
   input.on('SIGINT', () => ending.end())
   if (redraws) input.on('close', () => ending.end())
-  // `regis demo | head`: nobody is looking any more.
-  const onPipeError = () => ending.end()
-  context.stdout.on('error', onPipeError)
   const board = new Board(context, redraws ? input : undefined)
   input.on('line', (line) => {
     obey(line, fleet, ending).then(
@@ -206,7 +209,6 @@ async function show(fleet: Fleet, options: DemoOptions, context: CliContext, end
   clearInterval(timer)
   clearTimeout(alarm)
   input.close()
-  context.stdout.removeListener('error', onPipeError)
   process.stdin.unref?.()
 }
 
