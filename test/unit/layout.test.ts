@@ -21,8 +21,12 @@ test('the list of windows names only what exists', () => {
 })
 
 describe('the checker', () => {
-  const check = (name: string, text: string) =>
-    layoutViolations({ [name]: text }, { 'base/clock.ts': 'test', 'demo/': 'test' })
+  const allowed = {
+    'base/clock.ts': 'test',
+    'demo/': 'test',
+    'upstream/turn.ts': { only: ['setImmediate'], why: 'test' },
+  }
+  const check = (name: string, text: string) => layoutViolations({ [name]: text }, allowed)
 
   test.each([
     ['a room to the right', 'base/x.ts', `import { y } from '../resp/y.ts'`],
@@ -34,6 +38,7 @@ describe('the checker', () => {
     ['no room', 'base/x.ts', `import { y } from '../helpers/y.ts'`],
     ['from no room', 'helpers/x.ts', 'export const y = 1'],
     ['a socket', 'resp/x.ts', `import { connect } from 'node:net'`],
+    ['a socket under a pure name', 'resp/x.ts', `import { isIP, connect as isIPv4 } from 'node:net'`],
     ['a file', 'resp/x.ts', `import fs from 'node:fs/promises'`],
     ['a package that opens sockets', 'regions/x.ts', `import { Redis } from 'ioredis'`],
     ['a timer', 'session/x.ts', 'export const f = (g: () => void) => { setTimeout(g, 1) }'],
@@ -50,6 +55,7 @@ describe('the checker', () => {
     ['the clock', 'regions/x.ts', 'export const f = () => performance.now() as number'],
     ['the other clock', 'regions/x.ts', 'export const f = () => Date.now()!'],
     ['that clock in another dress', 'regions/x.ts', 'export const f = () => new Date().getTime()'],
+    ['a narrow window that does more', 'upstream/turn.ts', 'setImmediate(() => setTimeout(() => {}, 1))'],
     ['a window without its mark', 'base/clock.ts', '/** Time. */\nexport const f = () => performance.now() // ~'],
   ])('catches %s', (_, name, text) => {
     expect(check(name, text)).toHaveLength(1)
@@ -59,6 +65,7 @@ describe('the checker', () => {
     ['a room to the left', 'session/x.ts', `import { y } from '../resp/y.ts'`],
     ['its own room', 'session/deep/x.ts', `import { y } from '../y.ts'`],
     ['the type of a socket', 'session/x.ts', `import type { Socket } from 'node:net'\nexport type S = Socket`],
+    ['pure names of such a module', 'resp/x.ts', `import { isIP, type Socket } from 'node:net'\nexport const f = isIP`],
     ['modules without effects', 'resp/x.ts', `import { createHash } from 'node:crypto'\nexport const h = createHash`],
     ['names in comments and strings', 'resp/x.ts', `// setTimeout\nexport const t = 'console.log(Date.now())'`],
     [
@@ -68,6 +75,7 @@ describe('the checker', () => {
     ],
     ['an option of that name', 'resp/x.ts', 'export const o = { setTimeout: 1, console: 2 }'],
     ['a date that is given', 'resp/x.ts', 'export const f = (ms: number) => new Date(ms)'],
+    ['a narrow window that does its own', 'upstream/turn.ts', 'setImmediate(() => {})'],
     ['a marked window', 'base/clock.ts', '/** Time. ~ touches the clock. */\nexport const f = () => performance.now()'],
     [
       'a window that is a room',
