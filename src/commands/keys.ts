@@ -59,6 +59,11 @@ function isWord(argv: Argv, index: number, word: string): boolean {
   return len === word.length || argv.buf[off + word.length] === 0
 }
 
+function isInt64(buf: Uint8Array, off: number, len: number): boolean {
+  const value = BigInt(Buffer.from(buf.subarray(off, off + len)).toString('latin1'))
+  return value === BigInt.asIntN(64, value)
+}
+
 /** A whole number as Redis reads one (util.c string2ll: no sign +, no spaces, no leading zeros); NaN when it is none. */
 function integer(argv: Argv, index: number): number {
   const off = argv.off[index]!
@@ -74,8 +79,8 @@ function integer(argv: Argv, index: number): number {
     if (digit < 0 || digit > 9) return Number.NaN
     value = value * 10 + digit
   }
-  // Above 2^53 the value is only compared with small counts; above 2^63 Redis refuses it as no integer.
-  if (value >= 2 ** 63 && !(negative && value === 2 ** 63)) return Number.NaN
+  // Above 2^53 the value is only compared with small counts; but above 2^63 Redis says that it is no integer.
+  if (len - first >= 19 && !isInt64(argv.buf, off, len)) return Number.NaN
   return negative ? -value : value
 }
 

@@ -1,0 +1,111 @@
+import { derive, keyShape, policyByName } from '../../../src/commands/derive.ts'
+import { facts } from '../../../src/commands/facts.generated.ts'
+import { buildCommandTable } from '../../../src/commands/lookup.ts'
+import { newer, ours, particulars, policy } from '../../../src/commands/policy.ts'
+import { KEYS, NUMKEYS_RULE } from '../../../src/commands/spec.ts'
+
+const table = buildCommandTable()
+const named = (answer: string) => table.specs.filter((spec) => spec.answer === answer)
+
+describe('the policy', () => {
+  test('names each of the 366 commands of Redis 7.0, or its subcommands', () => {
+    const byName = policyByName()
+    expect(facts).toHaveLength(366)
+    const isContainer = (name: string) => facts.some((row) => row.name.startsWith(`${name}|`))
+    expect(facts.filter((row) => !byName.has(row.name) && !isContainer(row.name))).toEqual([])
+  })
+
+  test('names nothing twice', () => {
+    expect(() => policyByName([...policy, { family: 'again', answer: 'proxy', commands: 'get' }])).toThrow('twice: get')
+  })
+
+  test('says why, wherever it refuses or overrides', () => {
+    for (const group of policy)
+      if (group.answer === 'denied' || group.node !== undefined)
+        expect([group.family, group.why]).not.toEqual([group.family, undefined])
+    for (const spec of named('denied')) expect([spec.name, spec.why]).not.toEqual([spec.name, undefined])
+  })
+
+  test('no command is there by mistake: each derived default is also a row', () => {
+    expect(table.specs.filter((spec) => /no row of the policy|cannot be found/.test(spec.why ?? ''))).toEqual([])
+  })
+
+  test('serves all keyed, stateless commands of Redis 7.0 but the few that reach beyond the tenant', () => {
+    const keyed = facts.filter((row) => row.keys?.some((spec) => !spec.flags.includes('not_key')) === true)
+    const refused = keyed.filter((row) => table.byName(row.name)?.answer !== 'upstream').map((row) => row.name)
+    expect(refused.sort()).toEqual(
+      [
+        ...['blmove', 'blmpop', 'blpop', 'brpop', 'brpoplpush', 'bzmpop', 'bzpopmax', 'bzpopmin'],
+        ...['eval', 'eval_ro', 'evalsha', 'evalsha_ro', 'fcall', 'fcall_ro'],
+        ...['migrate', 'move', 'pfdebug', 'restore', 'restore-asking', 'watch'],
+      ].sort(),
+    )
+  })
+})
+
+describe('what rows leave out is closed', () => {
+  test('what goes upstream has keys that we can find, or a row that says it has none', () => {
+    for (const spec of named('upstream')) {
+      const keyless = table.keyMode[spec.id] === KEYS.none
+      if (keyless) expect([spec.name, policyByName().get(spec.name)?.node]).toEqual([spec.name, 'nearest'])
+      for (const key of spec.keySpecs) if (key.unknown === true) expect(spec.name).toMatch(/^sort(_ro)?$/)
+    }
+  })
+
+  test('only read-only commands go to a replica', () => {
+    for (const spec of table.specs)
+      if (spec.isReplicaSafe && table.keyMode[spec.id] !== KEYS.none)
+        expect([spec.name, spec.flags]).toEqual([spec.name, expect.arrayContaining(['readonly'])])
+    for (const name of ['xreadgroup', 'sort', 'georadius', 'bitfield'])
+      expect(table.byName(name)?.isReplicaSafe).toBe(false)
+    for (const name of ['hscan', 'sscan', 'zscan', 'object|freq', 'object|idletime', 'touch']) {
+      expect(table.byName(name)?.isReplicaSafe).toBe(false)
+      expect(table.byName(name)?.isWrite).toBe(false)
+    }
+  })
+
+  test('keys that no rule describes have no shape, and so no service', () => {
+    const row = { name: 'x', arity: -2, flags: 'write', categories: '' }
+    expect(keyShape({ ...row, keys: [{ unknown: true, flags: 'RW' }] }, {})).toBeUndefined()
+    const keyword = { keyword: 'KEYS', from: 1, last: -1, step: 1, limit: 0, flags: 'RW' }
+    expect(keyShape({ ...row, keys: [keyword] }, {})).toBeUndefined()
+    expect(keyShape({ ...row, keys: [{ at: 1, last: -1, step: 1, limit: 2, flags: 'RW' }] }, {})).toBeUndefined()
+    const apart = [1, 4].map((at) => ({ at, last: 0, step: 1, limit: 0, flags: 'RW' }))
+    expect(keyShape({ ...row, keys: apart }, {})).toBeUndefined()
+  })
+
+  test('channels in key specifications are no keys', () => {
+    const row = { name: 'x', arity: 2, flags: '', categories: '' }
+    expect(keyShape({ ...row, keys: [{ at: 1, last: 0, step: 1, limit: 0, flags: 'not_key' }] }, {})?.mode).toBe(
+      KEYS.none,
+    )
+  })
+})
+
+test('commands newer than the facts have one key and lose their arguments in an unknown-command error', () => {
+  for (const row of newer) {
+    const spec = table.byName(row.name)
+    if (row.name.startsWith('client|')) expect(spec?.answer).toBe('proxy')
+    else {
+      expect([row.name, spec?.answer, spec?.reply]).toEqual([row.name, 'upstream', 'errorNames'])
+      expect(row.keys).toHaveLength(1)
+    }
+  }
+})
+
+test('our own commands are known, and marked as ours', () => {
+  for (const row of ours) expect(table.byName(row.name)?.isOurs).toBe(true)
+})
+
+test('particulars belong to commands of the table', () => {
+  for (const [name, particular] of Object.entries(particulars)) {
+    const spec = table.byName(name)
+    expect([name, spec?.name]).toEqual([name, name])
+    expect(spec?.reply).toBe(particular.reply ?? 'pass')
+    if (particular.numkeys !== undefined) expect(table.numkeysRule[spec!.id]).toBe(NUMKEYS_RULE[particular.numkeys])
+  }
+})
+
+test('ids are positions', () => {
+  expect(derive().map(({ spec }, i) => spec.id - i)).toEqual(table.specs.map(() => 0))
+})
