@@ -96,11 +96,12 @@ export function readDocument(text: string, sources: Sources, isSecretKey: (name:
   }
   const builder = new Builder(text, sources, lines)
   const root = builder.build(document.contents, 0)
-  return { root, errors: builder.errors, warnings, lines, secrets, broken: false }
+  return { root, errors: builder.errors, warnings, lines, secrets: [...secrets, ...builder.secrets], broken: false }
 }
 
 class Builder {
   readonly errors: Finding[] = []
+  readonly secrets: Span[] = []
   readonly #text: string
   readonly #sources: Sources
   readonly #lines: LineCounter
@@ -177,6 +178,12 @@ class Builder {
         }
         const name = String(keyNode.value)
         const key = { start: keyNode.range![0], end: keyNode.range![1] }
+        // `{ password: abc,def }` is a password `abc` and a key `def`: half a secret, so it is not named.
+        if (pair.value === null) {
+          this.secrets.push(key)
+          this.errors.push({ ...key, message: 'a key without a value (a value that holds a comma must be quoted)' })
+          continue
+        }
         const value = this.build(pair.value as ParsedNode | null, key.end)
         if (name === '<<' && value.kind !== 'scalar') merged.push({ key, node: value })
         else if (entries.has(name)) {
