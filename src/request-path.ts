@@ -799,10 +799,10 @@ export class RequestPath implements SessionHost {
     if (tenant === undefined) return
     tenant.cells.fail(Kind.write, Outcome.uncertain)
     tenant.fence = Number.POSITIVE_INFINITY
-    this.unsettled.push({ nodeIndex: lane.nodeIndex, tenant, epoch: this.parts.tracker.epoch })
+    this.unsettled.push({ nodeIndex: lane.nodeIndex, tenant, runId: this.nodes[lane.nodeIndex]!.runId })
   }
 
-  private readonly unsettled: { nodeIndex: number; tenant: NonNullable<SessionAccount['tenant']>; epoch: number }[] = []
+  private readonly unsettled: { nodeIndex: number; tenant: NonNullable<SessionAccount['tenant']>; runId: string }[] = []
 
   /**
    * Writes of unknown fate are over: what was lost on this node was killed, or another history has begun. Their
@@ -811,8 +811,10 @@ export class RequestPath implements SessionHost {
   settle(): void {
     const { pool, tracker } = this.parts
     const left = this.unsettled.filter((entry) => {
+      // An epoch also ends when the link to the same server drops and returns; only another run of a server is another
+      // history, in which what was lost can no longer run.
       const isOver =
-        (tracker.epoch !== entry.epoch && tracker.primary !== undefined) ||
+        (tracker.primary !== undefined && tracker.primary.runId !== entry.runId) ||
         (!pool.hasUnsettled(entry.nodeIndex) && pool.counts(entry.nodeIndex).ready > 0)
       return !isOver
     })
