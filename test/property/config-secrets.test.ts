@@ -42,7 +42,13 @@ const files = [
 const styles = [quoted, bare, single, block, dangling, list]
 
 /** The rest of the file, and an error somewhere else in it. */
-const rest = ['region: eu\nprimary: eu\n', 'region: eu\nprimry: eu\n', 'region: "eu\n', 'region: ${NOPE}\nprimary: mars\n', '']
+const rest = [
+  'region: eu\nprimary: eu\n',
+  'region: eu\nprimry: eu\n',
+  'region: "eu\n',
+  'region: ${NOPE}\nprimary: mars\n',
+  '',
+]
 
 function everything(text: string, env: Record<string, string> = {}): string {
   const { config, errors, warnings } = parseConfig(text, { file: 'proxy.yaml', env })
@@ -59,11 +65,18 @@ function leaks(text: string, hidden: string): boolean {
 
 test('written into the file, in any style, beside any other mistake', () => {
   fc.assert(
-    fc.property(fc.constantFrom(...files), fc.constantFrom(...styles), fc.constantFrom(...rest), secret, (file, style, more, hidden) => {
-      const text = file.includes('redis://') || file.includes('rediss://') ? hidden.replace(/[\s"]/g, '') : style(hidden)
-      fc.pre(!/^[\s#]/.test(hidden.slice(1)) && !(style === bare && / #|: /.test(hidden)))
-      expect(leaks(everything(`${more}${file.replace('@@', () => text)}`), hidden)).toBe(false)
-    }),
+    fc.property(
+      fc.constantFrom(...files),
+      fc.constantFrom(...styles),
+      fc.constantFrom(...rest),
+      secret,
+      (file, style, more, hidden) => {
+        const text =
+          file.includes('redis://') || file.includes('rediss://') ? hidden.replace(/[\s"]/g, '') : style(hidden)
+        fc.pre(!/^[\s#]/.test(hidden.slice(1)) && !(style === bare && / #|: /.test(hidden)))
+        expect(leaks(everything(`${more}${file.replace('@@', () => text)}`), hidden)).toBe(false)
+      },
+    ),
     settings,
   )
 })
@@ -91,7 +104,10 @@ admin: { token: ${quoted(c!.replaceAll('$', '.'))} }
 tenants: { t: { users: { u: { password: [${quoted(d!.replaceAll('$', '.'))}] } } } }
 operators: { o: { password: ${quoted(e!.replaceAll('$', '.'))} } }
 `
-      const { config, errors } = parseConfig(text.replace(encodeURIComponent(a!), () => encodeURIComponent(a!).replaceAll('$', '.')), { file: 'proxy.yaml', env: {} })
+      const { config, errors } = parseConfig(
+        text.replace(encodeURIComponent(a!), () => encodeURIComponent(a!).replaceAll('$', '.')),
+        { file: 'proxy.yaml', env: {} },
+      )
       expect(errors).toEqual([])
       const shown = JSON.stringify(redactedConfig(config!))
       for (const hidden of [a, b, c, d, e]) {

@@ -75,11 +75,20 @@ describe('a good file', () => {
 
   test("a node's own login replaces upstream's whole; the distance counts from here in both directions", () => {
     const text = good
-      .replace('redis://us-1:6379]', '"redis://reader@us-1:6379", { url: rediss://us-2, servername: us }], distance: { eu: 80ms }')
+      .replace(
+        'redis://us-1:6379]',
+        '"redis://reader@us-1:6379", { url: rediss://us-2, servername: us }], distance: { eu: 80ms }',
+      )
       .concat('upstream: { username: regis, password: pw }\n')
     const regions = load(text).config?.regions
     expect(regions?.[0]?.nodes[0]).toMatchObject({ username: 'regis', password: 'pw' })
-    expect(regions?.[1]?.nodes[0]).toEqual({ host: 'us-1', port: 6379, tls: false, username: 'reader', name: 'us-1:6379' })
+    expect(regions?.[1]?.nodes[0]).toEqual({
+      host: 'us-1',
+      port: 6379,
+      tls: false,
+      username: 'reader',
+      name: 'us-1:6379',
+    })
     expect(regions?.[1]?.nodes[1]).toMatchObject({ tls: true, servername: 'us', username: 'regis', password: 'pw' })
     expect(regions?.map((region) => region.distanceMs)).toEqual([undefined, 80])
   })
@@ -429,7 +438,11 @@ describe('keys whose feature is not built', () => {
 
   test.each([
     ['durability', inTenant('durability: { replicas: 1 }'), 'proxy.yaml:8:5: durability is not supported yet'],
-    ['isolation', inTenant('isolation: { database: 3 }'), 'proxy.yaml:8:16: isolation by database is not supported yet'],
+    [
+      'isolation',
+      inTenant('isolation: { database: 3 }'),
+      'proxy.yaml:8:16: isolation by database is not supported yet',
+    ],
     ['databases', inTenant('databases: 2'), 'proxy.yaml:8:5: more than one database is not supported yet'],
     [
       'discovery',
@@ -472,7 +485,8 @@ test('things that work but are hardly meant are warned of', () => {
 })
 
 test('every pair of overlapping prefixes is found, however they are sorted', () => {
-  const tenant = (id: string, prefix: string) => `  ${id}: { prefix: "${prefix}", users: { u-${id}: { password: x } } }\n`
+  const tenant = (id: string, prefix: string) =>
+    `  ${id}: { prefix: "${prefix}", users: { u-${id}: { password: x } } }\n`
   const text = `${good}${tenant('a', 'p')}${tenant('b', 'p-')}${tenant('c', 'p-x')}${tenant('d', 'pq')}${tenant('e', 'q')}`
   expect(load(text).errors.map((it) => it.message)).toEqual([
     "the prefix 'p-' of tenant b begins with 'p', the prefix of tenant a",
@@ -483,7 +497,17 @@ test('every pair of overlapping prefixes is found, however they are sorted', () 
 
 test('an alias to itself, and aliases that multiply, are refused', () => {
   expect(said('region: &a [*a]\n')).toContain('an alias to what it stands in')
-  const bomb = Array.from({ length: 30 }, (_, i) => `k${i}: &a${i} [${i === 0 ? 'x' : Array(9).fill(`*a${i - 1}`).join(', ')}]\n`).join('')
+  const bomb = Array.from(
+    { length: 30 },
+    (_, i) =>
+      `k${i}: &a${i} [${
+        i === 0
+          ? 'x'
+          : Array(9)
+              .fill(`*a${i - 1}`)
+              .join(', ')
+      }]\n`,
+  ).join('')
   expect(load(bomb).errors.map((it) => it.message)).toContain('nested too deep, or too many aliases')
 })
 

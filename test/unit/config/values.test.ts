@@ -2,6 +2,7 @@ import {
   formatDuration,
   formatRate,
   formatSize,
+  Problem,
   parseAddress,
   parseByteRate,
   parseDuration,
@@ -10,7 +11,6 @@ import {
   parseRate,
   parseSize,
   parseTenantLabel,
-  Problem,
 } from '../../../src/config/values.ts'
 
 describe('durations', () => {
@@ -53,7 +53,9 @@ describe('rates', () => {
     ['5/h', 5, 3_600_000],
   ])('%s', (text, count, perMs) => expect(parseRate(text)).toEqual({ count, perMs }))
   test('0 is none at all', () => expect(parseRate('0')).toMatchObject({ count: 0 }))
-  test.each(['10', '10/d', '/s', '1.5/s', '10/ms'])('%p is none', (text) => expect(parseRate(text)).toBeInstanceOf(Problem))
+  test.each(['10', '10/d', '/s', '1.5/s', '10/ms'])('%p is none', (text) =>
+    expect(parseRate(text)).toBeInstanceOf(Problem),
+  )
   test('bytes', () => {
     expect(parseByteRate('50MiB/s')).toEqual({ count: 52_428_800, perMs: 1_000 })
     expect(parseByteRate('50/s')).toBeInstanceOf(Problem)
@@ -85,24 +87,38 @@ describe('node URLs', () => {
     ['redis://u:a%40b@h:1', { host: 'h', port: 1, tls: false, username: 'u', password: 'a@b' }],
     ['redis://u:a@b/c#d?e%@h:1', { host: 'h', port: 1, tls: false, username: 'u', password: 'a@b/c#d?e%' }],
   ])('%s', (text, node) => expect(parseNodeUrl(text)).toEqual(node))
-  test.each(['eu-1:6379', 'http://eu-1', 'redis://', 'redis://h:0', 'redis://h:70000', 'redis://h:1/3', 'redis://h:1?x=1'])(
-    '%p is none',
-    (text) => expect(parseNodeUrl(text)).toBeInstanceOf(Problem),
-  )
+  test.each([
+    'eu-1:6379',
+    'http://eu-1',
+    'redis://',
+    'redis://h:0',
+    'redis://h:70000',
+    'redis://h:1/3',
+    'redis://h:1?x=1',
+  ])('%p is none', (text) => expect(parseNodeUrl(text)).toBeInstanceOf(Problem))
 })
 
 test('whole numbers in bounds, nothing else', () => {
   expect(parseInteger('7', 1, 9)).toBe(7)
-  for (const text of ['0', '10', '-1', '1.5', '1e0', '', '0x1']) expect(parseInteger(text, 1, 9)).toBeInstanceOf(Problem)
+  for (const text of ['0', '10', '-1', '1.5', '1e0', '', '0x1'])
+    expect(parseInteger(text, 1, 9)).toBeInstanceOf(Problem)
 })
 
 test('tenant labels', () => {
-  expect([parseTenantLabel('all'), parseTenantLabel('none'), parseTenantLabel('top:50')]).toEqual(['all', 'none', { top: 50 }])
+  expect([parseTenantLabel('all'), parseTenantLabel('none'), parseTenantLabel('top:50')]).toEqual([
+    'all',
+    'none',
+    { top: 50 },
+  ])
   for (const text of ['top', 'top:0', 'top:x', '50']) expect(parseTenantLabel(text)).toBeInstanceOf(Problem)
 })
 
 test('what is formatted is read back as the same', () => {
   for (const ms of [0, 1, 250, 1_000, 90_000, 3_600_000]) expect(parseDuration(formatDuration(ms))).toBe(ms)
   for (const bytes of [0, 1, 1_000, 1_024, 134_217_728, 2 ** 40]) expect(parseSize(formatSize(bytes))).toBe(bytes)
-  for (const rate of [{ count: 10, perMs: 60_000 }, { count: 7, perMs: 1_000 }]) expect(parseRate(formatRate(rate))).toEqual(rate)
+  for (const rate of [
+    { count: 10, perMs: 60_000 },
+    { count: 7, perMs: 1_000 },
+  ])
+    expect(parseRate(formatRate(rate))).toEqual(rate)
 })
