@@ -12,12 +12,12 @@ import type { CommandTable } from '../commands/lookup.ts'
 import type { CommandSpec } from '../commands/spec.ts'
 import { globMatch } from '../routing/glob.ts'
 
-/** `isDenied`: what the tenant's own deny list takes away on top. */
+/** What this user may not run on top: the tenant's deny list, a read-only user's writes. */
 export type Denied = (spec: CommandSpec) => boolean
 const nothing: Denied = () => false
 
 function isListed(table: CommandTable, spec: CommandSpec, denied: Denied): boolean {
-  return spec.since === undefined && spec.isOurs === undefined && !table.isHidden(spec) && !denied(spec)
+  return spec.since === undefined && spec.isOurs === undefined && !table.isHidden(spec, denied)
 }
 
 /** COMMAND COUNT: commands without their subcommands, as Redis counts. */
@@ -87,7 +87,7 @@ function specOf(table: CommandTable, argv: Argv, denied: Denied): CommandSpec | 
   if (id >= 0 && table.isContainer[id] === 1 && argv.count > 1)
     id = table.lookupSub(id, argv.buf, argv.off[1]!, argv.len[1]!)
   const spec = table.specs[id]
-  return spec === undefined || table.isHidden(spec) || denied(spec) ? undefined : spec
+  return spec === undefined || table.isHidden(spec, denied) ? undefined : spec
 }
 
 const arityFits = (arity: number, count: number): boolean => (arity >= 0 ? count === arity : count >= -arity)

@@ -8,6 +8,7 @@ import { type CommandSpec, KEYS, REPLY, ROUTE } from './spec.ts'
 
 /** Power of two, well above the number of names, so that a search ends after one or two looks. */
 const slots = 2048
+const nothingMore = (): boolean => false
 /** Names are shorter; a longer argument is no command and is not hashed at all. */
 const nameBytesMax = 32
 
@@ -142,10 +143,13 @@ export class CommandTable {
     return this.specs.filter((spec) => this.#parent[spec.id] === container.id)
   }
 
-  /** A tenant can call nothing of it: COMMAND leaves it out. */
-  isHidden(spec: CommandSpec): boolean {
-    if (spec.answer !== 'denied') return false
-    return !spec.isContainer || this.subcommands(spec).every((sub) => sub.answer === 'denied')
+  /**
+   * A tenant can call nothing of it: COMMAND leaves it out. `denied`: what this user may not call on top; a container
+   * is judged by its subcommands, so it does not matter what is said of the container itself.
+   */
+  isHidden(spec: CommandSpec, denied: (spec: CommandSpec) => boolean = nothingMore): boolean {
+    if (spec.answer !== 'denied' && !denied(spec)) return false
+    return !spec.isContainer || this.subcommands(spec).every((sub) => sub.answer === 'denied' || denied(sub))
   }
 }
 

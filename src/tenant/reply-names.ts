@@ -7,13 +7,13 @@
  * else, nothing of it may be delivered, and the connection it came on cannot be trusted.
  */
 import type { CommandTable } from '../commands/lookup.ts'
-import { REPLY } from '../commands/spec.ts'
+import { type CommandSpec, REPLY } from '../commands/spec.ts'
 import { elements, isAggregate, readHead, skip, skipAttributes, stringAt, TYPE } from '../resp/reply-walk.ts'
 
 const noGroupKey = Buffer.from("-NOGROUP No such key '")
 const noGroupName = Buffer.from("-NOGROUP No such consumer group '")
 const forKeyName = Buffer.from("' for key name '")
-const unknownCommand = Buffer.from("-ERR unknown command '")
+const unknownCommand = Buffer.from('-ERR unknown command ') // the name in quotes, before 7.0 in backquotes
 const withArgs = Buffer.from(', with args beginning with: ')
 const crlf = Buffer.from('\r\n')
 
@@ -25,9 +25,15 @@ function has(buf: Buffer, at: number, part: Buffer): boolean {
 /**
  * The client's reply: `reply` itself where nothing had to change, else a new buffer; undefined when a name lacks the
  * prefix or the reply has not the shape of its command. `mode` is the command's CommandTable.replyMode. Throws
- * MalformedReply when the bytes are no complete reply.
+ * MalformedReply when the bytes are no complete reply. `denied`: what this user may not run on top, hidden from COMMAND.
  */
-export function stripReply(mode: number, reply: Buffer, prefix: Buffer, table: CommandTable): Buffer | undefined {
+export function stripReply(
+  mode: number,
+  reply: Buffer,
+  prefix: Buffer,
+  table: CommandTable,
+  denied?: (spec: CommandSpec) => boolean,
+): Buffer | undefined {
   if (mode === REPLY.pass) return reply
   const value = skipAttributes(reply, 0, reply.length)
   if (value < 0) return undefined
@@ -40,17 +46,29 @@ export function stripReply(mode: number, reply: Buffer, prefix: Buffer, table: C
     case REPLY.streams:
       return stripStreams(reply, prefix)
     case REPLY.commandAll:
-      return filterCommands(reply, 0, reply.length, table, 'drop', true)
+    case REPLY.commandInfo:
+    case REPLY.commandDocs:
+      return filterTable(mode, reply, value, (name) => isHiddenName(table, name, denied))
+    default:
+      return undefined
+  }
+}
+
+type Hides = (name: Buffer | undefined) => boolean
+
+/** The three replies that describe commands. */
+function filterTable(mode: number, reply: Buffer, value: number, hides: Hides): Buffer | undefined {
+  switch (mode) {
+    case REPLY.commandAll:
+      return filterCommands(reply, 0, reply.length, hides, 'drop', true)
     case REPLY.commandInfo: {
       // Without names COMMAND INFO is COMMAND; both look alike here, except that nobody asks for so many by name
       // unless COMMAND LIST, where denied ones are hidden, has told the names.
       const isWhole = (readHead(reply, value, reply.length)?.count ?? 0) >= 200
-      return filterCommands(reply, 0, reply.length, table, isWhole ? 'drop' : 'null', true)
+      return filterCommands(reply, 0, reply.length, hides, isWhole ? 'drop' : 'null', true)
     }
-    case REPLY.commandDocs:
-      return filterDocs(reply, 0, reply.length, table, true)
     default:
-      return undefined
+      return filterDocs(reply, 0, reply.length, hides, true)
   }
 }
 
@@ -157,9 +175,9 @@ function stripStreams(reply: Buffer, prefix: Buffer): Buffer | undefined {
 }
 
 /** Whether a tenant may not know of a command: denied, or unknown to our table. Names as Redis writes them. */
-function isHiddenName(table: CommandTable, name: Buffer | undefined): boolean {
+function isHiddenName(table: CommandTable, name: Buffer | undefined, denied?: (spec: CommandSpec) => boolean): boolean {
   const spec = name === undefined ? undefined : table.byName(name.toString('latin1'))
-  return spec === undefined || table.isHidden(spec)
+  return spec === undefined || table.isHidden(spec, denied)
 }
 
 /**
@@ -170,7 +188,7 @@ function filterCommands(
   buf: Buffer,
   pos: number,
   end: number,
-  table: CommandTable,
+  hides: Hides,
   hidden: 'drop' | 'null',
   isTop: boolean,
 ): Buffer | undefined {
@@ -185,14 +203,14 @@ function filterCommands(
     const subs = more[6]
     if (name === undefined)
       kept.push(buf.subarray(start, stop)) // null: the server does not know it
-    else if (isHiddenName(table, stringAt(buf, name, stop))) {
+    else if (hides(stringAt(buf, name, stop))) {
       // Flags are a set on RESP3: so the null of that version.
       const isResp3 = flags !== undefined && buf[flags] === TYPE.set
       if (hidden === 'null') kept.push(Buffer.from(isResp3 ? '_\r\n' : '*-1\r\n'))
     } else if (!isTop || subs === undefined) kept.push(buf.subarray(start, stop))
     else {
       const subsEnd = skip(buf, subs, stop)
-      const filtered = filterCommands(buf, subs, subsEnd, table, 'drop', false)
+      const filtered = filterCommands(buf, subs, subsEnd, hides, 'drop', false)
       if (filtered === undefined) return undefined
       kept.push(Buffer.concat([buf.subarray(start, subs), filtered, buf.subarray(subsEnd, stop)]))
     }
@@ -201,7 +219,7 @@ function filterCommands(
 }
 
 /** COMMAND DOCS: names and their docs, a map on RESP3, in turn in an array on RESP2; `subcommands` inside the same way. */
-function filterDocs(buf: Buffer, pos: number, end: number, table: CommandTable, isTop: boolean): Buffer | undefined {
+function filterDocs(buf: Buffer, pos: number, end: number, hides: Hides, isTop: boolean): Buffer | undefined {
   const head = readHead(buf, pos, end)
   if (head === undefined || !isAggregate(head.type) || head.count < 0 || head.count % 2 !== 0) return undefined
   const kept: Buffer[] = []
@@ -211,7 +229,7 @@ function filterDocs(buf: Buffer, pos: number, end: number, table: CommandTable, 
     const start = values[i]!
     const docs = values[i + 1]!
     const stop = values[i + 2] ?? skip(buf, docs, end)
-    if (isHiddenName(table, stringAt(buf, start, docs))) continue
+    if (hides(stringAt(buf, start, docs))) continue
     pairs++
     const subs = isTop ? subcommandDocs(buf, docs, stop) : -1
     if (subs < 0) {
@@ -219,7 +237,7 @@ function filterDocs(buf: Buffer, pos: number, end: number, table: CommandTable, 
       continue
     }
     const subsEnd = skip(buf, subs, stop)
-    const filtered = filterDocs(buf, subs, subsEnd, table, false)
+    const filtered = filterDocs(buf, subs, subsEnd, hides, false)
     if (filtered === undefined) return undefined
     kept.push(buf.subarray(start, subs), filtered, buf.subarray(subsEnd, stop))
   }

@@ -40,17 +40,15 @@ const argument = fc.oneof(
   fc.constantFrom(...words).map((word) => Buffer.from(word)),
   fc.uint8Array({ maxLength: 6 }).map((bytes) => Buffer.from(bytes)),
 )
-const request = fc
-  .constantFrom(...served)
-  .chain((spec) =>
-    fc.record({
-      spec: fc.constant(spec),
-      rest: fc.array(argument, {
-        minLength: Math.max(0, Math.abs(spec.arity) - spec.name.split('|').length),
-        maxLength: 14,
-      }),
+const request = fc.constantFrom(...served).chain((spec) =>
+  fc.record({
+    spec: fc.constant(spec),
+    rest: fc.array(argument, {
+      minLength: Math.max(0, Math.abs(spec.arity) - spec.name.split('|').length),
+      maxLength: 14,
     }),
-  )
+  }),
+)
 
 function framed(args: readonly Buffer[]): Argv {
   const off = new Int32Array(args.length)

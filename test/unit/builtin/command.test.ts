@@ -77,6 +77,10 @@ describe('COMMAND COUNT and LIST', () => {
     for (const name of ['eval', 'config|set', 'cluster', 'proxy', 'hexpire', 'client|setinfo'])
       expect(names).not.toContain(name)
     expect(commandCount(table, (spec) => spec.name === 'get')).toBe(commandCount(table) - 1)
+    // A container stays as long as one of its subcommands does, whatever is said of itself.
+    const noConfig = (spec: { name: string }) => spec.name.startsWith('config') || spec.name === 'client'
+    expect(commandList(table, undefined, noConfig)).toContain('client')
+    expect(commandList(table, undefined, noConfig)).not.toContain('config')
   })
 
   test('filters', () => {

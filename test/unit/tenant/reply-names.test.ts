@@ -94,6 +94,10 @@ describe('error texts', () => {
       "-ERR unknown command 'hexpire', with args beginning with: 'acme:k' '10' 'ac\r\n",
       "-ERR unknown command 'hexpire', with args beginning with: \r\n",
     ],
+    [
+      '-ERR unknown command `hexpire`, with args beginning with: `acme:k`, \r\n',
+      '-ERR unknown command `hexpire`, with args beginning with: \r\n',
+    ],
     ['-WRONGTYPE Operation against a key\r\n', '-WRONGTYPE Operation against a key\r\n'],
   ])('%j', (reply, expected) => {
     for (const mode of [REPLY.errorNames, REPLY.streams, REPLY.firstElement]) expect(strip(mode, reply)).toBe(expected)
@@ -146,6 +150,14 @@ describe('the command table', () => {
     const before = array([row('get'), row('eval'), absent, row('xinfo', subsOf('xinfo|help'))])
     const after = array([row('get'), absent, absent, row('xinfo', subsOf('xinfo|help'))])
     expect(strip(REPLY.commandInfo, text(before, version))).toBe(text(after, version).toString())
+  })
+
+  test('what this user may not run on top is left out as well', () => {
+    const before = text(array([row('get'), row('config', subsOf('config|get')), row('xinfo', subsOf('xinfo|help'))]))
+    const denied = (spec: { name: string }) => spec.name !== 'xinfo|help'
+    expect(stripReply(REPLY.commandAll, before, prefix, table, denied)?.toString()).toBe(
+      text(array([row('xinfo', subsOf('xinfo|help'))])).toString(),
+    )
   })
 
   test('COMMAND INFO without names is COMMAND', () => {
