@@ -264,10 +264,10 @@ upstream: { timeout: 2 }
     ],
     [
       'bad size',
-      `${good}limits: { output: 64 }\n`,
-      `proxy.yaml:10:19: limits.output: a size needs a unit: B, KiB, MiB, GiB, KB, MB or GB, found '64'
-limits: { output: 64 }
-                  ^`,
+      `${good}limits: { max_request: 64 }\n`,
+      `proxy.yaml:10:24: limits.max_request: a size needs a unit: B, KiB, MiB, GiB, KB, MB or GB, found '64'
+limits: { max_request: 64 }
+                       ^`,
     ],
     [
       'bad word',
@@ -459,6 +459,8 @@ describe('keys whose feature is not built', () => {
     ['scripts', inTenant('scripts: any'), 'scripts: declared and any'],
     ['acl', `${good}upstream: { acl: provision }\n`, 'upstream.acl: provision'],
     ['fallback_limit', `${good}routing: { fallback_limit: 5000/s }\n`, 'routing.fallback_limit'],
+    ['strict', `${good}upstream: { strict: true }\n`, 'upstream.strict'],
+    ['output', `${good}limits: { output: 1MiB }\n`, 'limits.output'],
     ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
   ])('%s is accepted with a warning', (_, text, what) => {
     const { config, warnings } = load(text)
