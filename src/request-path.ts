@@ -664,8 +664,9 @@ export class RequestPath implements SessionHost {
 
   private refuseUnknown(session: Session, pos: number): number {
     const { frame } = this
+    // As far as a NUL: Redis prints C strings (server.c, commandCheckExistence).
     const text = (i: number, most: number): string =>
-      this.buf.toString('latin1', frame.off[i]!, frame.off[i]! + Math.min(frame.len[i]!, most))
+      this.buf.toString('latin1', frame.off[i]!, frame.off[i]! + Math.min(frame.len[i]!, most)).split('\0', 1)[0]!
     let args = ''
     for (let i = 1; i < frame.count && args.length < 128; i++) args += `'${text(i, 128 - args.length)}' `
     this.parts.cells.commands.calls[this.parts.cells.commands.other]!++
