@@ -79,6 +79,8 @@ export class RequestPath implements SessionHost {
   readonly marks: RegionTracker['marks']
   private readonly parts: Parts
   private readonly table: CommandTable
+  private readonly tracker: RegionTracker
+  private readonly calls: Float64Array
   private readonly frame = new RequestFramer()
   private readonly check = new RequestFramer()
   private readonly keys: KeyList = { count: 0, arg: new Int32Array(1024) }
@@ -95,6 +97,7 @@ export class RequestPath implements SessionHost {
   private nowMs = 0
   private runLane: Lane | undefined
   private runAt = 0
+  private runRouteMax: number = ROUTE.denied
   private runCommands = 0
   private rollbackAt = -1
   private countFrom = 0
@@ -116,6 +119,8 @@ export class RequestPath implements SessionHost {
   constructor(parts: Parts) {
     this.parts = parts
     this.table = parts.table
+    this.tracker = parts.tracker
+    this.calls = parts.cells.commands.calls
     this.slab = parts.pool.slab.bytes
     this.readAt = parts.pool.slab.readAt
     this.buf = this.slab
@@ -195,7 +200,7 @@ export class RequestPath implements SessionHost {
     const account = session.account
     const route = account === undefined ? this.loginRoute[id]! : account.route[id]!
     if (pos >= this.countFrom) {
-      this.parts.cells.commands.calls[id]!++
+      this.calls[id]!++
       session.commands++
     }
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
@@ -218,26 +223,30 @@ export class RequestPath implements SessionHost {
     else if (mode === KEYS.range && table.keyFirst[id] === table.keyLast[id]) {
       keys.arg[0] = table.keyFirst[id]!
       keys.count = 1
+      keys.patterns = 0
     } else {
       const error = findKeys(table, id, frame, keys)
       if (error !== undefined) return this.refuse(session, pos, error, table.specs[id]!.name)
     }
     if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
-    const isRead = route === ROUTE.read && !this.isPrimaryForced
     const isLarge = frame.end - pos > sharedFrameBytesMax
     let lane = session.lane
-    if (lane === undefined) {
-      lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
-      if (lane === undefined) return this.noLane(session, account, isRead, pos)
-      session.stallUntilMs = 0
-      if (!this.isPrimaryLane(lane)) {
-        this.rollbackAt = pos
-        lane.save()
+    // The common case: one more command for the lane that this chunk is already on.
+    if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
+      const isRead = route === ROUTE.read && !this.isPrimaryForced
+      if (lane === undefined) {
+        lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
+        if (lane === undefined) return this.noLane(session, account, isRead, pos)
+        session.stallUntilMs = 0
+        if (!this.isPrimaryLane(lane)) {
+          this.rollbackAt = pos
+          lane.save()
+        }
+      } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
+      else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
+        if (this.rollbackAt < 0) return this.wait(session, stallOrder)
+        return again
       }
-    } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
-    else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
-      if (this.rollbackAt < 0) return this.wait(session, stallOrder)
-      return again
     }
     const prefix = account.tenant!.prefix
     if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos)
@@ -255,6 +264,12 @@ export class RequestPath implements SessionHost {
       this.runLane = lane
       this.runAt = lane.pos
       this.splicer.from = pos
+      // On the primary anything may follow; on a replica only reads, and only where no rule speaks of single keys.
+      this.runRouteMax = this.isPrimaryLane(lane)
+        ? ROUTE.primary
+        : account.rules === undefined
+          ? ROUTE.read
+          : ROUTE.proxy
     }
     session.lane = lane
     session.inFlight++
@@ -280,8 +295,9 @@ export class RequestPath implements SessionHost {
     else {
       // The prefix is the tenant's of now: the connection may belong to somebody else when the reply comes.
       const prefix = account.tenant!.prefix
-      const table = this.table
-      lane.appendTransformed(session, (reply) => stripReply(mode, reply, prefix, table), isWrite, this.nowMs)
+      const { table } = this
+      const denied = (spec: { id: number }): boolean => account.route[spec.id] === ROUTE.denied
+      lane.appendTransformed(session, (reply) => stripReply(mode, reply, prefix, table, denied), isWrite, this.nowMs)
     }
   }
 
@@ -323,7 +339,7 @@ export class RequestPath implements SessionHost {
 
   /** The confirmed primary, on a connection on which it said so itself. */
   private isPrimaryLane(lane: Lane): boolean {
-    return lane.isPrimary && this.parts.tracker.primary?.index === lane.nodeIndex
+    return lane.isPrimary && this.tracker.primary?.index === lane.nodeIndex
   }
 
   private chooseLane(
@@ -390,7 +406,6 @@ export class RequestPath implements SessionHost {
 
   /** May one more read follow on the replica that this client's reads are on? */
   private mayStay(session: Session, account: SessionAccount, lane: Lane): boolean {
-    if (this.runLane === lane && account.rules === undefined) return true // proven for this chunk a moment ago
     this.fillNeed(session, account)
     const { tracker } = this.parts
     return isNodeFresh(this.need, this.nodes[lane.nodeIndex]!, tracker.primary, this.nowMs)
