@@ -19,7 +19,7 @@ import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
 import { KEYS, REPLY, ROUTE } from './commands/spec.ts'
-import { type Cells, Kind, Outcome, Source, servedIndex } from './metrics/cells.ts'
+import { type Cells, FallbackReason, Kind, Outcome, Source, servedIndex } from './metrics/cells.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
@@ -107,6 +107,7 @@ export class RequestPath implements SessionHost {
   private callWrites = 0
   private callSource: number = Source.primary
   private callFallback = -1
+  private isStrongRead = false
   private wantsEnd = false
   private out = Buffer.allocUnsafeSlow(outBytes)
   private outPos = 0
@@ -352,10 +353,12 @@ export class RequestPath implements SessionHost {
     const { tracker, pool } = this.parts
     this.callFallback = -1
     this.callSource = Source.primary
+    this.isStrongRead = false
     if (isRead) {
       this.fillNeed(session, account)
       const need = this.need
-      if (need.level !== LEVEL.strong) {
+      this.isStrongRead = need.level === LEVEL.strong
+      if (!this.isStrongRead) {
         // Perhaps the first to run after the machine slept: no proof of before counts then.
         if (need.level !== LEVEL.eventual) tracker.look()
         if (need.maxStalenessMs !== Number.POSITIVE_INFINITY)
@@ -375,6 +378,8 @@ export class RequestPath implements SessionHost {
         this.callSource = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
         if (reason !== REASON.none && reason !== REASON.level) {
           const from = this.regionOf[this.choice.passedOver]!
+          // So that a later read of this connection finds the mark that covers this one shown.
+          if (reason === REASON.session) this.marks.wantWithin(5)
           this.callFallback = (from << 16) | (this.regionOf[lane.nodeIndex]! << 8) | reason // numbered alike
         }
         return lane
@@ -485,6 +490,7 @@ export class RequestPath implements SessionHost {
     this.rollbackAt = -1
     this.countFrom = start
     this.isPrimaryForced = false
+    this.isStrongRead = false
     this.callReads = 0
     this.callWrites = 0
     this.wantsEnd = false
@@ -536,6 +542,16 @@ export class RequestPath implements SessionHost {
     this.splicer.from = this.frame.end
   }
 
+  /** Reads that went to the primary although a replica is nearer, because of what this client has in flight there. */
+  private orderFallback(session: Session): number {
+    const { primary, readOrder } = this.tracker
+    const nearest = readOrder[0]
+    if (primary === undefined || nearest === undefined || nearest === primary) return -1
+    if (session.lane === undefined || session.lane.nodeIndex !== primary.index) return -1
+    const reason = this.isStrongRead ? FallbackReason.level : FallbackReason.order
+    return (this.regionOf[nearest.index]! << 16) | (this.regionOf[primary.index]! << 8) | reason
+  }
+
   private finish(session: Session, pos: number): void {
     const lane = this.runLane
     this.endRun(session, pos)
@@ -548,7 +564,7 @@ export class RequestPath implements SessionHost {
         const node = session.lane
         if (node !== undefined)
           cells.served[servedIndex(this.regionOf[node.nodeIndex]!, this.callSource as 0)]! += this.callReads
-        const f = this.callFallback
+        const f = this.callFallback >= 0 ? this.callFallback : this.orderFallback(session)
         if (f >= 0) this.parts.cells.fallback(f >> 16, (f >> 8) & 255, (f & 255) as 0, this.callReads)
       }
     }
@@ -624,7 +640,9 @@ export class RequestPath implements SessionHost {
       this.skip(pos)
       return done
     }
-    if (before === replySkipNext && session.lastCommand !== 'client|reply') session.replyMode = replyOn
+    // This was the silent one, unless CLIENT REPLY has set another mode; its errors are as silent as others.
+    const isModeSet = session.lastCommand === 'client|reply' && (before !== session.replyMode || result === undefined)
+    if (before === replySkipNext && !isModeSet) session.replyMode = replyOn
     else if (result !== undefined && session.replyMode === replyOn) {
       return this.local(session, pos, encodeReply(result, session.resp), frame.end)
     }
@@ -722,6 +740,7 @@ export class RequestPath implements SessionHost {
     const saved = { buf: this.buf, isSlab: this.isSlab }
     this.buf = request
     this.isSlab = false
+    frame.isUnauthenticated = false // the bounds before AUTH are of arrays; a line has its own
     frame.frame(request, 0, request.length)
     const countFrom = this.countFrom
     this.countFrom = 0
