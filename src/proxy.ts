@@ -44,6 +44,8 @@ export interface ProxyOptions {
 
 /** Timeouts are looked at this often. */
 const tickMs = 50
+/** At the end, how long sockets may take to hand their last bytes to the kernel. */
+const lingerMs = 500
 /** A client that fails AUTH too often gets its answers this much later. */
 const limitedAnswerMs = 1_000
 
@@ -74,6 +76,8 @@ export class RegisProxy {
   private isListening = false
   private isDraining = false
   private whenEmpty: (() => void) | undefined
+  /** Ended by us, with last bytes perhaps still on their way or a peer that has not closed its side. */
+  private readonly lingering = new Set<net.Socket>()
   private readonly startedAtMs = Date.now()
   private readonly runId = randomBytes(20).toString('hex')
 
@@ -170,6 +174,7 @@ export class RegisProxy {
   async start(): Promise<void> {
     this.pool.start()
     await this.tracker.start()
+    if (this.config.upstream.strict) this.refuseMissingNodes()
     for (const listener of this.listeners) this.ports.push(await listener.start())
     this.adminPort = await this.admin.start()
     this.ticker = setInterval(() => this.tick(), tickMs)
@@ -182,6 +187,13 @@ export class RegisProxy {
       },
       'listening',
     )
+  }
+
+  /** `upstream.strict`: a proxy that cannot see all its nodes at start is configured wrongly. */
+  private refuseMissingNodes(): void {
+    const missing = this.tracker.nodes.filter((node) => !node.isUp)
+    if (missing.length === 0) return
+    throw new Error(`upstream.strict: ${missing.map((node) => `${node.address.name} (${node.downReason})`).join(', ')}`)
   }
 
   /**
@@ -212,6 +224,15 @@ export class RegisProxy {
     clearInterval(this.ticker)
     for (const listener of this.listeners) listener.stop()
     for (const session of this.sessions.values()) session.destroy('shutdown')
+    // The kernel delivers what it has been given; only sockets that still hold bytes need a moment.
+    for (
+      let waitedMs = 0;
+      waitedMs < lingerMs && [...this.lingering].some((socket) => !socket.writableFinished);
+      waitedMs += 20
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    for (const socket of this.lingering) socket.destroy()
     this.pool.stop()
     await this.tracker.stop()
     await this.admin.stop()
@@ -295,6 +316,10 @@ export class RegisProxy {
     if (!this.sessions.delete(session.id)) return
     this.countTenant(session.account?.tenant?.id, -1)
     this.cells.disconnects.add([reason])
+    if (!session.socket.destroyed) {
+      this.lingering.add(session.socket)
+      session.socket.once('close', () => this.lingering.delete(session.socket))
+    }
     if (this.sessions.size === 0) this.whenEmpty?.()
   }
 
@@ -303,6 +328,7 @@ export class RegisProxy {
     const { config } = this
     return {
       now: systemClock.now,
+      wallMs: Date.now,
       startedAtMs: this.startedAtMs,
       region: config.region,
       version: this.version,
@@ -468,14 +494,28 @@ export class RegisProxy {
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     if (this.path.hasWaiters) this.path.expireWaiters()
     if (++this.ticks % 10 !== 0) return
-    const { idleTimeoutMs } = this.config.limits
+    const { idleTimeoutMs, outputBytes } = this.config.limits
+    let unreadBytes = 0
     for (const session of this.sessions.values()) {
+      const isHalf = session.halfFrameSinceMs !== 0 && session.stall === 0
       if (session.account === undefined && nowMs - session.openedAtMs > unauthMs) session.destroy('no authentication')
-      else if (session.halfFrameSinceMs !== 0 && session.stall === 0 && nowMs - session.halfFrameSinceMs > halfFrameMs)
-        session.destroy('half a request')
+      else if (isHalf && nowMs - session.halfFrameSinceMs > halfFrameMs) session.destroy('half a request')
       else if (session.isOutputOverdue(nowMs)) session.destroy('output limit')
       else if (idleTimeoutMs > 0 && session.inFlight === 0 && nowMs - session.lastActiveMs > idleTimeoutMs)
         session.destroy('idle')
+      else unreadBytes += session.socket.writableLength
+    }
+    if (unreadBytes > outputBytes) this.shedOutput(unreadBytes - outputBytes)
+  }
+
+  /** Unread replies of all clients together are above `limits.output`: those who hold most are closed. */
+  private shedOutput(excessBytes: number): void {
+    const holders = [...this.sessions.values()].sort((a, b) => b.socket.writableLength - a.socket.writableLength)
+    let left = excessBytes
+    for (const session of holders) {
+      if (left <= 0) return
+      left -= session.socket.writableLength
+      session.destroy('output limit')
     }
   }
 

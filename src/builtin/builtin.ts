@@ -7,6 +7,8 @@ import type { Session, SessionAccount } from '../session/session.ts'
 /** What such commands may ask of the proxy. */
 export interface BuiltinHost {
   now(): number
+  /** Wall clock, ms since 1970: for INFO only. */
+  wallMs(): number
   /** Epoch seconds at start, for INFO. */
   readonly startedAtMs: number
   readonly region: string

@@ -19,7 +19,7 @@ const sections: ReadonlyMap<string, Section> = new Map<string, Section>([
   [
     'Server',
     (session, host) => {
-      const seconds = Math.floor((Date.now() - host.startedAtMs) / 1000)
+      const seconds = Math.floor((host.wallMs() - host.startedAtMs) / 1000)
       return [
         `redis_version:${host.serverVersion()}`,
         'redis_mode:standalone',
@@ -28,7 +28,7 @@ const sections: ReadonlyMap<string, Section> = new Map<string, Section>([
         `process_id:${process.pid}`,
         `run_id:${host.runId}`,
         `tcp_port:${session.local.slice(session.local.lastIndexOf(':') + 1)}`,
-        `server_time_usec:${Date.now() * 1000}`,
+        `server_time_usec:${host.wallMs() * 1000}`,
         `uptime_in_seconds:${seconds}`,
         `uptime_in_days:${Math.floor(seconds / 86_400)}`,
         `regis_version:${host.version}`,

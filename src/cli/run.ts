@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { createLog, type Log } from '../base/log.ts'
-import { ConfigError, formatDiagnostic, loadConfig } from '../config/load.ts'
+import { ConfigError, loadConfig } from '../config/load.ts'
 import { RegisProxy } from '../proxy.ts'
-import type { CliContext } from './context.ts'
+import { type CliContext, configOption, exitCodes, writeDiagnostics } from './context.ts'
 
 interface RunOptions {
   readonly config: string
@@ -17,7 +17,7 @@ export function register(program: Command, context: CliContext): void {
   program
     .command('run')
     .description('Run the proxy of one region. SIGTERM drains (a second one ends at once).')
-    .requiredOption('-c, --config <file>', 'the configuration, the same file for every region')
+    .addOption(configOption())
     .option('--region <name>', 'the region that this proxy stands in (default: the file, then $REGION)')
     .option('--listen <host:port>', 'replaces the listeners of the file by this one')
     .option('--admin <host:port>', 'replaces the admin address of the file')
@@ -42,9 +42,8 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
     ...(options.admin === undefined ? {} : { admin: options.admin }),
   })
   if (loaded.config === undefined) {
-    for (const diagnostic of [...loaded.errors, ...loaded.warnings])
-      context.stderr.write(`${formatDiagnostic(diagnostic)}\n`)
-    return 78
+    writeDiagnostics([...loaded.errors, ...loaded.warnings], context)
+    return exitCodes.config
   }
   const { config } = loaded
   const log = createLog({
@@ -69,10 +68,10 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
   } catch (error) {
     log.fatal({ error: error instanceof Error ? error.message : String(error) }, 'the proxy cannot start')
     await proxy?.stop()
-    return error instanceof ConfigError ? 78 : 1
+    return error instanceof ConfigError ? exitCodes.config : exitCodes.runtime
   }
   await untilToldToEnd(proxy, log)
-  return 0
+  return exitCodes.ok
 }
 
 /** SIGTERM and SIGINT drain; the second signal ends at once. */

@@ -63,7 +63,6 @@ const upstream = z.strictObject({
   strict: preset(flag(), 'false', {
     about:
       'True: a node that cannot be reached or refuses the login at start ends the proxy. False: it starts and keeps trying.',
-    notYet: notEnforced('upstream.strict', ['false']),
   }),
 })
 
@@ -247,7 +246,6 @@ export const schema = z.strictObject({
       max_request: preset(positiveSize(), '512MiB', { about: 'Bytes of one request, and of one argument.' }),
       output: preset(positiveSize(), '128MiB', {
         about: 'Unread replies of all clients together; above it the largest holders are closed.',
-        notYet: notEnforced('limits.output'),
       }),
       idle_timeout: preset(duration(), '0s', {
         about: 'A client that is silent for longer is closed; 0s is never.',

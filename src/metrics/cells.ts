@@ -42,9 +42,21 @@ export const FallbackReason = {
   level: 5,
   timeout: 6,
   rule: 7,
+  /** The client has commands in flight at the primary, and its replies must come in order. */
+  order: 8,
 } as const
 export type FallbackReason = (typeof FallbackReason)[keyof typeof FallbackReason]
-export const fallbackReasonNames = ['none', 'lag', 'session', 'down', 'unknown', 'level', 'timeout', 'rule'] as const
+export const fallbackReasonNames = [
+  'none',
+  'lag',
+  'session',
+  'down',
+  'unknown',
+  'level',
+  'timeout',
+  'rule',
+  'order',
+] as const
 
 export const Level = { eventual: 0, bounded: 1, session: 2, strong: 3 } as const
 export type Level = (typeof Level)[keyof typeof Level]

@@ -20,7 +20,7 @@ describe('Cells', () => {
     expect(kindNames.map((name) => Kind[name])).toEqual([0, 1, 2, 3])
     expect(outcomeNames.map((name) => Outcome[name])).toEqual([0, 1, 2, 3, 4, 5])
     expect(sourceNames.map((name) => Source[name])).toEqual([0, 1, 2, 3])
-    expect(fallbackReasonNames.map((name) => FallbackReason[name])).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    expect(fallbackReasonNames.map((name) => FallbackReason[name])).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
     expect(fallbackReasonNames.slice(0, reasonNames.length)).toEqual(reasonNames)
   })
 
