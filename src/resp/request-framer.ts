@@ -35,6 +35,8 @@ const badCount = -2
 const negativeCount = -3
 const longCount = -4
 
+/** Requests up to this size are parsed anew whenever they grow. */
+const judgedAtOnceBytes = 4096
 /** The least an argument takes: `$0\r\n\r\n`. */
 const argumentBytesMin = 6
 
@@ -73,10 +75,10 @@ export class RequestFramer {
     const len = this.len
     let p = this.next
     for (let i = 0; i < n; i++) {
-      if (p >= end) return this.wait(p - pos + (n - i) * argumentBytesMin)
+      if (p >= end) return this.wait(p - pos + 1, (n - i) * argumentBytesMin - 1)
       if (buf[p] !== dollar) return this.failExpectedBulk(buf[p]!)
       const size = this.readCount(buf, p + 1, end)
-      if (size < 0) return this.badBulk(size, p, pos, end, n - i)
+      if (size < 0) return this.badBulk(size, pos, end, n - i)
       if (size > this.maxRequestBytes) return this.fail('BULK_LENGTH')
       if (this.isUnauthenticated && size > unauthBulkBytesMax) return this.fail('UNAUTH_BULK')
       head[i] = p
@@ -87,7 +89,7 @@ export class RequestFramer {
       if (p - pos > this.maxRequestBytes) return this.fail('TOO_BIG_REQUEST')
       if (p + 2 > end) {
         if (p < end && buf[p] !== cr) return this.fail('EXPECTED_CRLF')
-        return this.wait(p + 2 - pos + (n - i - 1) * argumentBytesMin)
+        return this.wait(p + 2 - pos, (n - i - 1) * argumentBytesMin)
       }
       if (buf[p] !== cr || buf[p + 1] !== lf) return this.fail('EXPECTED_CRLF')
       p += 2
@@ -143,25 +145,25 @@ export class RequestFramer {
       this.end = this.next
       return nothing
     }
-    if (code === noCount) return this.wait(end - pos + 1)
+    if (code === noCount) return this.wait(end - pos + 1, 0)
     return this.fail(code === longCount ? 'BIG_MBULK_COUNT' : 'MBULK_LENGTH')
   }
 
-  private badBulk(code: number, at: number, pos: number, end: number, left: number): number {
-    if (code === noCount) return this.wait(Math.max(end + 1 - pos, at - pos + left * argumentBytesMin))
+  private badBulk(code: number, pos: number, end: number, left: number): number {
+    if (code === noCount) return this.wait(end - pos + 1, (left - 1) * argumentBytesMin)
     return this.fail(code === longCount ? 'BIG_BULK_COUNT' : 'BULK_LENGTH')
   }
 
   private line(buf: Uint8Array, pos: number, end: number): number {
     if (buf[pos] === 0x16 && (pos + 1 >= end || buf[pos + 1] === 3)) {
-      return pos + 1 >= end ? this.wait(2) : foreign // a TLS hello on a plain port
+      return pos + 1 >= end ? this.wait(2, 0) : foreign // a TLS hello on a plain port
     }
     let p = pos
     const stop = Math.min(end, pos + lineBytesMax + 1)
     while (p < stop && buf[p] !== lf) p++
     if (p >= stop) {
       if (end - pos > lineBytesMax) return this.fail('BIG_INLINE')
-      return this.wait(end - pos + 1)
+      return this.wait(end - pos + 1, 0)
     }
     this.end = p + 1
     const last = p > pos && buf[p - 1] === cr ? p - 1 : p
@@ -172,8 +174,13 @@ export class RequestFramer {
     return inline
   }
 
-  private wait(need: number): number {
-    this.need = need
+  /**
+   * The next thing to be judged is there when `least` bytes are. A long request is looked at again only when all that
+   * must follow (`later`, bytes) can have come too: that keeps the work for a request of many small arguments, sent byte
+   * by byte, in proportion to its length. A short one is judged at once, so that its errors are not held back.
+   */
+  private wait(least: number, later: number): number {
+    this.need = least > judgedAtOnceBytes ? least + later : least
     return incomplete
   }
 
