@@ -13,7 +13,13 @@
  *   on a replica, a write      reads of an earlier chunk: the client's parsing stops until they are answered
  */
 import { type ErrorCode, errors, errorText } from './base/errors.ts'
-import { bigRequestBytesMax, clientCommandsMax, sharedFrameBytesMax, waitBudgetMs } from './base/limits.ts'
+import {
+  arenaHalfBytes,
+  bigRequestBytesMax,
+  clientCommandsMax,
+  sharedFrameBytesMax,
+  waitBudgetMs,
+} from './base/limits.ts'
 import type { Log } from './base/log.ts'
 import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
@@ -71,6 +77,8 @@ const again = 2
 export const loginCommands = ['auth', 'hello', 'quit', 'reset'] as const
 
 const outBytes = 64 * 1024
+/** Up to this many keys of a large request are written as pieces of their own. */
+const keysApartMax = 16
 
 export class RequestPath implements SessionHost {
   readonly slab: Buffer
@@ -100,6 +108,7 @@ export class RequestPath implements SessionHost {
   private runRouteMax: number = ROUTE.denied
   private runCommands = 0
   private rollbackAt = -1
+  private rollbackReplyMode: number = replyOn
   private countFrom = 0
   private isPrimaryForced = false
   private whenStale: SessionAccount['whenStale'] = 'primary'
@@ -230,7 +239,11 @@ export class RequestPath implements SessionHost {
       if (error !== undefined) return this.refuse(session, pos, error, table.specs[id]!.name)
     }
     if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
-    const isLarge = frame.end - pos > sharedFrameBytesMax
+    const prefix = account.tenant!.prefix
+    const growth = keys.count * (prefix.length + keyHeaderBytesMax)
+    const size = frame.end - pos
+    // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
+    const isLarge = size > sharedFrameBytesMax || size + growth > arenaHalfBytes
     let lane = session.lane
     // The common case: one more command for the lane that this chunk is already on.
     if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
@@ -241,6 +254,7 @@ export class RequestPath implements SessionHost {
         session.stallUntilMs = 0
         if (!this.isPrimaryLane(lane)) {
           this.rollbackAt = pos
+          this.rollbackReplyMode = session.replyMode
           lane.save()
         }
       } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
@@ -249,14 +263,12 @@ export class RequestPath implements SessionHost {
         return again
       }
     }
-    const prefix = account.tenant!.prefix
     if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos)
-    const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const from = this.runLane === undefined ? pos : this.splicer.from
     if (lane.pos + (frame.end - from) + growth > lane.limit || !lane.hasRoomFor(0)) {
       this.endRun(session, pos)
       this.rollbackAt = -1
-      if (!lane.hasRoomFor(frame.end - pos + growth)) {
+      if (!lane.hasRoomFor(size + growth)) {
         this.roomWaiters[lane.index]!.push(session)
         return this.wait(session, stallRoom)
       }
@@ -315,25 +327,40 @@ export class RequestPath implements SessionHost {
       this.roomWaiters[lane.index]!.push(session)
       return this.wait(session, stallRoom)
     }
-    // The socket keeps the bytes until they are written, so they must not be the shared buffer's nor the client's.
-    const copy = Buffer.allocUnsafeSlow(this.frame.end - pos)
-    this.buf.copy(copy, 0, pos, this.frame.end)
     const prefix = account.tenant!.prefix
-    this.check.frame(copy, 0, copy.length)
-    const parts = rewriteLarge(copy, 0, this.check, this.keys, prefix)
-    if (
-      !this.keys.arg
-        .subarray(0, this.keys.count)
-        .every((_, i) => parts[2 * i + 1]!.subarray(-prefix.length).equals(prefix))
-    ) {
-      return this.isolationFailure(session, lane)
-    }
+    const parts = this.keys.count > keysApartMax ? this.spliceLarge(pos, prefix) : this.partLarge(pos, prefix)
+    if (parts === undefined) return this.isolationFailure(session, lane)
     session.lane = lane
     session.inFlight++
     this.enqueue(session, account, lane, id, route)
     lane.writeLarge(parts)
     this.rollbackAt = -1
     return done
+  }
+
+  /** Few keys: the values between them are not copied again. undefined: a key has no prefix. */
+  private partLarge(pos: number, prefix: Buffer): Buffer[] | undefined {
+    // The socket keeps the bytes until they are written, so they must not be the shared buffer's nor the client's.
+    const copy = Buffer.allocUnsafeSlow(this.frame.end - pos)
+    this.buf.copy(copy, 0, pos, this.frame.end)
+    this.check.frame(copy, 0, copy.length)
+    const parts = rewriteLarge(copy, 0, this.check, this.keys, prefix)
+    for (let i = 0; i < this.keys.count; i++) {
+      if (!parts[2 * i + 1]!.subarray(-prefix.length).equals(prefix)) return undefined
+    }
+    return parts
+  }
+
+  /** Many keys: one buffer, since a write for each key would hold up everybody for seconds. */
+  private spliceLarge(pos: number, prefix: Buffer): Buffer[] | undefined {
+    const { frame, keys, splicer, check } = this
+    const out = Buffer.allocUnsafeSlow(frame.end - pos + keys.count * (prefix.length + keyHeaderBytesMax))
+    splicer.from = pos
+    let end = splicer.splice(this.buf, false, frame, keys, prefix, out, 0)
+    end = splicer.copy(this.buf, false, frame.end, out, end)
+    if (check.frame(out, 0, end) !== framed || check.end !== end) return undefined
+    for (let i = 0; i < keys.count; i++) if (!hasPrefix(out, check, keys.arg[i]!, prefix)) return undefined
+    return [out.subarray(0, end)]
   }
 
   // ---- where to ----
@@ -509,6 +536,7 @@ export class RequestPath implements SessionHost {
     lane.rollback()
     session.lane = undefined
     session.inFlight = 0
+    session.replyMode = this.rollbackReplyMode // CLIENT REPLY SKIP may have been used up by one of them
     this.runLane = undefined
     this.runCommands = 0
     this.callReads = 0
