@@ -1,0 +1,354 @@
+/**
+ * A load whose every reply can be told from every other: values carry `tenant|client|seq|key|crc`, echoes are unique,
+ * errors repeat a unique word. A client checks each reply against what it asked, and what it has read against what it
+ * has written; what it finds wrong is kept as text. What the servers hold afterwards is checked by `checkLogs`.
+ *
+ * A client writes only its own keys (`c<id>:<n>`) and its own log (a list of unique ids), and also reads its neighbours'.
+ */
+import { crc32 } from 'node:zlib'
+import type { RedisServer } from '../../src/demo/redis-server.ts'
+import { randomFrom } from './exchange.ts'
+import { RawClient } from './raw-client.ts'
+import { command, type Decoded, ErrorReply } from './resp.ts'
+
+export interface LoadOptions {
+  readonly port: number
+  readonly tenant: string
+  readonly user: string
+  readonly id: number
+  readonly neighbours: number
+  readonly resp: 2 | 3
+  /** Every command must be answered within this many ms. */
+  readonly answerMsMax: number
+  /** Reads see this client's own acknowledged writes. */
+  readonly readsOwnWrites: boolean
+  readonly seed: number
+  /** Share of pipelines that are abandoned: the connection is reset with replies under way. */
+  readonly abandon?: number
+  readonly password?: string
+}
+
+interface Asked {
+  readonly args: readonly (string | number)[]
+  /** What is wrong with this reply, or undefined. */
+  judge(reply: Decoded): string | undefined
+  readonly isWrite: boolean
+}
+
+interface Op {
+  readonly seq: number
+  readonly isDelete: boolean
+}
+
+const ownKeys = 8
+/** What a client may be told in place of an answer while nodes come and go. */
+const excuses = /^(UNCERTAIN|MASTERDOWN|TRYAGAIN|LOADING|READONLY) /
+
+export class AttributedClient {
+  readonly wrong: string[] = []
+  readonly excused = new Map<string, number>()
+  answered = 0
+  abandoned = 0
+  reconnects = 0
+  longestMs = 0
+  /** Ids pushed to the log: true when acknowledged. */
+  readonly pushed = new Map<string, boolean>()
+  readonly logKey: string
+  readonly options: LoadOptions
+  readonly #random: () => number
+  #client: RawClient | undefined
+  #seq = 0
+  #isStopped = false
+  /** By key: all writes ever asked for, and the newest that was acknowledged. */
+  readonly #ops = new Map<string, Op[]>()
+  readonly #acked = new Map<string, number>()
+
+  constructor(options: LoadOptions) {
+    this.options = options
+    this.logKey = `log:${options.id}`
+    this.#random = randomFrom(options.seed)
+  }
+
+  get socketIsOpen(): boolean {
+    return this.#client !== undefined && !this.#client.isClosed
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** Pipelines until `commands` were answered or `stop`. Never rejects: what goes wrong is in `wrong`. */
+  async run(commands: number, pauseMs = 0): Promise<void> {
+    const target = this.answered + commands
+    try {
+      while (this.answered < target && !this.#isStopped) {
+        await this.#pipeline()
+        if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      }
+    } catch (error) {
+      this.wrong.push(`client ${this.options.id}: ${String(error)}`)
+    }
+    this.#client?.close()
+    this.#client = undefined
+  }
+
+  async #connected(): Promise<RawClient> {
+    if (this.#client !== undefined && !this.#client.isClosed) return this.#client
+    this.#client?.close()
+    const { port, user, resp, password = 'demo' } = this.options
+    const client = await RawClient.open(port)
+    this.reconnects++
+    client.send(command('HELLO', resp, 'AUTH', user, password))
+    const hello = await client.read(this.options.answerMsMax)
+    if (hello instanceof ErrorReply) throw new Error(`login: ${hello.message}`)
+    this.#client = client
+    return client
+  }
+
+  async #pipeline(): Promise<void> {
+    const client = await this.#connected()
+    const asked = Array.from({ length: 1 + Math.floor(this.#random() * 16) }, () => this.#ask())
+    client.send(Buffer.concat(asked.map(({ args }) => command(...args))))
+    const sentAt = performance.now()
+    const abandonAt = this.#random() < (this.options.abandon ?? 0) ? Math.floor(this.#random() * asked.length) : -1
+    for (const [i, one] of asked.entries()) {
+      if (i === abandonAt) {
+        this.abandoned++
+        client.reset()
+        this.#client = undefined
+        return
+      }
+      let reply: Decoded
+      try {
+        reply = await client.read(this.options.answerMsMax)
+      } catch (error) {
+        const text = String(error)
+        if (text.includes('nothing in')) this.wrong.push(`hung: ${one.args.join(' ')}: ${text}`)
+        // Cut in the middle of a reply: the connection must have ended.
+        client.close()
+        this.#client = undefined
+        return
+      }
+      this.answered++
+      this.longestMs = Math.max(this.longestMs, performance.now() - sentAt)
+      const problem = one.judge(reply)
+      if (problem !== undefined) {
+        this.wrong.push(
+          `${this.options.tenant} client ${this.options.id}: ${one.args.join(' ').slice(0, 120)}: ${problem}`,
+        )
+      }
+    }
+  }
+
+  #value(key: string, seq: number): string {
+    const body = `${this.options.tenant}|${this.options.id}|${seq}|${key}`
+    return `${body}|${crc32(body).toString(16)}`
+  }
+
+  /** Is this a value of that key and tenant? Its seq, or what is wrong. */
+  #parse(text: string, key: string): number | string {
+    const parts = text.split('|')
+    const body = parts.slice(0, 4).join('|')
+    if (parts.length !== 5 || crc32(body).toString(16) !== parts[4]) return `not a whole value: ${text.slice(0, 80)}`
+    if (parts[0] !== this.options.tenant) return `of tenant ${parts[0]}`
+    if (parts[3] !== key) return `of key ${parts[3]} instead of ${key}`
+    return Number(parts[2])
+  }
+
+  /** `acked`: the newest write that was acknowledged when this was asked. */
+  #judgeRead(key: string, reply: Decoded, acked: number): string | undefined {
+    const isOwn = key.startsWith(`c${this.options.id}:`)
+    if (reply === null) {
+      if (!isOwn || !this.options.readsOwnWrites) return undefined
+      const isPossible = acked === 0 || (this.#ops.get(key) ?? []).some((op) => op.isDelete && op.seq >= acked)
+      return isPossible ? undefined : `nothing, though write ${acked} was acknowledged`
+    }
+    if (typeof reply !== 'string') return `not a string: ${JSON.stringify(reply)}`
+    const seq = this.#parse(reply, key)
+    if (typeof seq === 'string') return seq
+    if (!isOwn) return undefined
+    if (!(this.#ops.get(key) ?? []).some((op) => op.seq === seq && !op.isDelete))
+      return `write ${seq} was never asked for`
+    if (this.options.readsOwnWrites && seq < acked) return `write ${seq}, though ${acked} was acknowledged`
+    return undefined
+  }
+
+  #ask(): Asked {
+    const which = Math.floor(this.#random() * 12)
+    const { id, neighbours } = this.options
+    const own = () => `c${id}:${Math.floor(this.#random() * ownKeys)}`
+    const any = () =>
+      this.#random() < 0.6
+        ? own()
+        : `c${Math.floor(this.#random() * neighbours)}:${Math.floor(this.#random() * ownKeys)}`
+    const unique = `${this.options.tenant}-${id}-${++this.#seq}`
+    if (which < 3) {
+      const key = any()
+      return this.#asked(['GET', key], false, (acked) => (reply) => this.#judgeRead(key, reply, acked(key)))
+    }
+    if (which === 3) {
+      const keys = [any(), any(), own()]
+      return this.#asked(['MGET', ...keys], false, (acked) => {
+        const floors = keys.map(acked)
+        return (reply) => {
+          if (!Array.isArray(reply) || reply.length !== 3) return `not three values: ${JSON.stringify(reply)}`
+          return keys
+            .map((key, i) => this.#judgeRead(key, reply[i]!, floors[i]!))
+            .find((problem) => problem !== undefined)
+        }
+      })
+    }
+    if (which === 4) {
+      const key = own()
+      const op = this.#note(key, false)
+      return this.#write(['SET', key, this.#value(key, op.seq)], [[key, op]], (reply) => reply === 'OK')
+    }
+    if (which === 5) {
+      const keys = [...new Set([own(), own()])]
+      const ops = keys.map((key): [string, Op] => [key, this.#note(key, false)])
+      return this.#write(
+        ['MSET', ...ops.flatMap(([key, op]) => [key, this.#value(key, op.seq)])],
+        ops,
+        (reply) => reply === 'OK',
+      )
+    }
+    if (which === 6) {
+      const key = own()
+      return this.#write(['DEL', key], [[key, this.#note(key, true)]], (reply) => reply === 0 || reply === 1)
+    }
+    if (which === 7) {
+      this.pushed.set(unique, false)
+      return this.#write(
+        ['RPUSH', this.logKey, unique],
+        [],
+        (reply) => typeof reply === 'number',
+        () => this.pushed.set(unique, true),
+      )
+    }
+    if (which === 8) {
+      return this.#asked(['LRANGE', this.logKey, -20, -1], false, () => (reply) => {
+        if (!Array.isArray(reply)) return `not a list: ${JSON.stringify(reply)}`
+        const strange = reply.find((item) => !this.pushed.has(String(item)))
+        return strange === undefined ? undefined : `holds ${JSON.stringify(strange)}, which this client never pushed`
+      })
+    }
+    if (which === 9)
+      return this.#asked(
+        ['ECHO', unique],
+        false,
+        () => (reply) => (reply === unique ? undefined : `echo of ${JSON.stringify(reply)}`),
+      )
+    if (which === 10)
+      return this.#asked(
+        ['PING', unique],
+        false,
+        () => (reply) => (reply === unique ? undefined : `ping of ${JSON.stringify(reply)}`),
+      )
+    const text = `ERR unknown command '${unique}', with args beginning with: `
+    return this.#asked(
+      [unique],
+      false,
+      () => (reply) =>
+        reply instanceof ErrorReply && reply.message === text ? undefined : `not the error: ${JSON.stringify(reply)}`,
+    )
+  }
+
+  #note(key: string, isDelete: boolean): Op {
+    const op = { seq: ++this.#seq, isDelete }
+    const ops = this.#ops.get(key) ?? []
+    ops.push(op)
+    this.#ops.set(key, ops)
+    return op
+  }
+
+  /** `prepare` runs when the command is made: it takes what was acknowledged by then. */
+  #asked(
+    args: readonly (string | number)[],
+    isWrite: boolean,
+    prepare: (acked: (key: string) => number) => (reply: Decoded) => string | undefined,
+  ): Asked {
+    const floors = new Map(this.#acked)
+    const judge = prepare((key) => floors.get(key) ?? 0)
+    return {
+      args,
+      isWrite,
+      judge: (reply) => {
+        if (reply instanceof ErrorReply && excuses.test(reply.message)) {
+          const code = reply.message.split(' ', 1)[0]!
+          this.excused.set(code, (this.excused.get(code) ?? 0) + 1)
+          if (code === 'UNCERTAIN' && !isWrite) return 'a read was answered UNCERTAIN'
+          return undefined
+        }
+        return judge(reply)
+      },
+    }
+  }
+
+  #write(
+    args: readonly (string | number)[],
+    ops: readonly [string, Op][],
+    isRight: (reply: Decoded) => boolean,
+    then?: () => void,
+  ): Asked {
+    return this.#asked(args, true, () => (reply) => {
+      if (!isRight(reply)) return `answered ${JSON.stringify(reply)}`
+      for (const [key, op] of ops) this.#acked.set(key, Math.max(this.#acked.get(key) ?? 0, op.seq))
+      then?.()
+      return undefined
+    })
+  }
+}
+
+/** Every id at most once, none that was not pushed, all acknowledged ones (unless writes may be lost). */
+export async function checkLogs(
+  clients: readonly AttributedClient[],
+  server: RedisServer,
+  options: { readonly mayLose?: boolean } = {},
+): Promise<string[]> {
+  const problems: string[] = []
+  for (const client of clients) {
+    const { tenant, id } = client.options
+    const items = (await server.call('LRANGE', `${tenant}:${client.logKey}`, 0, -1)) as string[]
+    const seen = new Set<string>()
+    for (const item of items) {
+      if (seen.has(item)) problems.push(`${item} is there twice`)
+      if (!client.pushed.has(item)) problems.push(`${item} in the log of ${tenant} ${id} was never pushed`)
+      seen.add(item)
+    }
+    if (options.mayLose === true) continue
+    for (const [item, isAcked] of client.pushed) {
+      if (isAcked && !seen.has(item)) problems.push(`${item} was acknowledged and is not there`)
+    }
+  }
+  return problems
+}
+
+/** Clients spread over tenants `t0`, `t1`...; users `t0-app`. Half of them speak RESP3. */
+export function clientsOf(
+  tenants: readonly { readonly name: string; readonly readsOwnWrites: boolean }[],
+  perTenant: number,
+  shared: { readonly port: number; readonly answerMsMax: number; readonly seed: number; readonly abandon?: number },
+): AttributedClient[] {
+  return tenants.flatMap(({ name, readsOwnWrites }, t) =>
+    Array.from(
+      { length: perTenant },
+      (_, id) =>
+        new AttributedClient({
+          ...shared,
+          tenant: name,
+          user: `${name}-app`,
+          id,
+          neighbours: perTenant,
+          resp: id % 2 === 0 ? 2 : 3,
+          readsOwnWrites,
+          seed: shared.seed * 7919 + t * 1000 + id,
+        }),
+    ),
+  )
+}
+
+export function excuseCounts(clients: readonly AttributedClient[]): Record<string, number> {
+  const sum: Record<string, number> = {}
+  for (const client of clients) for (const [code, n] of client.excused) sum[code] = (sum[code] ?? 0) + n
+  return sum
+}
