@@ -259,7 +259,8 @@ export class RequestPath implements SessionHost {
         }
       } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
       else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
-        if (this.rollbackAt < 0) return this.wait(session, stallOrder)
+        // Without a primary the reads stay where they are, and what needs it waits alone.
+        if (this.rollbackAt < 0 || !this.hasPrimary(session)) return this.wait(session, stallOrder)
         return again
       }
     }
@@ -368,6 +369,15 @@ export class RequestPath implements SessionHost {
   /** The confirmed primary, on a connection on which it said so itself. */
   private isPrimaryLane(lane: Lane): boolean {
     return lane.isPrimary && this.tracker.primary?.index === lane.nodeIndex
+  }
+
+  /** Is there a primary that takes this client's small commands now? */
+  private hasPrimary(session: Session): boolean {
+    const { tracker, pool } = this.parts
+    const { primary } = tracker
+    if (primary === undefined || pool.hasUnsettled(primary.index)) return false
+    const lane = pool.lane(primary.index, session.resp, false, session.id)
+    return lane.isReady && lane.isPrimary
   }
 
   private chooseLane(
