@@ -280,6 +280,7 @@ export class RegisProxy {
   }
 
   private login(session: Session, account: SessionAccount): void {
+    if (session.isClosed) return // it left while its password was checked
     this.countTenant(session.account?.tenant?.id, -1)
     session.account = account
     session.level = -1
@@ -351,6 +352,7 @@ export class RegisProxy {
       logout: (session) => {
         self.countTenant(session.account?.tenant?.id, -1)
         session.account = undefined
+        session.unauthSinceMs = self.path.now()
         const account = self.defaultAccount()
         if (account !== undefined) self.login(session, account)
       },
@@ -498,7 +500,8 @@ export class RegisProxy {
     let unreadBytes = 0
     for (const session of this.sessions.values()) {
       const isHalf = session.halfFrameSinceMs !== 0 && session.stall === 0
-      if (session.account === undefined && nowMs - session.openedAtMs > unauthMs) session.destroy('no authentication')
+      if (session.account === undefined && nowMs - session.unauthSinceMs > unauthMs)
+        session.destroy('no authentication')
       else if (isHalf && nowMs - session.halfFrameSinceMs > halfFrameMs) session.destroy('half a request')
       else if (session.isOutputOverdue(nowMs)) session.destroy('output limit')
       else if (idleTimeoutMs > 0 && session.inFlight === 0 && nowMs - session.lastActiveMs > idleTimeoutMs)

@@ -194,6 +194,8 @@ export class RequestPath implements SessionHost {
 
   /** One framed command at `pos`. */
   private handle(session: Session, pos: number): number {
+    // Answers of our own wait behind what is in flight too: all of them count.
+    if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
     const { frame, table } = this
     const buf = this.buf
     let id = table.lookup(buf, frame.off[0]!, frame.len[0]!)
@@ -238,7 +240,6 @@ export class RequestPath implements SessionHost {
       const error = findKeys(table, id, frame, keys)
       if (error !== undefined) return this.refuse(session, pos, error, table.specs[id]!.name)
     }
-    if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
     const prefix = account.tenant!.prefix
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const size = frame.end - pos

@@ -40,6 +40,9 @@ export const replyOff = 1
 /** CLIENT REPLY SKIP was just given: the next command is silent. */
 export const replySkipNext = 2
 
+/** What Node keeps for one piece of waiting output: the Buffer, its store, the entry of the queue. */
+const queuedWriteBytes = 256
+
 /** What a session needs of the proxy. */
 export interface SessionHost {
   /** Parses [pos, end) of `buf`; returns one past the bytes consumed. */
@@ -78,6 +81,8 @@ export class Session implements ReplySink {
   replyMode = replyOn
   /** Level code set on this connection, or -1. */
   level = -1
+  /** Since when it has been without a login; looked at while it is. */
+  unauthSinceMs: number
   /** Commands taken, for CLIENT INFO and idle times. */
   commands = 0
   lastCommand = ''
@@ -110,6 +115,8 @@ export class Session implements ReplySink {
   private pendingSize = 0
   private isPaused = false
   private outputSinceMs = 0
+  /** Pieces that the socket holds behind the first. */
+  private queuedWrites = 0
   private isDraining = false
 
   constructor(id: number, socket: Socket, host: SessionHost, nowMs: number) {
@@ -117,7 +124,13 @@ export class Session implements ReplySink {
     this.socket = socket
     this.host = host
     this.openedAtMs = nowMs
+    this.unauthSinceMs = nowMs
     this.lastActiveMs = nowMs
+  }
+
+  /** Unread output with what each waiting piece costs besides its bytes: thousands of tiny replies are not tiny. */
+  get outputBytes(): number {
+    return this.socket.writableLength + this.queuedWrites * queuedWriteBytes
   }
 
   get pendingBytes(): number {
@@ -238,13 +251,29 @@ export class Session implements ReplySink {
     const tenant = this.account?.tenant
     if (tenant !== undefined) tenant.cells.bytesOut += view.length
     this.bytesOut += view.length
-    socket.write(view)
+    const isHeld = this.send(view)
     if (this.inFlight === 0) this.onIdle()
+    if (socket.writableLength > 0) this.onSlowReader()
+    return isHeld
+  }
+
+  private readonly onQueuedWritten = (): void => {
+    this.queuedWrites--
+  }
+
+  /**
+   * Gives bytes to the socket; true: it still holds the very view. Behind others that wait it is given a copy: views of
+   * a few bytes would each hold a whole read buffer.
+   */
+  private send(view: Uint8Array): boolean {
+    const { socket } = this
     if (socket.writableLength > 0) {
-      this.onSlowReader()
-      return true
+      this.queuedWrites++
+      socket.write(Buffer.from(view), this.onQueuedWritten)
+      return false
     }
-    return false
+    socket.write(view)
+    return socket.writableLength > 0
   }
 
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
@@ -289,15 +318,14 @@ export class Session implements ReplySink {
     if (this.isClosed) return false
     this.bytesOut += bytes.length
     if (this.account?.tenant !== undefined) this.account.tenant.cells.bytesOut += bytes.length
-    this.socket.write(bytes)
-    if (this.socket.writableLength === 0) return false
-    this.onSlowReader()
-    return true
+    const isHeld = this.send(bytes)
+    if (this.socket.writableLength > 0) this.onSlowReader()
+    return isHeld
   }
 
   /** The socket holds bytes that the client does not read. */
   private onSlowReader(): void {
-    const waiting = this.socket.writableLength
+    const waiting = this.outputBytes
     const nowMs = this.host.now()
     if (this.account === undefined && waiting > unauthOutputBytesMax)
       return this.destroy('unauthenticated client does not read')
@@ -321,6 +349,7 @@ export class Session implements ReplySink {
 
   /** Over the soft limit for too long? Looked at by the proxy's ticker, since a client that never reads triggers nothing. */
   isOutputOverdue(nowMs: number): boolean {
+    if (this.outputBytes <= clientOutputSoftBytes) this.outputSinceMs = 0 // it reads, if slowly
     return this.outputSinceMs !== 0 && nowMs - this.outputSinceMs > clientOutputSoftMs
   }
 
