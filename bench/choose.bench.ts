@@ -1,6 +1,6 @@
 /** The choice of a node for a read, at each level, with three nodes of which the nearest is fresh. */
 import { Node } from '../src/regions/node.ts'
-import { type Choice, chooseRead, LEVEL, type LevelName, type ReadNeed } from '../src/routing/choose.ts'
+import { type Choice, chooseRead, LEVEL, type LevelName, newReadNeed, type ReadNeed } from '../src/routing/choose.ts'
 import type { MicroCase } from './micro.ts'
 
 export function chooseCases(): MicroCase[] {
@@ -12,6 +12,7 @@ export function chooseCases(): MicroCase[] {
   const choice: Choice = { reason: 0, passedOver: -1 }
   return (Object.keys(LEVEL) as LevelName[]).map((level) => {
     const need: ReadNeed = {
+      ...newReadNeed(),
       level: LEVEL[level],
       maxStalenessMs: level === 'bounded' ? 500 : Number.POSITIVE_INFINITY,
       fence: 5,

@@ -25,7 +25,9 @@ import type { Config } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Cells, Kind, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
+import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
+import { Trails } from './regions/trails.ts'
 import { RequestPath } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
 import { LEVEL } from './routing/choose.ts'
@@ -65,6 +67,7 @@ export class RegisProxy {
   private readonly identity: Identity
   private readonly failures: FailureLimiter
   private readonly path: RequestPath
+  private readonly trails: Trails
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
   private readonly admin: AdminServer
@@ -139,9 +142,16 @@ export class RegisProxy {
         foreignPrefix: () => {
           this.cells.tripwires.foreignPrefix++
         },
+        beforeFlush: (lane) => this.trails.beforeFlush(lane),
         afterRead: () => this.path.resumeAll(),
       },
     )
+    this.trails = new Trails({
+      tracker: this.tracker,
+      clock: systemClock,
+      timers: systemTimers,
+      wantsFlush: (lane) => this.pool.wantsFlush(lane),
+    })
     this.path = new RequestPath({
       table: this.table,
       builtins: buildBuiltins(this.table),
@@ -154,6 +164,7 @@ export class RegisProxy {
       maxRequestBytes: config.limits.maxRequestBytes,
       isParanoid: process.env['REGIS_PARANOID'] === '1',
       now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms),
       sessionClosed: (session, reason) => this.onSessionClosed(session, reason),
     })
     this.tracker.onChange(() => this.onRegionsChanged())
@@ -493,6 +504,7 @@ export class RegisProxy {
 
   private tick(): void {
     const nowMs = this.path.now()
+    this.cells.marksSent = this.tracker.marks.nextSeq - 1
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     if (this.path.hasWaiters) this.path.expireWaiters()
     if (++this.ticks % 10 !== 0) return

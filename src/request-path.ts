@@ -17,6 +17,7 @@ import {
   arenaHalfBytes,
   bigRequestBytesMax,
   clientCommandsMax,
+  markWaitMs,
   sharedFrameBytesMax,
   waitBudgetMs,
 } from './base/limits.ts'
@@ -31,7 +32,16 @@ import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
 import { foreign, framed, incomplete, inline, nothing, RequestFramer } from './resp/request-framer.ts'
-import { type Choice, chooseRead, isNodeFresh, LEVEL, type LevelCode, REASON, type ReadNeed } from './routing/choose.ts'
+import {
+  type Choice,
+  chooseRead,
+  isNodeFresh,
+  LEVEL,
+  type LevelCode,
+  newReadNeed,
+  REASON,
+  type ReadNeed,
+} from './routing/choose.ts'
 import { levelOfKey } from './routing/levels.ts'
 import {
   replyOn,
@@ -63,6 +73,7 @@ export interface Parts {
   /** Every command of a run is checked for its prefix at the socket, not only the first: for tests. */
   readonly isParanoid: boolean
   now(): number
+  after(ms: number, run: () => void): void
   sessionClosed(session: Session, reason: string): void
 }
 
@@ -94,7 +105,7 @@ export class RequestPath implements SessionHost {
   private readonly keys: KeyList = { count: 0, arg: new Int32Array(1024) }
   private readonly checkKeys: KeyList = { count: 0, arg: new Int32Array(1024) }
   private readonly splicer = new Splicer()
-  private readonly need: ReadNeed = { level: 0, maxStalenessMs: 0, fence: 0, lastNode: -1, lastIncarnation: 0, seen: 0 }
+  private readonly need: ReadNeed = newReadNeed()
   private readonly choice: Choice = { reason: REASON.none, passedOver: -1 }
   private readonly loginRoute: Uint8Array
   private readonly regionOf: Int32Array
@@ -118,6 +129,7 @@ export class RequestPath implements SessionHost {
   private callFallback = -1
   private isStrongRead = false
   private wantsEnd = false
+  private isWaitingForMark = false
   private out = Buffer.allocUnsafeSlow(outBytes)
   private outPos = 0
 
@@ -412,12 +424,12 @@ export class RequestPath implements SessionHost {
         const reason = this.choice.reason
         const isPrimary = this.isPrimaryLane(lane)
         if (isPrimary && reason !== REASON.none && this.whenStale !== 'primary') return undefined
+        if (isPrimary && reason === REASON.session && this.isMarkDue(session, account)) return undefined
+        session.markWaitUntilMs = 0
         const node = this.nodes[lane.nodeIndex]!
         this.callSource = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
         if (reason !== REASON.none && reason !== REASON.level) {
           const from = this.regionOf[this.choice.passedOver]!
-          // So that a later read of this connection finds the mark that covers this one shown.
-          if (reason === REASON.session) this.marks.wantWithin(5)
           this.callFallback = (from << 16) | (this.regionOf[lane.nodeIndex]! << 8) | reason // numbered alike
         }
         return lane
@@ -428,6 +440,25 @@ export class RequestPath implements SessionHost {
     if (isWrite && pool.hasUnsettled(primary.index)) return undefined
     const lane = pool.lane(primary.index, session.resp, isLarge, session.id)
     return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /**
+   * Is the mark that a read lacks about to be shown by the nearest node? It was sent about one round trip to the primary
+   * before the reply that made it necessary, and takes as long as marks to that node have taken. Starts a short wait.
+   */
+  private isMarkDue(session: Session, account: SessionAccount): boolean {
+    if (session.markWaitUntilMs !== 0) {
+      this.isWaitingForMark = this.nowMs < session.markWaitUntilMs
+      return this.isWaitingForMark
+    }
+    const node = this.nodes[this.choice.passedOver]!
+    const answeredAtMs = Math.max(session.seenAtMs, account.tenant!.fenceAtMs)
+    const shownAtMs = answeredAtMs - this.tracker.primary!.rttMs + node.markDelayMs
+    if (!(shownAtMs - this.nowMs <= markWaitMs) || account.tenant!.fence === Number.POSITIVE_INFINITY) return false
+    session.markWaitUntilMs = this.nowMs + markWaitMs
+    this.isWaitingForMark = true
+    this.parts.after(markWaitMs, this.expireWaiters)
+    return true
   }
 
   /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
@@ -484,16 +515,38 @@ export class RequestPath implements SessionHost {
     }
     need.level = level as LevelCode
     need.maxStalenessMs = level === LEVEL.bounded ? boundedMs : ceilingMs
-    need.fence = level === LEVEL.session ? account.tenant!.fence : 0
+    if (level === LEVEL.session) {
+      const tenant = account.tenant!
+      tenant.wantsTrails = true
+      need.fence = tenant.fence
+      need.fenceA = tenant.fenceA
+      need.slotA = tenant.slotA
+      need.trailA = tenant.trailA
+      need.fenceB = tenant.fenceB
+      need.slotB = tenant.slotB
+      need.trailB = tenant.trailB
+    }
     need.lastNode = session.lastNode
     need.lastIncarnation = session.lastIncarnation
     need.seen = session.seen
+    need.seenSlot = session.seenSlot
+    need.seenTrail = session.seenTrail
   }
 
   /** No node can take the command. It waits for a bounded time, then it is answered: not executed. */
   private noLane(session: Session, account: SessionAccount, isRead: boolean, pos: number): number {
     const { tracker } = this.parts
     const need = this.need
+    if (this.isWaitingForMark) {
+      this.isWaitingForMark = false
+      session.stallUntilMs = session.markWaitUntilMs
+      this.nodeWaiters.add(session)
+      return this.wait(session, stallNode)
+    }
+    if (session.markWaitUntilMs !== 0) {
+      session.markWaitUntilMs = 0
+      session.stallUntilMs = 0
+    }
     const isStale =
       isRead && need.level !== LEVEL.strong && tracker.primary !== undefined && this.whenStale !== 'primary'
     const budgetMs = isStale ? (this.whenStale === 'wait' ? account.maxWaitMs : 0) : waitBudgetMs
@@ -581,6 +634,24 @@ export class RequestPath implements SessionHost {
     this.splicer.from = this.frame.end
   }
 
+  /** Upper bound of the age of what a replica is serving to this chunk, by the level that its reads asked for last. */
+  private observeStaleness(session: Session): void {
+    if (session.lane === undefined) return
+    const stalenessMs = this.nowMs - this.nodes[session.lane.nodeIndex]!.shownSentAtMs
+    if (Number.isFinite(stalenessMs))
+      this.parts.cells.readStaleness[this.need.level]!.observe(stalenessMs, this.callReads)
+  }
+
+  /** The positions of what this chunk put on the primary are worth a mark behind it, where reads could be served nearer. */
+  private askForTrail(session: Session): void {
+    const { lane } = session
+    const { primary, readOrder } = this.tracker
+    if (lane === undefined || lane.needsTrail || primary === undefined || readOrder[0] === primary) return
+    if (lane.nodeIndex !== primary.index || session.account?.tenant?.wantsTrails !== true) return
+    lane.needsTrail = true
+    this.parts.pool.wantsFlush(lane)
+  }
+
   /** Reads that went to the primary although a replica is nearer, because of what this client has in flight there. */
   private orderFallback(session: Session): number {
     const { primary, readOrder } = this.tracker
@@ -594,6 +665,7 @@ export class RequestPath implements SessionHost {
   private finish(session: Session, pos: number): void {
     const lane = this.runLane
     this.endRun(session, pos)
+    if (this.callReads + this.callWrites > 0) this.askForTrail(session)
     if (lane?.waitsForEarlyFlush) lane.flush()
     const cells = session.account?.tenant?.cells
     if (cells !== undefined) {
@@ -603,6 +675,7 @@ export class RequestPath implements SessionHost {
         const node = session.lane
         if (node !== undefined)
           cells.served[servedIndex(this.regionOf[node.nodeIndex]!, this.callSource as 0)]! += this.callReads
+        if (this.callSource !== Source.primary) this.observeStaleness(session)
         const f = this.callFallback >= 0 ? this.callFallback : this.orderFallback(session)
         if (f >= 0) this.parts.cells.fallback(f >> 16, (f >> 8) & 255, (f & 255) as 0, this.callReads)
       }
@@ -828,13 +901,12 @@ export class RequestPath implements SessionHost {
   }
 
   /** Waiters whose time is over are answered; called every few ms while there are some. */
-  expireWaiters(): void {
+  readonly expireWaiters = (): void => {
     const nowMs = this.now()
     for (const session of this.nodeWaiters) {
-      if (session.stallUntilMs > nowMs && session.stall === stallNode) {
-        // A replica may have shown what this read waits for.
-        if (session.account?.whenStale !== 'wait') continue
-      }
+      // A replica may have shown what this read waits for; others wait for a change of the nodes, or their time.
+      const waitsForMark = session.markWaitUntilMs !== 0 || session.account?.whenStale === 'wait'
+      if (session.stallUntilMs > nowMs && session.stall === stallNode && !waitsForMark) continue
       this.nodeWaiters.delete(session)
       this.resumeSoon(session)
     }

@@ -32,6 +32,8 @@ export const unauthOutputBytesMax = 1024
 /** An unfinished request or silence before AUTH may last this long. */
 export const halfFrameMs = 30_000
 export const unauthMs = 10_000
+/** A read whose only obstacle is a mark that is due within this time waits for it rather than travel to the primary. */
+export const markWaitMs = 10
 /** How long a command may wait for a primary before it is answered `not executed`. */
 export const waitBudgetMs = 1_000
 /** Reply lines (errors, numbers, status) longer than this are not Redis's: the connection is destroyed. */

@@ -41,6 +41,15 @@ export class Node {
   incarnation = 0
   /** Newest mark that it has shown in this incarnation; 0 = none. */
   shownSeq = 0
+  /** Newest mark of the control connection among them; an older one after it means that the node went back in time. */
+  shownControlSeq = 0
+  /**
+   * By data lane: the newest mark that it carried and this node has shown. A mark on the lane of a command, behind it,
+   * proves the command here, whatever other marks were sent. Grown when a lane's first mark is shown.
+   */
+  shownTrails: Float64Array = new Float64Array(0)
+  /** How long a mark takes from sending to being shown here, smoothed; Infinity before the first. */
+  markDelayMs = Number.POSITIVE_INFINITY
   /** When that mark was sent, on our monotonic clock; -Infinity when none (so its staleness is Infinity). */
   shownSentAtMs = Number.NEGATIVE_INFINITY
 
@@ -84,6 +93,16 @@ export class Node {
     this.incarnation++
     this.incarnationSinceMs = now
     this.shownSeq = 0
+    this.shownControlSeq = 0
+    this.shownTrails.fill(0)
     this.shownSentAtMs = Number.NEGATIVE_INFINITY
+  }
+
+  /**
+   * Does what was shown cover a position? `loose`: the first mark that was not yet sent when the answer came. `slot`,
+   * `trail`: any later mark on the lane that carried the command will do as well; slot -1: there is no such lane.
+   */
+  covers(loose: number, slot: number, trail: number): boolean {
+    return this.shownSeq >= loose || (slot >= 0 && slot < this.shownTrails.length && this.shownTrails[slot]! > trail)
   }
 }

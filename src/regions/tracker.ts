@@ -23,10 +23,12 @@ import { Node, type NodeAddress } from './node.ts'
 import { openNodeLink } from './node-link.ts'
 import { orderByDistance, rankedBy, smooth } from './order.ts'
 import { systemTimers, systemWallClock, type Timer, type Timers } from './timers.ts'
-import { encodeMark, Marks, parseMark } from './watermark.ts'
+import { controlSlot, encodeMark, Marks, parseMark } from './watermark.ts'
 
 /** Wall and monotonic clock may differ by this much between two looks. */
 const clockDriftMsMax = 250
+/** More lanes than any pool has; a bound for what a mark may name. */
+const trailSlotsMax = 4096
 /** How often the clocks are compared when nobody else does. */
 const lookMs = 100
 
@@ -62,6 +64,7 @@ export class RegionTracker {
   readOrder: readonly Node[]
   readonly marks: Marks
   readonly instance: string
+  private readonly channel: string
 
   private readonly options: TrackerOptions
   private readonly log: TrackerOptions['log']
@@ -92,6 +95,7 @@ export class RegionTracker {
     this.timers = options.timers ?? systemTimers
     this.wallClock = options.wallClock ?? systemWallClock
     this.instance = options.instance ?? randomBytes(16).toString('hex')
+    this.channel = `regis:wm:${this.instance}`
     this.nodes = options.addresses.map((address, i) => new Node(i, address, address.region === options.region))
     this.ranksMs = this.nodes.map(() => Number.POSITIVE_INFINITY)
     this.heardOf = this.nodes.map(() => false)
@@ -107,7 +111,7 @@ export class RegionTracker {
           random: options.random ?? Math.random,
         }))
     this.links = this.nodes.map((node) =>
-      openLink(withCredentials(node.address, options), `regis:wm:${this.instance}`, this.eventsOf(node)),
+      openLink(withCredentials(node.address, options), this.channel, this.eventsOf(node)),
     )
   }
 
@@ -206,7 +210,9 @@ export class RegionTracker {
   private sendMark(seq: number): boolean {
     const primary = this.primary
     if (primary === undefined) return false
-    return this.links[primary.index]!.sendMark(encodeMark({ epoch: this.epoch, lane: this.lane, seq }))
+    return this.links[primary.index]!.sendMark(
+      encodeMark({ epoch: this.epoch, lane: this.lane, slot: controlSlot, seq }),
+    )
   }
 
   private eventsOf(node: Node): LinkEvents {
@@ -314,21 +320,49 @@ export class RegionTracker {
   private onMark(node: Node, text: string): void {
     this.look()
     const mark = parseMark(text)
-    if (mark === undefined || mark.epoch !== this.epoch || mark.lane !== this.lane) return
+    if (mark === undefined || mark.epoch !== this.epoch) return
+    const isTrail = mark.slot !== controlSlot
+    if (!isTrail && mark.lane !== this.lane) return
     const sentAtMs = this.marks.sentAtMs(mark.seq)
-    if (mark.seq < node.shownSeq) {
+    if (!isTrail && mark.seq < node.shownControlSeq) {
       this.log.warn({ node: node.address.name }, 'node went back in time, what it had proven is void')
       node.startIncarnation(this.clock.now())
       return
     }
     if (sentAtMs <= node.incarnationSinceMs) return
-    node.shownSeq = mark.seq
-    node.shownSentAtMs = sentAtMs
+    node.markDelayMs = smooth(node.markDelayMs, this.clock.now() - sentAtMs)
+    // Marks of two connections may overtake each other; what each proves by its time of sending, the newest proves too.
+    if (isTrail) this.showTrail(node, mark.slot, mark.seq)
+    else node.shownControlSeq = mark.seq
+    if (mark.seq > node.shownSeq) {
+      node.shownSeq = mark.seq
+      node.shownSentAtMs = sentAtMs
+    }
     if (node.owesMark && !node.isLoading && !node.isSyncing && !node.isRefusing) {
       node.owesMark = false
       this.settle()
     }
     for (const listener of this.shownListeners) listener(node)
+  }
+
+  private showTrail(node: Node, slot: number, seq: number): void {
+    if (slot >= node.shownTrails.length) {
+      if (slot >= trailSlotsMax) return
+      const grown = new Float64Array(slot + 8)
+      grown.set(node.shownTrails)
+      node.shownTrails = grown
+    }
+    if (seq > node.shownTrails[slot]!) node.shownTrails[slot] = seq
+  }
+
+  /**
+   * A mark for the end of what a data lane to the primary is about to send: its number, and the request that publishes
+   * it. To be put on the lane in the same block. Undefined while there is no confirmed primary.
+   */
+  takeTrail(slot: number): { seq: number; request: readonly string[] } | undefined {
+    if (this.primary === undefined || !this.marks.isOpen) return undefined
+    const seq = this.marks.take()
+    return { seq, request: ['PUBLISH', this.channel, encodeMark({ epoch: this.epoch, lane: 0, slot, seq })] }
   }
 
   /** From facts to conclusions. Runs after every change; tells the listeners when a conclusion is another one. */

@@ -37,18 +37,32 @@ export interface Mark {
   readonly epoch: number
   readonly lane: number
   readonly seq: number
+  /** The data lane that carried it, behind a tenant's commands (trails.ts); controlSlot when none did. */
+  readonly slot: number
 }
+
+/** `slot` of marks that have a connection of their own. */
+export const controlSlot = -1
 
 /** The text of a mark. `lane` names the connection that carried it: marks of two connections can overtake each other. */
 export function encodeMark(mark: Mark): string {
-  return `${mark.epoch}:${mark.lane}:${mark.seq}`
+  return mark.slot === controlSlot
+    ? `${mark.epoch}:${mark.lane}:${mark.seq}`
+    : `${mark.epoch}:d${mark.slot}:${mark.seq}`
 }
 
 /** Undefined for anything that we cannot have sent. */
 export function parseMark(text: string): Mark | undefined {
-  const parts = /^(\d{1,15}):(\d{1,15}):(\d{1,15})$/.exec(text)
+  const parts = /^(\d{1,15}):(d?)(\d{1,15}):(\d{1,15})$/.exec(text)
   if (parts === null) return undefined
-  return { epoch: Number(parts[1]), lane: Number(parts[2]), seq: Number(parts[3]) }
+  const isTrail = parts[2] === 'd'
+  const carrier = Number(parts[3])
+  return {
+    epoch: Number(parts[1]),
+    lane: isTrail ? 0 : carrier,
+    seq: Number(parts[4]),
+    slot: isTrail ? carrier : controlSlot,
+  }
 }
 
 export interface MarksOptions {
@@ -107,6 +121,22 @@ export class Marks {
     return this.ring[seq % ringSize]!
   }
 
+  /**
+   * Takes a number for a mark that the caller writes in this very block, at the end of what it has put on a data lane.
+   * The heartbeat goes on as if nothing had been sent.
+   */
+  take(): number {
+    const seq = this.nextSeq
+    this.ring[seq % ringSize] = this.clock.now()
+    this.nextSeq = seq + 1
+    return seq
+  }
+
+  /** Marks closer than this prove nothing sooner. */
+  get gapMsNow(): number {
+    return this.gapMs
+  }
+
   /** There is a road to the confirmed primary: the first mark goes out at once. */
   open(): void {
     if (this.isOpen) return
@@ -157,9 +187,7 @@ export class Marks {
     this.dueAtMs = Number.POSITIVE_INFINITY
     this.armedDelayMs = Number.POSITIVE_INFINITY
     const now = this.clock.now()
-    const seq = this.nextSeq
-    this.ring[seq % ringSize] = now
-    this.nextSeq = seq + 1
+    const seq = this.take()
     this.lastSentAtMs = now
     this.send(seq)
     if (!this.isOpen) return

@@ -34,13 +34,41 @@ export interface ReadNeed {
   level: number
   /** Bound on staleness, kept at every level where it is finite; Infinity = no bound. */
   maxStalenessMs: number
-  /** `session`: the mark that covers the writes this read must see; 0 = none. */
+  /** `session`: positions of the tenant's writes that this read must see. Each must be covered (Node.covers). */
   fence: number
+  fenceA: number
+  slotA: number
+  trailA: number
+  fenceB: number
+  slotB: number
+  trailB: number
   /** `session`: who answered this connection's last read (-1 = nobody), in which incarnation, */
   lastNode: number
   lastIncarnation: number
   /** and the position of the newest state that it has seen: the first mark not yet sent then; 0 = nothing seen. */
   seen: number
+  seenSlot: number
+  seenTrail: number
+}
+
+/** A need that asks for nothing: to be filled and used again. */
+export function newReadNeed(): ReadNeed {
+  return {
+    level: 0,
+    maxStalenessMs: Number.POSITIVE_INFINITY,
+    fence: 0,
+    fenceA: 0,
+    slotA: -1,
+    trailA: 0,
+    fenceB: 0,
+    slotB: -1,
+    trailB: 0,
+    lastNode: -1,
+    lastIncarnation: 0,
+    seen: 0,
+    seenSlot: -1,
+    seenTrail: 0,
+  }
 }
 
 export interface Choice {
@@ -88,10 +116,17 @@ export function obstacle(need: ReadNeed, node: Node, primary: Node | undefined, 
     if (!(now - node.shownSentAtMs <= need.maxStalenessMs)) return REASON.lag
   }
   if (need.level === LEVEL.session) {
-    if (node.shownSeq < need.fence) return node.shownSeq === 0 ? REASON.unknown : REASON.session
+    if (
+      node.shownSeq < need.fence ||
+      !node.covers(need.fenceA, need.slotA, need.trailA) ||
+      !node.covers(need.fenceB, need.slotB, need.trailB)
+    ) {
+      return node.shownSeq === 0 ? REASON.unknown : REASON.session
+    }
     // The same node in the same incarnation cannot have gone back; any other must have shown what was seen.
     const isSame = node.index === need.lastNode && node.incarnation === need.lastIncarnation
-    if (!isSame && node.shownSeq < need.seen) return node.shownSeq === 0 ? REASON.unknown : REASON.session
+    if (!isSame && !node.covers(need.seen, need.seenSlot, need.seenTrail))
+      return node.shownSeq === 0 ? REASON.unknown : REASON.session
   }
   return REASON.none
 }

@@ -50,7 +50,7 @@ export interface SessionHost {
   /** The session stalled and its reason is over: parse on as soon as the stack is empty. */
   resumeSoon(session: Session): void
   /** The first mark that was not yet sent: the position of whatever is answered now. */
-  readonly marks: { readonly nextSeq: number; wantWithin(delayMs: number): void }
+  readonly marks: { readonly nextSeq: number }
   readonly nodes: readonly Node[]
   now(): number
   closed(session: Session, reason: string): void
@@ -95,6 +95,11 @@ export class Session implements ReplySink {
   lastNode = -1
   lastIncarnation = 0
   seen = 0
+  seenSlot = -1
+  seenTrail = 0
+  seenAtMs = Number.NEGATIVE_INFINITY
+  /** A read waits until then for a mark that is due, rather than travel to the primary; 0: none does. */
+  markWaitUntilMs = 0
 
   stall = stallNone
   stallUntilMs = 0
@@ -299,10 +304,13 @@ export class Session implements ReplySink {
     const next = this.host.marks.nextSeq
     if (hasWrite) {
       const tenant = this.account?.tenant
-      if (tenant !== undefined && tenant.fence < next) tenant.fence = next
-      this.host.marks.wantWithin(5)
+      if (tenant !== undefined) tenant.noteWrite(next, lane.index, lane.replyTrail, lane.lastReceivedAtMs)
     }
     this.seen = next
+    // Only the primary's own lanes carry marks.
+    this.seenSlot = lane.isPrimary ? lane.index : -1
+    this.seenTrail = lane.replyTrail
+    this.seenAtMs = lane.lastReceivedAtMs
     this.lastNode = lane.nodeIndex
     this.lastIncarnation = this.host.nodes[lane.nodeIndex]!.incarnation
   }

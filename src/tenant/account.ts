@@ -9,13 +9,49 @@ export class TenantState {
   readonly id: string
   readonly prefix: Buffer
   readonly cells: TenantCells
-  /** The mark that a replica must have shown before it may serve this tenant's session reads. Infinity: none can. */
+  /**
+   * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
+   * was answered. Two lanes are remembered exactly (RESP2 and RESP3 clients of one tenant, say): any mark that the lane
+   * carried behind the write will do. `fence` stands for all others, by the first mark not yet sent at their answer.
+   * Infinity: a write of unknown fate, so no replica will do.
+   */
   fence = 0
+  /** When the newest of these writes was answered, ms. */
+  fenceAtMs = Number.NEGATIVE_INFINITY
+  /** A session read was seen: the tenant's writes are worth a mark of their own. */
+  wantsTrails = false
+  fenceA = 0
+  slotA = -1
+  trailA = 0
+  fenceB = 0
+  slotB = -1
+  trailB = 0
 
   constructor(id: string, prefix: string, cells: TenantCells) {
     this.id = id
     this.prefix = Buffer.from(prefix)
     this.cells = cells
+  }
+
+  /** A write on lane `slot` was answered; `trail` is the last mark that lane had carried when it was sent. */
+  noteWrite(next: number, slot: number, trail: number, nowMs: number): void {
+    this.fenceAtMs = nowMs
+    if (this.slotA === slot) {
+      this.fenceA = next
+      this.trailA = trail
+    } else if (this.slotB === slot) {
+      this.fenceB = next
+      this.trailB = trail
+    } else {
+      // The older of the two gives up its lane; its writes stay covered by their time.
+      if (this.fence < this.fenceB) this.fence = this.fenceB
+      this.fenceB = this.fenceA
+      this.slotB = this.slotA
+      this.trailB = this.trailA
+      this.fenceA = next
+      this.slotA = slot
+      this.trailA = trail
+    }
   }
 }
 

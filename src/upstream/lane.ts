@@ -98,6 +98,13 @@ export class Lane {
   isPrimary = false
   /** Requests sent or waiting to be sent, without a reply. */
   inFlight = 0
+  /** A mark should follow what was appended: the position of somebody's write or read depends on it. See regions/trails.ts. */
+  needsTrail = false
+  /** The newest mark that this lane has carried, and when it was appended. */
+  lastTrailSeq = 0
+  lastTrailAtMs = Number.NEGATIVE_INFINITY
+  /** For sinks, during onReply and onSwallowed: lastTrailSeq as it was when the newest of the answered commands was appended. */
+  replyTrail = 0
   /** Bytes received at, monotonic ms. */
   lastReceivedAtMs = 0
 
@@ -134,6 +141,7 @@ export class Lane {
   private kinds = new Uint8Array(1024)
   private writes = new Uint8Array(1024)
   private times = new Float64Array(1024)
+  private trails = new Float64Array(1024)
   private readonly flags = new Uint8Array(laneCommandsMax)
   private flagHead = 0
   private flagTail = 0
@@ -197,6 +205,7 @@ export class Lane {
     if (this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kind && kind <= kindSwallow) {
       this.counts[last]!++
       this.totals[last]!++
+      this.trails[last] = this.lastTrailSeq
       if (isWrite) this.writes[last] = 1
       return
     }
@@ -245,6 +254,7 @@ export class Lane {
     this.totals[at] = 1
     this.writes[at] = isWrite ? 1 : 0
     this.times[at] = nowMs
+    this.trails[at] = this.lastTrailSeq
     this.extras[at] = extra
     this.tail = (this.tail + 1) | 0
   }
@@ -386,6 +396,7 @@ export class Lane {
     const sink = this.sinks[at]
     const hasWrite = this.writes[at] !== 0
     const extra = this.extras[at]
+    this.replyTrail = this.trails[at]!
     const ms = nowMs - this.times[at]!
     const total = this.totals[at]!
     this.sinks[at] = undefined
@@ -430,6 +441,7 @@ export class Lane {
       if (this.kinds[at] !== kindLocal) return
       const sink = this.sinks[at]!
       const reply = this.extras[at] as Buffer
+      this.replyTrail = this.trails[at]!
       this.sinks[at] = undefined
       this.extras[at] = undefined
       this.head = (this.head + 1) | 0
@@ -441,6 +453,7 @@ export class Lane {
   private partial(at: number, buf: Buffer, from: number, pos: number, done: number): void {
     const kind = this.kinds[at]!
     const sink = this.sinks[at]
+    this.replyTrail = this.trails[at]!
     this.isHeadPartial = this.framer.started
     if (kind === kindPass) {
       if (!sink!.isClosed && sink!.onReply(buf.subarray(from, pos), done, this.writes[at] !== 0, this))
@@ -493,6 +506,7 @@ export class Lane {
     this.leftover = 0
     this.isHeadPartial = false
     this.isWriting = false
+    this.needsTrail = false
     this.start = this.halves[0]
     this.pos = this.start
     this.limit = this.start + arenaHalfBytes
@@ -600,6 +614,7 @@ export class Lane {
     const kinds = new Uint8Array(size)
     const writes = new Uint8Array(size)
     const times = new Float64Array(size)
+    const trails = new Float64Array(size)
     for (let i = this.head; i !== this.tail; i = (i + 1) | 0) {
       const from = i & this.mask
       const to = i & (size - 1)
@@ -610,6 +625,7 @@ export class Lane {
       kinds[to] = this.kinds[from]!
       writes[to] = this.writes[from]!
       times[to] = this.times[from]!
+      trails[to] = this.trails[from]!
     }
     this.sinks = sinks
     this.extras = extras
@@ -618,6 +634,7 @@ export class Lane {
     this.kinds = kinds
     this.writes = writes
     this.times = times
+    this.trails = trails
     this.mask = size - 1
   }
 }

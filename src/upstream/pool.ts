@@ -28,6 +28,8 @@ export interface PoolEvents {
   errorReply(lane: Lane, code: string): void
   desync(lane: Lane, why: string): void
   foreignPrefix(lane: Lane): void
+  /** A lane with `needsTrail` is about to be flushed. */
+  beforeFlush(lane: Lane): void
   /** The end of one read of a node's replies: the stack holds no lane any more. */
   afterRead(): void
 }
@@ -37,6 +39,7 @@ export class Pool {
   readonly slab: Slab
   readonly lanes: Lane[] = []
   private readonly options: PoolOptions
+  private readonly events: PoolEvents
   private readonly connections: UpstreamConnection[] = []
   private readonly lost: LostConnections[]
   private readonly perVersion: number
@@ -47,6 +50,7 @@ export class Pool {
 
   constructor(options: PoolOptions, events: PoolEvents) {
     this.options = options
+    this.events = events
     this.perVersion = options.connections + 1
     this.perNode = this.perVersion * 2
     const count = options.addresses.length * this.perNode
@@ -187,6 +191,7 @@ export class Pool {
     const lanes = this.dirty
     for (let i = 0; i < lanes.length; i++) {
       const lane = lanes[i]!
+      if (lane.needsTrail) this.events.beforeFlush(lane)
       this.isDirty[lane.index] = 0
       lane.flush()
     }

@@ -1,9 +1,10 @@
-import { chooseRead, LEVEL, REASON, type ReadNeed } from '../../src/routing/choose.ts'
+import { chooseRead, LEVEL, newReadNeed, REASON, type ReadNeed } from '../../src/routing/choose.ts'
 import { startRedis, startRelay, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 import { addressAt, keepActive, startTracker, untilShown } from './regions-kit.ts'
 
 const need = (level: number, fence = 0): ReadNeed => ({
+  ...newReadNeed(),
   level,
   maxStalenessMs: level === LEVEL.bounded ? 5_000 : Number.POSITIVE_INFINITY,
   fence,

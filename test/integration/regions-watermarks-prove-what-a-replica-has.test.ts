@@ -1,9 +1,10 @@
-import { chooseRead, LEVEL, type ReadNeed } from '../../src/routing/choose.ts'
+import { chooseRead, LEVEL, newReadNeed, type ReadNeed } from '../../src/routing/choose.ts'
 import { startRedis, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 import { addressAt, keepActive, startTracker, untilShown } from './regions-kit.ts'
 
 const bounded = (maxStalenessMs: number): ReadNeed => ({
+  ...newReadNeed(),
   level: LEVEL.bounded,
   maxStalenessMs,
   fence: 0,

@@ -10,15 +10,24 @@ const facts = fc.record({
   incarnation: fc.nat(2),
   shownSeq: fc.nat(5),
   ageMs: fc.nat(20),
+  shownTrails: fc.array(fc.nat(6), { maxLength: 3 }),
 })
 
 const needs: fc.Arbitrary<ReadNeed> = fc.record({
   level: fc.constantFrom(...Object.values(LEVEL)),
   maxStalenessMs: fc.oneof(fc.nat(20), fc.constant(Number.POSITIVE_INFINITY)),
   fence: fc.nat(6),
+  fenceA: fc.nat(6),
+  slotA: fc.integer({ min: -1, max: 2 }),
+  trailA: fc.nat(6),
+  fenceB: fc.nat(6),
+  slotB: fc.integer({ min: -1, max: 2 }),
+  trailB: fc.nat(6),
   lastNode: fc.integer({ min: -1, max: 3 }),
   lastIncarnation: fc.nat(2),
   seen: fc.nat(6),
+  seenSlot: fc.integer({ min: -1, max: 2 }),
+  seenTrail: fc.nat(6),
 })
 
 const fleets = fc
@@ -34,6 +43,7 @@ const fleets = fc
       node.isReadable = fact.isUp && fact.isReadable
       node.incarnation = fact.incarnation
       node.shownSeq = fact.shownSeq
+      node.shownTrails = Float64Array.from(fact.shownTrails)
       node.shownSentAtMs = fact.shownSeq === 0 ? Number.NEGATIVE_INFINITY : now - fact.ageMs
       return node
     })
@@ -52,10 +62,18 @@ function keepsPromise(need: ReadNeed, node: Node, primary: Node | undefined): bo
   const ageMs = node.shownSeq > 0 ? now - node.shownSentAtMs : Number.POSITIVE_INFINITY
   const isWithinBound = need.maxStalenessMs === Number.POSITIVE_INFINITY || ageMs <= need.maxStalenessMs
   const isWhereItWas = need.lastNode === node.index && need.lastIncarnation === node.incarnation
+  // Shown is a mark sent after the answer, or one that the same lane carried after the command.
+  const isCovered = (next: number, lane: number, before: number): boolean =>
+    next <= node.shownSeq || [...node.shownTrails].some((shown, slot) => slot === lane && shown > before)
   const promises: Record<number, boolean> = {
     [LEVEL.eventual]: isWithinBound,
     [LEVEL.bounded]: isWithinBound && Number.isFinite(ageMs),
-    [LEVEL.session]: isWithinBound && need.fence <= node.shownSeq && (isWhereItWas || need.seen <= node.shownSeq),
+    [LEVEL.session]:
+      isWithinBound &&
+      need.fence <= node.shownSeq &&
+      isCovered(need.fenceA, need.slotA, need.trailA) &&
+      isCovered(need.fenceB, need.slotB, need.trailB) &&
+      (isWhereItWas || isCovered(need.seen, need.seenSlot, need.seenTrail)),
     [LEVEL.strong]: false,
   }
   return node.isUp && node.isReadable && promises[need.level] === true

@@ -119,6 +119,7 @@ function build(): World {
       foreignPrefix: () => {
         throw new Error('foreign prefix')
       },
+      beforeFlush() {},
       afterRead() {},
     },
   )
@@ -157,6 +158,7 @@ function build(): World {
     maxRequestBytes: 1 << 20,
     isParanoid: true,
     now: () => 0,
+    after() {},
     sessionClosed() {},
   })
   let id = 1

@@ -172,9 +172,27 @@ test('the send time of a mark that was never sent, or too long ago, is unknown',
 })
 
 test('the text of a mark is read back as it was written, and nothing else is', () => {
-  const mark = { epoch: 3, lane: 12, seq: 9_007_199 }
-  expect(parseMark(encodeMark(mark))).toEqual(mark)
-  for (const text of ['', '1:2', '1:2:3:4', '-1:2:3', '1:2:x', '1:2:3 ', ' 1:2:3', '1:2:1e3', '1:2:9999999999999999']) {
+  for (const mark of [
+    { epoch: 3, lane: 12, slot: -1, seq: 9_007_199 },
+    { epoch: 3, lane: 0, slot: 7, seq: 9_007_199 },
+  ]) {
+    expect(parseMark(encodeMark(mark))).toEqual(mark)
+  }
+  for (const text of [
+    '',
+    '1:2',
+    '1:2:3:4',
+    '-1:2:3',
+    '1:2:x',
+    '1:2:3 ',
+    ' 1:2:3',
+    '1:2:1e3',
+    '1:d:3',
+    'd1:2:3',
+    '1:dd2:3',
+    '1:d-1:3',
+    '1:2:9999999999999999',
+  ]) {
     expect(parseMark(text)).toBeUndefined()
   }
 })

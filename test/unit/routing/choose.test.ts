@@ -1,5 +1,13 @@
 import { Node } from '../../../src/regions/node.ts'
-import { chooseRead, isNodeFresh, LEVEL, REASON, type ReadNeed, reasonNames } from '../../../src/routing/choose.ts'
+import {
+  chooseRead,
+  isNodeFresh,
+  LEVEL,
+  newReadNeed,
+  REASON,
+  type ReadNeed,
+  reasonNames,
+} from '../../../src/routing/choose.ts'
 import { hasShown, lagBytes, stalenessMs } from '../../../src/routing/freshness.ts'
 
 const now = 10_000
@@ -20,6 +28,7 @@ function fleet() {
 }
 
 const need = (given: Partial<ReadNeed> = {}): ReadNeed => ({
+  ...newReadNeed(),
   level: LEVEL.session,
   maxStalenessMs: Number.POSITIVE_INFINITY,
   fence: 0,
