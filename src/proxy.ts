@@ -162,6 +162,7 @@ export class RegisProxy {
       log,
       region: config.region,
       maxRequestBytes: config.limits.maxRequestBytes,
+      maxOutputBytes: config.limits.outputBytes,
       isParanoid: process.env['REGIS_PARANOID'] === '1',
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms),

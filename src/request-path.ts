@@ -70,6 +70,8 @@ export interface Parts {
   readonly log: Log
   readonly region: string
   readonly maxRequestBytes: number
+  /** Unread output of all clients together. */
+  readonly maxOutputBytes: number
   /** Every command of a run is checked for its prefix at the socket, not only the first: for tests. */
   readonly isParanoid: boolean
   now(): number
@@ -88,6 +90,8 @@ const again = 2
 export const loginCommands = ['auth', 'hello', 'quit', 'reset'] as const
 
 const outBytes = 64 * 1024
+/** Unread output is summed up after every so many bytes of it. */
+const outputLookBytes = 1024 * 1024
 /** Up to this many keys of a large request are written as pieces of their own. */
 const keysApartMax = 16
 
@@ -934,7 +938,30 @@ export class RequestPath implements SessionHost {
     this.reservedBytes -= bytes
   }
 
+  private readonly slowReaders = new Set<Session>()
+  private queuedSinceLook = 0
+
+  outputQueued(session: Session, bytes: number): void {
+    this.slowReaders.add(session)
+    this.queuedSinceLook += bytes
+    if (this.queuedSinceLook < outputLookBytes) return
+    this.queuedSinceLook = 0
+    let total = 0
+    for (const one of this.slowReaders) {
+      const held = one.outputBytes
+      total += held
+      if (held === 0) this.slowReaders.delete(one)
+    }
+    if (total <= this.parts.maxOutputBytes) return
+    for (const one of [...this.slowReaders].sort((a, b) => b.outputBytes - a.outputBytes)) {
+      total -= one.outputBytes
+      one.destroy('output limit')
+      if (total <= this.parts.maxOutputBytes) return
+    }
+  }
+
   closed(session: Session, reason: string): void {
+    this.slowReaders.delete(session)
     this.nodeWaiters.delete(session)
     this.parts.sessionClosed(session, reason)
   }

@@ -61,6 +61,8 @@ export interface SessionHost {
   /** Memory of unfinished requests, all clients together; false: there is no more, and nothing was taken. */
   reserve(bytes: number): boolean
   release(bytes: number): void
+  /** This client's socket was given more while it still held some: all clients' unread output together is bounded. */
+  outputQueued(session: Session, bytes: number): void
 }
 
 export type SessionAccount = Account<TenantRules>
@@ -120,6 +122,9 @@ export class Session implements ReplySink {
   private pendingSize = 0
   private isPaused = false
   private outputSinceMs = 0
+  /** Of the reply under way, and of the largest one since the socket last held nothing. */
+  private partialBytes = 0
+  private largestReplyBytes = 0
   /** Pieces that the socket holds behind the first. */
   private queuedWrites = 0
   private isDraining = false
@@ -256,6 +261,11 @@ export class Session implements ReplySink {
     const tenant = this.account?.tenant
     if (tenant !== undefined) tenant.cells.bytesOut += view.length
     this.bytesOut += view.length
+    if (completed > 0) this.partialBytes = 0
+    else {
+      this.partialBytes += view.length
+      if (this.partialBytes > this.largestReplyBytes) this.largestReplyBytes = this.partialBytes
+    }
     const isHeld = this.send(view)
     if (this.inFlight === 0) this.onIdle()
     if (socket.writableLength > 0) this.onSlowReader()
@@ -275,8 +285,10 @@ export class Session implements ReplySink {
     if (socket.writableLength > 0) {
       this.queuedWrites++
       socket.write(Buffer.from(view), this.onQueuedWritten)
+      this.host.outputQueued(this, view.length)
       return false
     }
+    this.largestReplyBytes = this.partialBytes
     socket.write(view)
     return socket.writableLength > 0
   }
@@ -337,7 +349,8 @@ export class Session implements ReplySink {
     const nowMs = this.host.now()
     if (this.account === undefined && waiting > unauthOutputBytesMax)
       return this.destroy('unauthenticated client does not read')
-    if (waiting > clientOutputHardBytes) return this.destroy('output limit')
+    // One reply may be of any size, or large values could never be read over a slow link; several may not.
+    if (waiting > clientOutputHardBytes + this.largestReplyBytes) return this.destroy('output limit')
     if (waiting <= clientOutputSoftBytes) {
       this.outputSinceMs = 0
       return

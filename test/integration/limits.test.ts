@@ -66,6 +66,44 @@ describe('limits', () => {
     expect(residentBytes(proxy.proxy) - before).toBeLessThan(150 * 1024 * 1024)
   })
 
+  test('a value larger than the hard limit is read whole over a link slower than the node', async () => {
+    const redis = await startRedis()
+    const proxy = await startProxy(config(redis.url))
+    const size = 60_000_000
+    await redis.call('SETRANGE', 'shop:huge', size - 1, 'x')
+    const link = await startRelay({ port: proxy.port }, { bytesPerSecond: 100_000_000, queueBytesMax: 100_000 })
+    const client = await rawClient(link.port)
+    await client.call('AUTH', 'shop-app', 'demo')
+    let got = 0
+    let last = ''
+    client.socket.removeAllListeners('data')
+    client.socket.on('data', (chunk: Buffer) => {
+      got += chunk.length
+      last = chunk.toString('latin1', Math.max(0, chunk.length - 3))
+    })
+    client.send(command('GET', 'huge'))
+    await waitFor(() => got >= size + 13, 20_000)
+    expect(last).toBe('x\r\n')
+  })
+
+  test('above limits.output the largest holder of unread replies is closed, and only it', async () => {
+    const redis = await startRedis()
+    const proxy = await startProxy(config(redis.url, { limits: { output: '20MiB' } }))
+    await redis.call('SETRANGE', 'shop:big', 999_999, 'x')
+    await redis.call('SETRANGE', 'other:big', 999_999, 'x')
+    const small = await silentClient(proxy, 'other-app')
+    small.send(Buffer.concat(Array.from({ length: 10 }, () => command('GET', 'big'))))
+    await sleep(200)
+    const large = await silentClient(proxy, 'shop-app')
+    large.send(Buffer.concat(Array.from({ length: 31 }, () => command('GET', 'big'))))
+    await waitFor(
+      async () => (await metric(proxy)).sum('regis_client_disconnects_total', { reason: 'output limit' }) === 1,
+    )
+    small.socket.resume()
+    for (let i = 0; i < 10; i++) expect(String(await small.read()).length).toBe(1_000_000)
+    expect(await small.call('PING')).toBe('PONG')
+  })
+
   test('small replies that a client does not read hold no large buffers', async () => {
     const redis = await startRedis()
     const proxy = await startProxy(config(redis.url))

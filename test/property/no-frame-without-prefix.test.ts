@@ -156,6 +156,7 @@ function build(): World {
     log: silentLog,
     region: 'replica',
     maxRequestBytes: 1 << 20,
+    maxOutputBytes: 128 * 1024 * 1024,
     isParanoid: true,
     now: () => 0,
     after() {},
