@@ -1,7 +1,7 @@
 /** The corpus, straight to Redis and through Regis: the same bytes, in RESP2 and RESP3, however they are sent. */
 import { buildCommandTable } from '../../src/commands/lookup.ts'
 import { type Case, corpus, differences, shapeReasons, splitLine } from './corpus.ts'
-import { compare, type Delivery, greet, type Outcome, runCase } from './differential.ts'
+import { canBeInline, compare, type Delivery, greet, type Outcome, runCase } from './differential.ts'
 import { prefix, type Stage, startStage, user } from './stage.ts'
 
 let stage: Stage
@@ -14,6 +14,7 @@ const runs: readonly [2 | 3, Delivery][] = [
   [3, 'in one write'],
   [2, 'in slices'],
   [3, 'one by one'],
+  [2, 'inline'],
 ]
 
 /** What Redis says to each case in RESP2, one by one: kept for the proofs at the end. */
@@ -23,12 +24,21 @@ test.each(runs)('every case gets the same bytes, RESP%d, %s', async (resp, deliv
   const straight = await greet(stage.redis.port, resp)
   const through = await greet(stage.proxy.port, resp, user)
   const complaints: string[] = []
-  for (const one of corpus) {
+  const cases = delivery === 'inline' ? corpus.filter(canBeInline) : corpus
+  expect(cases.length).toBeGreaterThan(corpus.length * 0.9)
+  for (const one of cases) {
     const expected = await runCase(straight, stage.redis, one, delivery)
     if (resp === 2 && delivery === 'one by one') recorded.set(one, expected)
     complaints.push(...compare(one, expected, await runCase(through, stage.redis, one, delivery), prefix))
   }
   expect(complaints).toEqual([])
+})
+
+/** Not yet: a line above 64 KiB that arrives in parts is taken for nonsense, and the connection with all its slots dies. */
+test.failing('an error that says a name of 300,000 bytes comes through whole', async () => {
+  const [straight, through] = [await greet(stage.redis.port, 2), await greet(stage.proxy.port, 2, user)]
+  const argv = ['XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 's'.repeat(300_000), '>']
+  expect(await through.callRaw(...argv)).toBe(await straight.callRaw(...argv))
 })
 
 test('the corpus holds several hundred cases, and every command that goes to a server succeeds in one of them', () => {

@@ -10,7 +10,7 @@ import { rawClient } from '../kit/servers.ts'
 import { type Case, differences, type Step } from './corpus.ts'
 
 /** How the bytes of a case reach the server. */
-export type Delivery = 'one by one' | 'in one write' | 'in slices'
+export type Delivery = 'one by one' | 'in one write' | 'in slices' | 'inline'
 
 /** What came of a case: a reply a step, the exact bytes as latin1, and the names of the keys that it left. */
 export interface Outcome {
@@ -42,13 +42,31 @@ export async function runCase(
       await afterStep?.(step)
     }
   } else {
-    const bytes = Buffer.concat(one.steps.map((step) => command(...step.argv)))
-    if (delivery === 'in one write') client.send(bytes)
+    const encode = delivery === 'inline' ? inlineLine : command
+    const bytes = Buffer.concat(one.steps.map((step) => encode(...step.argv)))
+    if (delivery !== 'in slices') client.send(bytes)
     else await sendInSlices(client, bytes)
     for (const _ of one.steps) replies.push(await client.readRaw())
   }
   const keys = (await server.call('KEYS', '*')) as string[]
   return { replies, keys: keys.map(String).sort() }
+}
+
+/** A command as a person at a telnet types it: words as they are where they can be, else in quotes with escapes. */
+function inlineLine(...argv: readonly Buffer[]): Buffer {
+  const words = argv.map((arg, i) => {
+    const text = arg.toString('latin1')
+    if (/^[\w.:*<>$+-]+$/.test(text)) return text
+    // Both kinds of quotes, in turn: '...' knows no escape but its own.
+    if (i % 2 === 0 && /^[ -&(-[\]-~]*$/.test(text)) return `'${text}'`
+    return `"${[...arg].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}"`
+  })
+  return Buffer.from(`${words.join(' ')}${argv.length % 2 === 0 ? '\r\n' : '\n'}`, 'latin1')
+}
+
+/** Whether Redis takes all steps of a case as inline commands: a line has at most 64 KiB. */
+export function canBeInline(one: Case): boolean {
+  return one.steps.every((step) => 4 * step.argv.reduce((total, arg) => total + arg.length + 1, 0) < 60_000)
 }
 
 /** Cuts in the middle of headers, of CRLFs and of values; each slice in a packet of its own, or nearly so. */
