@@ -56,6 +56,7 @@ export const streams: Readonly<Record<string, string>> = {
     XREAD STREAMS a b 0
     XREAD COUNT x STREAMS a 0
     XREAD NOPE STREAMS a 0
+    XREAD NOACK STREAMS a 0
     XREAD STREAMS a x
     XREAD COUNT 1 a 0
     XREAD GROUP g c STREAMS a >
