@@ -46,7 +46,7 @@ export interface ProxyOptions {
 
 /** Timeouts are looked at this often. */
 const tickMs = 50
-/** At the end, how long sockets may take to hand their last bytes to the kernel. */
+/** At the end, how long sockets may take to hand their last bytes to the kernel, and clients to close their side. */
 const lingerMs = 500
 /** A client that fails AUTH too often gets its answers this much later. */
 const limitedAnswerMs = 1_000
@@ -221,15 +221,24 @@ export class RegisProxy {
       await new Promise((resolve) => setTimeout(resolve, 10))
       for (const session of this.sessions.values()) session.drain()
     }
-    if (this.sessions.size === 0) return
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, this.config.shutdown.drainMs)
-      this.whenEmpty = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
+    const endsAtMs = this.path.now() + this.config.shutdown.drainMs
+    if (this.sessions.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, this.config.shutdown.drainMs)
+        this.whenEmpty = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
     if (this.sessions.size > 0) this.log.warn({ clients: this.sessions.size }, 'clients left after shutdown.drain')
+    // Slow readers have what is left of the time. Everybody has a moment to close: a client that still talks when the
+    // process ends is reset, and a reset takes with it what the kernel has not delivered.
+    const lingersUntilMs = this.path.now() + lingerMs
+    const isAwaited = (socket: net.Socket): boolean => !socket.writableFinished || this.path.now() < lingersUntilMs
+    while (this.path.now() < endsAtMs && [...this.lingering].some(isAwaited)) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
   }
 
   async stop(): Promise<void> {

@@ -111,6 +111,8 @@ export class Session implements ReplySink {
   isEnding = false
   /** The client has sent FIN. */
   isHalfClosed = false
+  /** What it sends from now on is thrown away. */
+  private isDeaf = false
   /** Fewest bytes, from the start of what is pending, that can make a command. */
   need = 0
   /** When the pending half frame began; 0: none. */
@@ -159,7 +161,7 @@ export class Session implements ReplySink {
     this.bytesIn += nread
     const readAt = this.host.readAt
     if (this.account !== undefined && this.account.tenant !== undefined) this.account.tenant.cells.bytesIn += nread
-    if (this.isEnding || this.isClosed) return
+    if (this.isEnding || this.isClosed || this.isDeaf) return
     if (this.pending === undefined) {
       if (this.stall === stallNone) this.parse(this.host.slab, readAt, readAt + nread)
       else this.keep(this.host.slab, readAt, readAt + nread)
@@ -329,7 +331,7 @@ export class Session implements ReplySink {
 
   private onIdle(): void {
     this.lane = undefined
-    if (this.stall === stallOrder) this.host.resumeSoon(this)
+    if (this.stall === stallOrder && !this.isEnding) this.host.resumeSoon(this)
     else if (this.isEnding || this.isHalfClosed) this.afterProgress()
   }
 
@@ -392,8 +394,10 @@ export class Session implements ReplySink {
   /** The proxy is going: what was received whole is answered, then the connection ends. */
   drain(): void {
     if (this.isClosed) return
-    if (this.stall === stallNone) this.endWhenAnswered()
-    else this.isHalfClosed = true // as if the client had no more to say
+    if (this.stall === stallNone) return this.endWhenAnswered()
+    // As if the client had no more to say, though it may go on talking.
+    this.isHalfClosed = true
+    this.isDeaf = true
   }
 
   private afterProgress(): void {
@@ -405,6 +409,8 @@ export class Session implements ReplySink {
     if (this.isClosed) return
     this.isClosed = true
     this.dropPending()
+    // Read on and throw away: an end with unread input would be a reset, which takes replies with it.
+    if (this.isPaused) this.socket.resume()
     this.socket.end()
     // A peer that never closes its side would hold the socket for ever.
     this.socket.setTimeout(5_000, () => this.socket.destroy())
