@@ -104,7 +104,7 @@ test('-I opens its idle connections, which say nothing and so never log in; othe
   }
   const client = await stage.proxy.client(user)
   const before = await connected()
-  const idle = through('-I -c 120', 1500)
+  const idle = through('-I -c 120', 2500)
   await waitFor(async () => (await connected()) === before + 120)
   expect(await client.call('SET', 'k', 'v')).toBe('OK')
   const { code, stdout } = await idle
