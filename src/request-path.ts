@@ -114,6 +114,10 @@ export class RequestPath implements SessionHost {
   private readonly loginRoute: Uint8Array
   private readonly regionOf: Int32Array
 
+  private readonly lastName = new Uint8Array(64)
+  private lastNameLen = -1
+  private lastId = -1
+
   // State of one call of `consume`.
   private buf: Buffer
   private isSlab = true
@@ -214,7 +218,7 @@ export class RequestPath implements SessionHost {
     if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
     const { frame, table } = this
     const buf = this.buf
-    let id = table.lookup(buf, frame.off[0]!, frame.len[0]!)
+    let id = this.lookup(frame.off[0]!, frame.len[0]!)
     if (id < 0) return this.refuseUnknown(session, pos)
     if (table.isContainer[id] !== 0 && frame.count > 1) {
       const sub = table.lookupSub(id, buf, frame.off[1]!, frame.len[1]!)
@@ -241,6 +245,23 @@ export class RequestPath implements SessionHost {
       denied.fail(Kind.admin, Outcome.denied)
     }
     return this.refuse(session, pos, 'NOPERM', table.specs[id]!.name)
+  }
+
+  /** Id of a command by its name. Clients repeat themselves: the last name is compared before the table is asked. */
+  private lookup(off: number, len: number): number {
+    const { buf, lastName } = this
+    if (len === this.lastNameLen) {
+      let i = 0
+      while (i < len && buf[off + i] === lastName[i]) i++
+      if (i === len) return this.lastId
+    }
+    const id = this.table.lookup(buf, off, len)
+    if (id >= 0) {
+      for (let i = 0; i < len; i++) lastName[i] = buf[off + i]!
+      this.lastNameLen = len
+      this.lastId = id
+    }
+    return id
   }
 
   /** A command for a node: find its keys, find its lane, put the prefix on, enqueue. */

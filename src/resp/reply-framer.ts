@@ -41,7 +41,29 @@ export class ReplyFramer {
         this.consumed = pos
         return replyMore
       }
-      this.type = buf[pos]!
+      const type = buf[pos]!
+      this.type = type
+      // The common whole replies, without the loop: a bulk of up to three digits of length, a short line.
+      if (type === 36) {
+        let p = pos + 2
+        let n = buf[pos + 1]! - 48
+        if (n >= 0 && n <= 9) {
+          let digit = buf[p]! - 48
+          if (digit >= 0 && digit <= 9) {
+            n = n * 10 + digit
+            digit = buf[++p]! - 48
+            if (digit >= 0 && digit <= 9) {
+              n = n * 10 + digit
+              p++
+            }
+          }
+          const next = p + n + 4
+          if (next <= end && buf[p] === cr && buf[p + 1] === lf && buf[next - 2] === cr && buf[next - 1] === lf)
+            return next
+        }
+      } else if (type === 43 && pos + 5 <= end && buf[pos + 3] === cr && buf[pos + 4] === lf) {
+        if (buf[pos + 1] !== cr && buf[pos + 1] !== lf && buf[pos + 2] !== cr && buf[pos + 2] !== lf) return pos + 5 // +OK
+      }
     }
     if (this.skip > 0) {
       const have = end - pos

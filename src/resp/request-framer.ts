@@ -65,24 +65,46 @@ export class RequestFramer {
   frame(buf: Uint8Array, pos: number, end: number): number {
     this.buf = buf
     if (buf[pos] !== star) return this.line(buf, pos, end)
-    const n = this.readCount(buf, pos + 1, end)
-    if (n <= 0) return this.emptyOrBad(n, pos, end)
-    if (n > requestArgsMax) return this.fail('MBULK_LENGTH')
-    if (this.isUnauthenticated && n > unauthArgsMax) return this.fail('UNAUTH_MBULK')
-    if (n > this.off.length) this.grow(n)
+    // Nearly all requests have one to nine arguments: `*N CRLF`, read without a call.
+    let n = buf[pos + 1]! - 48
+    let p = pos + 4
+    if (p > end || n < 1 || n > 9 || buf[pos + 2] !== cr || buf[pos + 3] !== lf) {
+      n = this.readCount(buf, pos + 1, end)
+      if (n <= 0) return this.emptyOrBad(n, pos, end)
+      if (n > requestArgsMax) return this.fail('MBULK_LENGTH')
+      if (this.isUnauthenticated && n > unauthArgsMax) return this.fail('UNAUTH_MBULK')
+      if (n > this.off.length) this.grow(n)
+      p = this.next
+    }
     const head = this.head
     const off = this.off
     const len = this.len
-    let p = this.next
     for (let i = 0; i < n; i++) {
       if (p >= end) return this.wait(p - pos + 1, (n - i) * argumentBytesMin - 1)
       if (buf[p] !== dollar) return this.failExpectedBulk(buf[p]!)
-      const size = this.readCount(buf, p + 1, end)
-      if (size < 0) return this.badBulk(size, pos, end, n - i)
-      if (size > this.maxRequestBytes) return this.fail('BULK_LENGTH')
-      if (this.isUnauthenticated && size > unauthBulkBytesMax) return this.fail('UNAUTH_BULK')
       head[i] = p
-      p = this.next
+      // And nearly all lengths have one or two digits.
+      let size = buf[p + 1]! - 48
+      const second = buf[p + 2]! - 48
+      if (p + 5 <= end && size >= 0 && size <= 9 && buf[p + 2] === cr && buf[p + 3] === lf) p += 4
+      else if (
+        p + 5 <= end &&
+        size >= 1 &&
+        size <= 9 &&
+        second >= 0 &&
+        second <= 9 &&
+        buf[p + 3] === cr &&
+        buf[p + 4] === lf
+      ) {
+        size = size * 10 + second
+        p += 5
+      } else {
+        size = this.readCount(buf, p + 1, end)
+        if (size < 0) return this.badBulk(size, pos, end, n - i)
+        if (this.isUnauthenticated && size > unauthBulkBytesMax) return this.fail('UNAUTH_BULK')
+        p = this.next
+      }
+      if (size > this.maxRequestBytes) return this.fail('BULK_LENGTH')
       off[i] = p
       len[i] = size
       p += size
