@@ -448,7 +448,7 @@ export class RequestPath implements SessionHost {
         }
         const reason = this.choice.reason
         const isPrimary = this.isPrimaryLane(lane)
-        if (isPrimary && reason !== REASON.none && this.whenStale !== 'primary') return undefined
+        if (isPrimary && reason !== REASON.none && !this.mayLeaveRegion(session, account)) return undefined
         if (isPrimary && reason === REASON.session && this.isMarkDue(session, account)) return undefined
         session.markWaitUntilMs = 0
         const node = this.nodes[lane.nodeIndex]!
@@ -484,6 +484,12 @@ export class RequestPath implements SessionHost {
     this.isWaitingForMark = true
     this.parts.after(markWaitMs, this.expireWaiters)
     return true
+  }
+
+  /** May a read that no replica is fresh enough for go to the primary? With `wait` after its wait is over. */
+  private mayLeaveRegion(session: Session, account: SessionAccount): boolean {
+    if (this.whenStale !== 'wait') return this.whenStale === 'primary'
+    return account.maxWaitMs === 0 || (session.stallUntilMs !== 0 && session.stallUntilMs <= this.nowMs)
   }
 
   /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
