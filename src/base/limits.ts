@@ -36,8 +36,8 @@ export const unauthMs = 10_000
 export const markWaitMs = 10
 /** How long a command may wait for a primary before it is answered `not executed`. */
 export const waitBudgetMs = 1_000
-/** Reply lines (errors, numbers, status) longer than this are not Redis's: the connection is destroyed. */
-export const replyLineBytesMax = 64 * 1024
+/** A reply's header line, and a line of text up to this size, is kept until it has come whole; longer text passes in pieces. */
+export const replyHeaderBytesMax = 16 * 1024
 /** A reply that must be rewritten is collected whole up to this size. */
 export const collectedReplyBytesMax = 256 * 1024 * 1024
 /** Requests above the arena's size are kept whole until they are written; all of them together. */

@@ -3,10 +3,10 @@
  * their length and never looked at, so a reply of any size costs no memory here. No stack: an aggregate only adds to
  * the number of elements still to come, so depth costs nothing.
  *
- * A header line that has not arrived whole is not consumed; the caller puts it back in front of the next bytes. Bodies
+ * A header line that has not arrived whole is not consumed (lines of text are once they are long: errors repeat keys); the caller puts it back in front of the next bytes. Bodies
  * are consumed as they come. `started` says that a part of the reply under way was consumed already.
  */
-import { replyLineBytesMax } from '../base/limits.ts'
+import { replyHeaderBytesMax } from '../base/limits.ts'
 
 export const replyMore = -1
 export const replyBroken = -2
@@ -25,9 +25,12 @@ export class ReplyFramer {
   private left = 1
   /** Bytes of the bulk body (with its CRLF) still to come. */
   private skip = 0
+  /** In the middle of a long line of text: an error that repeats a key, say. */
+  private isInLine = false
 
   reset(): void {
     this.started = false
+    this.isInLine = false
     this.left = 1
     this.skip = 0
   }
@@ -78,6 +81,15 @@ export class ReplyFramer {
       this.skip = 0
       left--
     }
+    if (this.isInLine) {
+      while (pos < end && buf[pos] !== cr && buf[pos] !== lf) pos++
+      if (pos < end && buf[pos] === lf) return replyBroken
+      if (pos + 1 >= end) return this.more(left, pos, start)
+      if (buf[pos + 1] !== lf) return replyBroken
+      pos += 2
+      left--
+      this.isInLine = false
+    }
     while (left > 0) {
       if (pos >= end) return this.more(left, pos, start)
       const type = buf[pos]!
@@ -86,7 +98,11 @@ export class ReplyFramer {
         let p = pos + 1
         while (p < end && buf[p] !== cr && buf[p] !== lf) p++
         if (p < end && buf[p] === lf) return replyBroken
-        if (p + 1 >= end) return p - pos > replyLineBytesMax ? replyBroken : this.more(left, pos, start)
+        if (p + 1 >= end) {
+          if (p - pos <= replyHeaderBytesMax) return this.more(left, pos, start)
+          this.isInLine = true
+          return this.more(left, p, start)
+        }
         if (buf[p] !== cr || buf[p + 1] !== lf) return replyBroken
         pos = p + 2
         left--

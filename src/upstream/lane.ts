@@ -364,6 +364,7 @@ export class Lane {
     while (pos < end) {
       if (this.head === this.tail) return this.events.desync(this, 'a reply that nobody asked for')
       const at = this.head & this.mask
+      const isWhole = !this.framer.started
       const next = this.framer.next(buf, pos, end)
       if (next === replyMore) {
         pos = this.framer.consumed
@@ -373,7 +374,7 @@ export class Lane {
       const type = this.framer.type
       if (type === 45 || type === 62) {
         if (type === 62) return this.events.desync(this, 'a push on a connection without subscriptions')
-        this.noteError(buf, pos, next, at)
+        this.noteError(buf, pos, next, at, isWhole)
       }
       pos = next
       done++
@@ -486,10 +487,11 @@ export class Lane {
     this.leftover = size
   }
 
-  private noteError(buf: Buffer, pos: number, next: number, at: number): void {
+  private noteError(buf: Buffer, pos: number, next: number, at: number, isWhole: boolean): void {
     let end = pos + 1
     while (end < next && end - pos < 32 && buf[end]! > 32) end++
-    const code = buf.toString('latin1', pos + 1, end)
+    // The first word of an error that came in pieces is gone; those that matter here are short.
+    const code = isWhole ? buf.toString('latin1', pos + 1, end) : ''
     const sink = this.sinks[at]
     if (sink !== undefined) {
       sink.onErrorReply(code, (this.flags[this.flagHead & (laneCommandsMax - 1)]! & flagWrite) !== 0)

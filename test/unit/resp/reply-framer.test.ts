@@ -98,3 +98,15 @@ test('a header that has not arrived whole is left to the caller', () => {
   expect(framer.next(bytes, 0, bytes.length)).toBe(replyMore)
   expect(framer.consumed).toBe(4)
 })
+
+test.each([1000, 20_000, 70_000])(
+  'an error line of 200,000 bytes is a reply like any other, in pieces of %i',
+  (step) => {
+    const text = `-NOGROUP No such key '${'k'.repeat(200_000)}'\r\n`
+    expect(ends(`${text}+OK\r\n`, step)).toEqual([text.length, text.length + 5])
+    expect(ends(`-${'x'.repeat(200_000)}\n`, step)).toBe('broken')
+    expect(ends(`-${'x'.repeat(200_000)}\rx`, step)).toBe('broken')
+    // Inside an aggregate too.
+    expect(ends(`*2\r\n${text}:1\r\n`, step)).toEqual([4 + text.length + 4])
+  },
+)
