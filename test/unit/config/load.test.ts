@@ -459,8 +459,6 @@ describe('keys whose feature is not built', () => {
     ['scripts', inTenant('scripts: any'), 'scripts: declared and any'],
     ['acl', `${good}upstream: { acl: provision }\n`, 'upstream.acl: provision'],
     ['fallback_limit', `${good}routing: { fallback_limit: 5000/s }\n`, 'routing.fallback_limit'],
-    ['strict', `${good}upstream: { strict: true }\n`, 'upstream.strict'],
-    ['output', `${good}limits: { output: 1MiB }\n`, 'limits.output'],
     ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
   ])('%s is accepted with a warning', (_, text, what) => {
     const { config, warnings } = load(text)
