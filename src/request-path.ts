@@ -448,8 +448,9 @@ export class RequestPath implements SessionHost {
         }
         const reason = this.choice.reason
         const isPrimary = this.isPrimaryLane(lane)
-        if (isPrimary && reason !== REASON.none && !this.mayLeaveRegion(session, account)) return undefined
+        // A mark that is about to come is waited for, whatever `when_stale` says.
         if (isPrimary && reason === REASON.session && this.isMarkDue(session, account)) return undefined
+        if (isPrimary && reason !== REASON.none && !this.mayLeaveRegion(session, account)) return undefined
         session.markWaitUntilMs = 0
         const node = this.nodes[lane.nodeIndex]!
         this.callSource = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
