@@ -35,7 +35,7 @@ import { Accounts } from './session/accounts.ts'
 import { Listener } from './session/listener.ts'
 import { Session, type SessionAccount } from './session/session.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
-import type { Lane, LaneTimes } from './upstream/lane.ts'
+import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
 import { Pool } from './upstream/pool.ts'
 
 export interface ProxyOptions {
@@ -137,6 +137,7 @@ export class RegisProxy {
         errorReply: (lane, code) => this.onErrorReply(lane, code),
         desync: (lane, why) => {
           this.cells.tripwires.desync++
+          if (why === nonceMoved) this.cells.tripwires.slotMismatch++
           this.log.error({ node: addresses[lane.nodeIndex]!.name, why }, 'desync: upstream connection destroyed')
         },
         foreignPrefix: () => {
@@ -518,6 +519,7 @@ export class RegisProxy {
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     if (this.path.hasWaiters) this.path.expireWaiters()
     if (++this.ticks % 10 !== 0) return
+    this.pool.checkNonces()
     const { idleTimeoutMs, outputBytes } = this.config.limits
     let unreadBytes = 0
     for (const session of this.sessions.values()) {

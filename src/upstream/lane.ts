@@ -20,6 +20,7 @@ import {
   laneCommandsMax,
 } from '../base/limits.ts'
 import type { Histogram } from '../metrics/counters.ts'
+import { encodeRequest } from '../resp/encode.ts'
 import { ReplyFramer, replyBroken, replyMore } from '../resp/reply-framer.ts'
 import type { Slab } from './slab.ts'
 
@@ -86,6 +87,10 @@ export interface LaneTimes {
 }
 
 const flagWrite = 1
+/** The one desync that means: replies have moved. */
+export const nonceMoved = 'a nonce that did not come back in its place'
+/** ECHO with 32 hex digits, and to spare. */
+const nonceRequestBytesMax = 128
 
 export class Lane {
   readonly index: number
@@ -237,6 +242,22 @@ export class Lane {
     this.inFlight++
     this.push(undefined, kindCollect, false, this.now(), handler)
     this.events.wantsFlush(this)
+  }
+
+  private isNonceOut = false
+
+  /**
+   * Asks the server to repeat a random word. If a reply has ever taken another's place, the word does not come back here,
+   * and the connection dies before it can go on confusing clients. Also a sign of life for a connection that is idle.
+   */
+  sendNonce(nonce: string): void {
+    if (this.isNonceOut || !this.isReady || !this.hasRoomFor(nonceRequestBytesMax)) return
+    this.isNonceOut = true
+    this.sendInternal(encodeRequest(['ECHO', nonce]), (reply) => {
+      this.isNonceOut = false
+      if (reply === undefined || reply.toString('latin1') === `$${nonce.length}\r\n${nonce}\r\n`) return
+      this.events.desync(this, nonceMoved)
+    })
   }
 
   private push(

@@ -2,6 +2,7 @@
  * All lanes of this proxy: per node one or more shared lanes for RESP2 and for RESP3 clients, and a bulk lane for each,
  * opened when first used. Hands out a lane by (node, RESP version, size); whoever asks decides what may travel on it.
  */
+import { randomBytes } from 'node:crypto'
 import type { Log } from '../base/log.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
@@ -168,6 +169,11 @@ export class Pool {
     for (const lane of this.lanes) {
       if (lane.isOpen && lane.silentMs(nowMs) > timeoutMs) lane.destroy('no reply within the timeout')
     }
+  }
+
+  /** Every connection proves that its replies are where they belong. */
+  checkNonces(): void {
+    for (const lane of this.lanes) if (lane.isReady) lane.sendNonce(randomBytes(16).toString('hex'))
   }
 
   /** Destroys every lane of a node: its role changed, or it was taken out. */

@@ -317,3 +317,30 @@ test('errors of the node are told with their first word', () => {
   expect(events).toContain('error READONLY')
   expect(a.text).toBe('-READONLY You cannot write\r\n')
 })
+
+test('a nonce that comes back in its place proves the order of replies', () => {
+  const { lane, port, events } = open()
+  const a = new Sink()
+  lane.isReady = true
+  lane.append(a, kindPass, false, 0)
+  lane.sendNonce('0123456789abcdef')
+  lane.sendNonce('another while the first is out is not sent')
+  lane.flush()
+  expect(port.sent.join('')).toBe('*2\r\n$4\r\nECHO\r\n$16\r\n0123456789abcdef\r\n')
+  receive(lane, ':1\r\n$16\r\n0123456789abcdef\r\n', 3)
+  expect(a.text).toBe(':1\r\n')
+  expect(events.filter((event) => event.startsWith('desync'))).toEqual([])
+})
+
+test('replies that have moved by one place are noticed by the nonce, and the connection dies', () => {
+  const { lane, events } = open()
+  const [a, b] = [new Sink(), new Sink()]
+  lane.isReady = true
+  lane.append(a, kindPass, false, 0)
+  lane.sendNonce('0123456789abcdef')
+  lane.append(b, kindPass, false, 0)
+  lane.flush()
+  receive(lane, ':1\r\n+injected\r\n$16\r\n0123456789abcdef\r\n:2\r\n')
+  expect(events).toContain('desync: a nonce that did not come back in its place')
+  expect(b.text).not.toContain('0123456789abcdef')
+})
