@@ -290,6 +290,7 @@ export class RequestPath implements SessionHost {
         lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
         if (lane === undefined) return this.noLane(session, account, isRead, pos)
         session.stallUntilMs = 0
+        session.fallback = this.callFallback
         if (!this.isPrimaryLane(lane)) {
           this.rollbackAt = pos
           this.rollbackReplyMode = session.replyMode
@@ -622,7 +623,7 @@ export class RequestPath implements SessionHost {
       this.callFallback = -1
     } else if (session.lane !== undefined) {
       this.callSource = Source.primary
-      this.callFallback = -1
+      this.callFallback = session.fallback // reads behind reads that lag sent here are here for the same reason
     }
   }
 

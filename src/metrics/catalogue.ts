@@ -166,7 +166,7 @@ export const catalogue = {
     type: 'counter',
     labels: ['from_region', 'to_region', 'reason'],
     unit: 'count',
-    help: 'Reads that wanted a replica and went elsewhere, by reason (lag, session, down, unknown, level, timeout, rule).',
+    help: 'Reads that wanted a replica and went elsewhere, by reason (lag, session, down, unknown, level, timeout, rule, order).',
     since: '0.1.0',
   },
   read_staleness_seconds: {

@@ -93,6 +93,8 @@ export class Session implements ReplySink {
   /** Where this client's commands are; undefined while nothing is in flight. */
   lane: Lane | undefined
   inFlight = 0
+  /** Why reads are on that lane and not on a nearer one: regions and reason as request-path packs them; -1: no fallback. */
+  fallback = -1
   /** Monotonic reads: who answered last, and the position of what was seen. */
   lastNode = -1
   lastIncarnation = 0
