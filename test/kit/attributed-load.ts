@@ -38,6 +38,8 @@ interface Asked {
 interface Op {
   readonly seq: number
   readonly isDelete: boolean
+  /** OK, the code of an error, or `unanswered`. */
+  fate: string
 }
 
 const ownKeys = 8
@@ -160,17 +162,28 @@ export class AttributedClient {
     const isOwn = key.startsWith(`c${this.options.id}:`)
     if (reply === null) {
       if (!isOwn || !this.options.readsOwnWrites) return undefined
-      const isPossible = acked === 0 || (this.#ops.get(key) ?? []).some((op) => op.isDelete && op.seq >= acked)
-      return isPossible ? undefined : `nothing, though write ${acked} was acknowledged`
+      const isPossible =
+        acked === 0 ||
+        (this.#ops.get(key) ?? []).some((op) => op.isDelete && (op.seq >= acked || op.fate === 'unanswered'))
+      return isPossible ? undefined : `nothing, though write ${acked} was acknowledged; ${this.#story(key, acked)}`
     }
     if (typeof reply !== 'string') return `not a string: ${JSON.stringify(reply)}`
     const seq = this.#parse(reply, key)
     if (typeof seq === 'string') return seq
     if (!isOwn) return undefined
-    if (!(this.#ops.get(key) ?? []).some((op) => op.seq === seq && !op.isDelete))
-      return `write ${seq} was never asked for`
-    if (this.options.readsOwnWrites && seq < acked) return `write ${seq}, though ${acked} was acknowledged`
+    const op = (this.#ops.get(key) ?? []).find((one) => one.seq === seq && !one.isDelete)
+    if (op === undefined) return `write ${seq} was never asked for`
+    // A write whose client left before the answer may run later, behind what its next connection wrote; no other may.
+    if (this.options.readsOwnWrites && seq < acked && op.fate !== 'unanswered')
+      return `write ${seq}, though ${acked} was acknowledged; ${this.#story(key, seq)}`
     return undefined
+  }
+
+  /** The fates of the writes of a key from one on, for a problem's text. */
+  #story(key: string, from: number): string {
+    const ops = (this.#ops.get(key) ?? []).filter((op) => op.seq >= from)
+    const told = ops.map((op) => `${op.isDelete ? 'DEL' : 'SET'} ${op.seq} ${op.fate}`).join(', ')
+    return `${told}, at ${performance.now().toFixed(0)}`
   }
 
   #ask(): Asked {
@@ -254,7 +267,7 @@ export class AttributedClient {
   }
 
   #note(key: string, isDelete: boolean): Op {
-    const op = { seq: ++this.#seq, isDelete }
+    const op: Op = { seq: ++this.#seq, isDelete, fate: 'unanswered' }
     const ops = this.#ops.get(key) ?? []
     ops.push(op)
     this.#ops.set(key, ops)
@@ -266,6 +279,7 @@ export class AttributedClient {
     args: readonly (string | number)[],
     isWrite: boolean,
     prepare: (acked: (key: string) => number) => (reply: Decoded) => string | undefined,
+    ops: readonly (readonly [string, Op])[] = [],
   ): Asked {
     const floors = new Map(this.#acked)
     const judge = prepare((key) => floors.get(key) ?? 0)
@@ -276,6 +290,7 @@ export class AttributedClient {
         if (reply instanceof ErrorReply && excuses.test(reply.message)) {
           const code = reply.message.split(' ', 1)[0]!
           this.excused.set(code, (this.excused.get(code) ?? 0) + 1)
+          for (const [, op] of ops) op.fate = code
           if (code === 'UNCERTAIN' && !isWrite) return 'a read was answered UNCERTAIN'
           return undefined
         }
@@ -290,12 +305,20 @@ export class AttributedClient {
     isRight: (reply: Decoded) => boolean,
     then?: () => void,
   ): Asked {
-    return this.#asked(args, true, () => (reply) => {
-      if (!isRight(reply)) return `answered ${JSON.stringify(reply)}`
-      for (const [key, op] of ops) this.#acked.set(key, Math.max(this.#acked.get(key) ?? 0, op.seq))
-      then?.()
-      return undefined
-    })
+    return this.#asked(
+      args,
+      true,
+      () => (reply) => {
+        if (!isRight(reply)) return `answered ${JSON.stringify(reply)}`
+        for (const [key, op] of ops) {
+          op.fate = 'OK'
+          this.#acked.set(key, Math.max(this.#acked.get(key) ?? 0, op.seq))
+        }
+        then?.()
+        return undefined
+      },
+      ops,
+    )
   }
 }
 
