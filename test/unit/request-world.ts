@@ -1,0 +1,221 @@
+/**
+ * The request path with clients and servers replaced by memory: two nodes, a primary and a nearer replica, tenants and
+ * users as asked. What stands in the lanes can be read, replies are put in by hand. No sockets, no time of its own.
+ */
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import { silentLog } from '../../src/base/log.ts'
+import type { BuiltinHost } from '../../src/builtin/builtin.ts'
+import { buildBuiltins } from '../../src/builtin/table.ts'
+import { buildCommandTable } from '../../src/commands/lookup.ts'
+import { Cells } from '../../src/metrics/cells.ts'
+import { Histogram } from '../../src/metrics/counters.ts'
+import type { Node } from '../../src/regions/node.ts'
+import { RegionTracker } from '../../src/regions/tracker.ts'
+import { RequestPath } from '../../src/request-path.ts'
+import type { LevelName } from '../../src/routing/choose.ts'
+import { Accounts, type TenantOptions } from '../../src/session/accounts.ts'
+import { Session } from '../../src/session/session.ts'
+import type { Lane, LanePort } from '../../src/upstream/lane.ts'
+import { Pool } from '../../src/upstream/pool.ts'
+import { command } from '../kit/resp.ts'
+
+export class MemorySocket extends EventEmitter {
+  writableLength = 0
+  text = ''
+  isEnded = false
+  isDestroyed = false
+  write(view: Uint8Array): boolean {
+    this.text += Buffer.from(view).toString('latin1')
+    return true
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {
+    this.isEnded = true
+  }
+  destroy(): void {
+    this.isDestroyed = true
+  }
+  setTimeout(): void {}
+}
+
+/** The socket side of one lane: what was sent, and why it was given up. */
+export class MemoryPort implements LanePort {
+  sent = ''
+  destroyed: string | undefined
+  private readonly lane: Lane
+  constructor(lane: Lane) {
+    this.lane = lane
+  }
+  write(view: Uint8Array): boolean {
+    this.sent += Buffer.from(view).toString('latin1')
+    return true
+  }
+  pendingBytes(): number {
+    return 0
+  }
+  destroy(reason: string): void {
+    this.destroyed ??= reason
+    if (this.lane.isOpen) this.lane.close()
+  }
+}
+
+export interface WorldOptions {
+  readonly consistency?: LevelName
+  readonly tenants?: readonly TenantOptions[]
+  /** Every command is looked at at the socket, or only the first of a run. */
+  readonly isParanoid?: boolean
+}
+
+export interface MemoryClient {
+  readonly session: Session
+  readonly socket: MemorySocket
+  /** These commands in one chunk. */
+  send(...commands: readonly (readonly string[])[]): void
+}
+
+export interface World {
+  readonly cells: Cells
+  readonly path: RequestPath
+  readonly pool: Pool
+  readonly tracker: RegionTracker
+  readonly primary: Node
+  readonly replica: Node
+  readonly clock: { ms: number }
+  /** By lane index. */
+  readonly ports: readonly MemoryPort[]
+  client(user: string): MemoryClient
+  /** Calls of a command so far, by its name. */
+  calls(name: string): number
+  /** What was sent to a node by all its lanes, after a flush. */
+  sentTo(node: Node): string
+  /** A reply of the node on its shared lane for RESP2. */
+  reply(node: Node, text: string): void
+  /** The shared lane for RESP2 of a node. */
+  lane(node: Node): Lane
+}
+
+const oneTenant: readonly TenantOptions[] = [
+  { id: 'shop', prefix: 'shop:', deny: [], users: [{ name: 'shop', readOnly: false }] },
+]
+
+export function buildWorld(options: WorldOptions = {}): World {
+  const table = buildCommandTable()
+  const cells = new Cells({ commandNames: table.specs.map((spec) => spec.name) })
+  const clock = { ms: 1_000 }
+  const addresses = ['primary', 'replica'].map((name) => ({ name, region: name, host: 'x', port: 1, tls: false }))
+  const tracker = new RegionTracker({
+    addresses,
+    region: 'replica',
+    timeoutMs: 1_000,
+    log: silentLog,
+    openLink: () => ({ start() {}, stop() {}, probeNow() {}, sendMark: () => true }) as never,
+  })
+  const [primary, replica] = [tracker.nodes[0]!, tracker.nodes[1]!]
+  Object.assign(primary, { role: 'primary', isUp: true, isReadable: true })
+  Object.assign(replica, { role: 'replica', isUp: true, isReadable: true, shownSeq: 1e9, shownSentAtMs: 1e12 })
+  tracker.primary = primary
+  tracker.readOrder = [replica, primary]
+  const pool = new Pool(
+    {
+      addresses,
+      connections: 1,
+      timeoutMs: 1_000,
+      clientName: 'x',
+      log: silentLog,
+      now: () => clock.ms,
+      durations: () => ({ read: new Histogram(), write: new Histogram(), upstream: new Histogram() }),
+    },
+    {
+      laneReady() {},
+      laneLost() {},
+      hasRoom: (lane) => path.laneHasRoom(lane),
+      errorReply() {},
+      desync() {},
+      foreignPrefix() {},
+      beforeFlush() {},
+      afterRead() {},
+    },
+  )
+  const ports = pool.lanes.map((lane) => {
+    const port = new MemoryPort(lane)
+    lane.open(port)
+    lane.isReady = true
+    lane.isPrimary = lane.nodeIndex === primary.index
+    return port
+  })
+  const accounts = new Accounts(
+    {
+      routing: {
+        consistency: options.consistency ?? 'eventual',
+        maxStalenessMs: 500,
+        maxStalenessIsCeiling: false,
+        whenStale: 'primary',
+        maxWaitMs: 20,
+        rules: [],
+      },
+      tenants: options.tenants ?? oneTenant,
+      operators: [],
+    },
+    table,
+    cells,
+  )
+  const path = new RequestPath({
+    table,
+    builtins: buildBuiltins(table),
+    host: { now: () => clock.ms } as unknown as BuiltinHost,
+    pool,
+    tracker,
+    cells,
+    log: silentLog,
+    region: 'replica',
+    maxRequestBytes: 64 * 1024 * 1024,
+    maxOutputBytes: 128 * 1024 * 1024,
+    isParanoid: options.isParanoid ?? true,
+    now: () => clock.ms,
+    after() {},
+    sessionClosed() {},
+  })
+  let id = 1
+  return {
+    cells,
+    path,
+    pool,
+    tracker,
+    primary,
+    replica,
+    clock,
+    ports,
+    client: (user) => {
+      const socket = new MemorySocket()
+      const session = new Session(id++, socket as unknown as Socket, path, clock.ms)
+      session.account = accounts.get(user)
+      const send = (...commands: readonly (readonly string[])[]): void => {
+        const bytes = Buffer.concat(commands.map((args) => command(...args)))
+        const room = path.slab.length - path.readAt
+        for (let at = 0; at < bytes.length; at += Math.min(room, 65_536)) {
+          const piece = bytes.subarray(at, at + Math.min(room, 65_536))
+          path.slab.set(piece, path.readAt)
+          session.onRead(piece.length)
+        }
+      }
+      return { session, socket, send }
+    },
+    calls: (name) => cells.commands.calls[table.byName(name)!.id]!,
+    sentTo: (node) => {
+      const lanes = pool.lanes.filter((lane) => lane.nodeIndex === node.index)
+      for (const lane of lanes) lane.flush()
+      return lanes.map((lane) => ports[lane.index]!.sent).join('')
+    },
+    reply: (node, text) => {
+      const lane = pool.lane(node.index, 2, false, 1)
+      lane.flush()
+      const bytes = Buffer.from(text, 'latin1')
+      lane.nextInput().set(bytes)
+      lane.onRead(bytes.length)
+      path.resumeAll()
+    },
+    lane: (node) => pool.lane(node.index, 2, false, 1),
+  }
+}
