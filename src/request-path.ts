@@ -453,6 +453,7 @@ export class RequestPath implements SessionHost {
         if (isPrimary && reason === REASON.session && this.isMarkDue(session, account)) return undefined
         if (isPrimary && reason !== REASON.none && !this.mayLeaveRegion(session, account)) return undefined
         session.markWaitUntilMs = 0
+        session.staleUntilMs = 0
         const node = this.nodes[lane.nodeIndex]!
         this.callSource = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
         if (reason !== REASON.none && reason !== REASON.level) {
@@ -491,7 +492,7 @@ export class RequestPath implements SessionHost {
   /** May a read that no replica is fresh enough for go to the primary? With `wait` after its wait is over. */
   private mayLeaveRegion(session: Session, account: SessionAccount): boolean {
     if (this.whenStale !== 'wait') return this.whenStale === 'primary'
-    return account.maxWaitMs === 0 || (session.stallUntilMs !== 0 && session.stallUntilMs <= this.nowMs)
+    return account.maxWaitMs === 0 || (session.staleUntilMs !== 0 && session.staleUntilMs <= this.nowMs)
   }
 
   /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
@@ -585,12 +586,15 @@ export class RequestPath implements SessionHost {
     const budgetMs = isStale ? (this.whenStale === 'wait' ? account.maxWaitMs : 0) : waitBudgetMs
     if (session.stallUntilMs === 0 && this.nowMs >= session.noWaitUntilMs && budgetMs > 0) {
       session.stallUntilMs = this.nowMs + budgetMs
+      // Kept apart from the wait for a mark that is due, which is shorter and may come before or after it.
+      if (isStale && session.staleUntilMs === 0) session.staleUntilMs = session.stallUntilMs
     }
     if (session.stallUntilMs > this.nowMs) {
       this.nodeWaiters.add(session)
       return this.wait(session, stallNode)
     }
     session.stallUntilMs = 0
+    session.staleUntilMs = 0
     session.noWaitUntilMs = this.nowMs + 100 // what is pipelined behind it has waited as long
     const isBounded = isRead && need.level !== LEVEL.strong && need.maxStalenessMs !== Number.POSITIVE_INFINITY
     if (!isRead || need.level === LEVEL.strong)

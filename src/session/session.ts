@@ -104,6 +104,8 @@ export class Session implements ReplySink {
   seenAtMs = Number.NEGATIVE_INFINITY
   /** A read waits until then for a mark that is due, rather than travel to the primary; 0: none does. */
   markWaitUntilMs = 0
+  /** Until when the read at the head gives a replica its time (`when_stale: wait`); 0: it does not. */
+  staleUntilMs = 0
 
   stall = stallNone
   stallUntilMs = 0
