@@ -317,6 +317,10 @@ export class Session implements ReplySink {
     this.destroy('upstream lost in the middle of a reply')
   }
 
+  onLateWrite(lane: Lane): void {
+    this.account?.tenant?.noteWrite(this.host.marks.nextSeq, lane.index, lane.replyTrail, lane.lastReceivedAtMs)
+  }
+
   /** Anything answered now is covered by the first mark not yet sent: writes fence the tenant, reads bind this connection. */
   private notePosition(hasWrite: boolean, lane: Lane): void {
     const next = this.host.marks.nextSeq

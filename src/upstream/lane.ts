@@ -49,6 +49,8 @@ export interface ReplySink {
   onUncertain(lane: Lane): void
   /** A reply was cut in the middle: nothing can follow on this connection. */
   onTruncated(): void
+  /** The client is gone, but a write of it was answered just now: the rest of its tenant must be able to see it. */
+  onLateWrite(lane: Lane): void
 }
 
 /** The socket side. `write` returns true when the kernel took all; else the view stays the socket's until `done`. */
@@ -256,6 +258,8 @@ export class Lane {
     this.sendInternal(encodeRequest(['ECHO', nonce]), (reply) => {
       this.isNonceOut = false
       if (reply === undefined || reply.toString('latin1') === `$${nonce.length}\r\n${nonce}\r\n`) return
+      // Refused (BUSY while a script runs, NOPERM): a word that has moved comes back as somebody else's, not as an error.
+      if (reply[0] === 45) return
       this.events.desync(this, nonceMoved)
     })
   }
@@ -391,12 +395,16 @@ export class Lane {
         pos = this.framer.consumed
         break
       }
-      if (next === replyBroken) return this.events.desync(this, 'a reply that is no RESP')
       const type = this.framer.type
-      if (type === 45 || type === 62) {
-        if (type === 62) return this.events.desync(this, 'a push on a connection without subscriptions')
-        this.noteError(buf, pos, next, at, isWhole)
+      if (next === replyBroken || type === 62) {
+        // What was whole before it is still theirs, and no longer counts as waiting.
+        if (done > 0) this.partial(at, buf, from, pos, done)
+        return this.events.desync(
+          this,
+          next === replyBroken ? 'a reply that is no RESP' : 'a push on a connection without subscriptions',
+        )
       }
+      if (type === 45) this.noteError(buf, pos, next, at, isWhole)
       pos = next
       done++
       this.flagHead = (this.flagHead + 1) | 0
@@ -429,18 +437,18 @@ export class Lane {
       ;(hasWrite ? this.durations.write : this.durations.read).observe(ms, total)
       this.durations.upstream.observe(ms, total)
     }
-    if (kind === kindPass) {
-      if (!sink!.isClosed) {
-        if (sink!.onReply(buf.subarray(from, pos), done, hasWrite, this)) this.isInputHeld = true
-      }
+    if (sink?.isClosed === true && kind !== kindLocal) {
+      if (hasWrite) sink.onLateWrite(this)
+      if (kind === kindCollect) this.dropCollected()
+    } else if (kind === kindPass) {
+      if (sink!.onReply(buf.subarray(from, pos), done, hasWrite, this)) this.isInputHeld = true
     } else if (kind === kindSwallow) {
-      if (!sink!.isClosed) sink!.onSwallowed(done, hasWrite, this)
+      sink!.onSwallowed(done, hasWrite, this)
     } else {
       const reply = this.collect(buf, from, pos)
-      this.collected = []
-      this.collectedBytes = 0
+      this.dropCollected()
       if (sink === undefined) (extra as CollectHandler)(reply)
-      else if (!sink.isClosed) {
+      else {
         const mine = (extra as Transform)(reply)
         if (mine === undefined) {
           this.events.foreignPrefix(this)
@@ -477,17 +485,29 @@ export class Lane {
     const sink = this.sinks[at]
     this.replyTrail = this.trails[at]!
     this.isHeadPartial = this.framer.started
-    if (kind === kindPass) {
-      if (!sink!.isClosed && sink!.onReply(buf.subarray(from, pos), done, this.writes[at] !== 0, this))
-        this.isInputHeld = true
+    if (sink?.isClosed === true) {
+      if (done > 0 && this.writes[at] !== 0) sink.onLateWrite(this)
+      this.dropCollected()
+    } else if (kind === kindPass) {
+      if (sink!.onReply(buf.subarray(from, pos), done, this.writes[at] !== 0, this)) this.isInputHeld = true
     } else if (kind === kindSwallow) {
-      if (done > 0 && !sink!.isClosed) sink!.onSwallowed(done, this.writes[at] !== 0, this)
+      if (done > 0) sink!.onSwallowed(done, this.writes[at] !== 0, this)
     } else {
       this.collectedBytes += pos - from
-      if (this.collectedBytes > collectedReplyBytesMax)
-        return this.events.desync(this, 'a reply too large to be rewritten')
-      this.collected.push(Buffer.from(buf.subarray(from, pos)))
+      if (this.collectedBytes <= collectedReplyBytesMax) {
+        this.collected.push(Buffer.from(buf.subarray(from, pos)))
+        return
+      }
+      if (sink === undefined) return this.events.desync(this, 'an answer to the proxy itself that does not end')
+      // Whoever asked for so much pays for it alone: everybody else's replies come on this connection too.
+      this.dropCollected()
+      sink.onTruncated()
     }
+  }
+
+  private dropCollected(): void {
+    this.collected = []
+    this.collectedBytes = 0
   }
 
   private collect(buf: Buffer, from: number, pos: number): Buffer {
@@ -594,8 +614,7 @@ export class Lane {
     }
     this.framer.reset()
     this.leftover = 0
-    this.collected = []
-    this.collectedBytes = 0
+    this.dropCollected()
     this.isHeadPartial = false
     this.isWriting = false
     this.start = this.halves[0]

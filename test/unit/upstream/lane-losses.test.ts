@@ -16,6 +16,7 @@ class Sink implements ReplySink {
   onUncertain(): void {
     this.uncertain++
   }
+  onLateWrite(): void {}
   onTruncated(): void {}
 }
 

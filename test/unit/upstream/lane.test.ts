@@ -26,6 +26,9 @@ class Sink implements ReplySink {
   onUncertain(): void {
     this.log.push('uncertain')
   }
+  onLateWrite(): void {
+    this.log.push('late write')
+  }
   onTruncated(): void {
     this.log.push('truncated')
   }
