@@ -25,8 +25,11 @@ export class MemorySocket extends EventEmitter {
   text = ''
   isEnded = false
   isDestroyed = false
-  write(view: Uint8Array): boolean {
+  /** What is called when a piece has been written. */
+  readonly callbacks: (() => void)[] = []
+  write(view: Uint8Array, done?: () => void): boolean {
     this.text += Buffer.from(view).toString('latin1')
+    if (done !== undefined) this.callbacks.push(done)
     return true
   }
   pause(): void {}
@@ -66,6 +69,8 @@ export interface WorldOptions {
   readonly tenants?: readonly TenantOptions[]
   /** Every command is looked at at the socket, or only the first of a run. */
   readonly isParanoid?: boolean
+  /** Unread output of all clients. */
+  readonly maxOutputBytes?: number
 }
 
 export interface MemoryClient {
@@ -171,7 +176,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     log: silentLog,
     region: 'replica',
     maxRequestBytes: 64 * 1024 * 1024,
-    maxOutputBytes: 128 * 1024 * 1024,
+    maxOutputBytes: options.maxOutputBytes ?? 128 * 1024 * 1024,
     isParanoid: options.isParanoid ?? true,
     now: () => clock.ms,
     after() {},

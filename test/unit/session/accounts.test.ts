@@ -1,0 +1,89 @@
+import { buildCommandTable } from '../../../src/commands/lookup.ts'
+import { ROUTE } from '../../../src/commands/spec.ts'
+import { Cells } from '../../../src/metrics/cells.ts'
+import { LEVEL } from '../../../src/routing/choose.ts'
+import { type AccountOptions, Accounts } from '../../../src/session/accounts.ts'
+
+const table = buildCommandTable()
+const routing: AccountOptions['routing'] = {
+  consistency: 'session',
+  maxStalenessMs: 500,
+  maxStalenessIsCeiling: false,
+  whenStale: 'primary',
+  maxWaitMs: 20,
+  rules: [],
+}
+
+function build(options: Partial<AccountOptions>): Accounts {
+  const cells = new Cells({ commandNames: table.specs.map((spec) => spec.name) })
+  return new Accounts({ routing, tenants: [], operators: [], ...options }, table, cells)
+}
+
+function route(accounts: Accounts, user: string, command: string): number {
+  return accounts.get(user)!.route[table.byName(command)!.id]!
+}
+
+const users = [
+  { name: 'app', readOnly: false },
+  { name: 'report', readOnly: true },
+]
+
+test('what the tenant denies is denied to its users, by command, subcommand and category, and to nobody else', () => {
+  const accounts = build({
+    tenants: [
+      { id: 'shop', prefix: 'shop:', deny: ['SORT', 'object|freq', '@geo', 'echo'], users },
+      { id: 'free', prefix: 'free:', deny: [], users: [{ name: 'free', readOnly: false }] },
+    ],
+  })
+  for (const command of ['sort', 'object|freq', 'geoadd', 'geosearch', 'echo']) {
+    expect([command, route(accounts, 'app', command)]).toEqual([command, ROUTE.denied])
+    expect([command, route(accounts, 'report', command)]).toEqual([command, ROUTE.denied])
+    expect([command, route(accounts, 'free', command)]).toEqual([command, table.route[table.byName(command)!.id]])
+  }
+  for (const command of ['get', 'set', 'sort_ro', 'object|encoding', 'zadd', 'ping']) {
+    expect([command, route(accounts, 'app', command)]).toEqual([command, table.route[table.byName(command)!.id]])
+  }
+})
+
+test('a read-only user has no command that may change something, and every read', () => {
+  const accounts = build({ tenants: [{ id: 'shop', prefix: 'shop:', deny: [], users }] })
+  for (const spec of table.specs) {
+    const own = accounts.get('report')!.route[spec.id]!
+    if (table.route[spec.id] === ROUTE.write) expect([spec.name, own]).toEqual([spec.name, ROUTE.denied])
+    if (table.route[spec.id] === ROUTE.read) expect([spec.name, own]).toEqual([spec.name, ROUTE.read])
+  }
+  // The columns are shared by users of equal rights only, whoever came first.
+  expect(route(accounts, 'app', 'set')).toBe(ROUTE.write)
+})
+
+test('an operator sends nothing to a node', () => {
+  const accounts = build({ operators: [{ name: 'ops', readOnly: false }] })
+  const own = accounts.get('ops')!
+  expect(own.tenant).toBeUndefined()
+  expect([...own.route].filter((it) => it >= ROUTE.read)).toEqual([])
+  expect(route(accounts, 'ops', 'ping')).toBe(ROUTE.proxy)
+})
+
+test('the promise of a user comes before the tenant’s, the tenant’s before that of routing', () => {
+  const accounts = build({
+    tenants: [
+      {
+        id: 'shop',
+        prefix: 'shop:',
+        deny: [],
+        consistency: 'eventual',
+        maxStalenessMs: 2_000,
+        whenStale: 'error',
+        users: [...users, { name: 'exact', readOnly: false, consistency: 'strong', maxStalenessMs: 10 }],
+      },
+      { id: 'free', prefix: 'free:', deny: [], users: [{ name: 'free', readOnly: false }] },
+    ],
+  })
+  const promise = (user: string) => {
+    const { level, boundedMs, ceilingMs, whenStale } = accounts.get(user)!
+    return [level, boundedMs, ceilingMs, whenStale]
+  }
+  expect(promise('app')).toEqual([LEVEL.eventual, 2_000, 2_000, 'error'])
+  expect(promise('exact')).toEqual([LEVEL.strong, 10, 10, 'error'])
+  expect(promise('free')).toEqual([LEVEL.session, 500, Number.POSITIVE_INFINITY, 'primary'])
+})

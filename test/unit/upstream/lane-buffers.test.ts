@@ -1,0 +1,83 @@
+/** A lane's read buffer while sockets of slow clients still hold views of it: what they hold must not change. */
+import { Histogram } from '../../../src/metrics/counters.ts'
+import { kindPass, Lane, type ReplySink } from '../../../src/upstream/lane.ts'
+import { Slab } from '../../../src/upstream/slab.ts'
+
+/** Keeps the very views, as a socket does that cannot write yet. */
+class Holder implements ReplySink {
+  isClosed = false
+  holds: boolean
+  readonly views: Uint8Array[] = []
+  constructor(holds: boolean) {
+    this.holds = holds
+  }
+  get text(): string {
+    return Buffer.concat(this.views).toString('latin1')
+  }
+  onReply(view: Uint8Array): boolean {
+    this.views.push(this.holds ? view : Buffer.from(view))
+    return this.holds
+  }
+  onSwallowed(): void {}
+  onErrorReply(): void {}
+  onUncertain(): void {}
+  onLateWrite(): void {}
+  onTruncated(): void {}
+}
+
+function open(): { lane: Lane; receive(text: string): void } {
+  const slab = new Slab(1)
+  const durations = { read: new Histogram(), write: new Histogram(), upstream: new Histogram() }
+  const events = { wantsFlush() {}, hasRoom() {}, errorReply() {}, desync() {}, foreignPrefix() {} }
+  const lane = new Lane(0, 0, 2, false, slab, slab.takeArena(), durations, events, () => 0)
+  lane.open({ write: () => true, pendingBytes: () => 0, destroy() {} })
+  const receive = (text: string): void => {
+    const bytes = Buffer.from(text, 'latin1')
+    lane.nextInput().set(bytes)
+    lane.onRead(bytes.length)
+  }
+  return { lane, receive }
+}
+
+test.each([
+  ['a whole reply', 1, '$5\r\nfirst\r\n', '', '$5\r\nother\r\n'],
+  ['the beginning of a run', 2, '$5\r\nfirst\r\n', '', '$5\r\nother\r\n'],
+  ['a part of a reply', 1, '$10\r\nfirst', 'fifth\r\n', '$5\r\nother\r\n'],
+  ['replies before the beginning of a header', 2, '$5\r\nfirst\r\n$', '5\r\nthird\r\n', '$5\r\nother\r\n'],
+])('%s that is held stays as it was', (_, count, first, rest, other) => {
+  const { lane, receive } = open()
+  const [slow, quick] = [new Holder(true), new Holder(false)]
+  for (let i = 0; i < count; i++) lane.append(slow, kindPass, false, 0)
+  lane.append(quick, kindPass, false, 0)
+  receive(first)
+  const missing = count === 2 && rest === '' ? '$5\r\nthird\r\n' : rest
+  if (missing !== '') receive(missing)
+  receive(other)
+  expect(slow.text).toBe(first + missing)
+  expect(quick.text).toBe(other)
+})
+
+test('a held reply in front of the beginning of another client’s header stays as it was', () => {
+  const { lane, receive } = open()
+  const [slow, quick] = [new Holder(true), new Holder(false)]
+  lane.append(slow, kindPass, false, 0)
+  lane.append(quick, kindPass, false, 0)
+  // Longer than what moves to the front, so that a move inside the held buffer could be seen.
+  const first = `$5\r\nfirst\r\n`
+  receive(`${first}$123`)
+  receive(`4\r\n${'x'.repeat(1234)}\r\n`)
+  expect(slow.text).toBe(first)
+  expect(quick.text).toBe(`$1234\r\n${'x'.repeat(1234)}\r\n`)
+})
+
+test('a buffer that nobody holds is used again', () => {
+  const { lane, receive } = open()
+  const quick = new Holder(false)
+  for (let i = 0; i < 3; i++) lane.append(quick, kindPass, false, 0)
+  const before = lane.nextInput()
+  receive('+one\r\n+t')
+  expect(lane.nextInput()).toBe(before)
+  receive('wo\r\n+three\r\n')
+  expect(lane.nextInput()).toBe(before)
+  expect(quick.text).toBe('+one\r\n+two\r\n+three\r\n')
+})
