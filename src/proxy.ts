@@ -275,7 +275,9 @@ export class RegisProxy {
       readAt: this.pool.slab.readAt,
       log: this.limitedLog,
       mayAccept: () => {
-        if (this.sessions.size < this.config.limits.maxClients && !this.isDraining) return true
+        // Those that have ended and not closed yet hold a socket too.
+        const open = this.sessions.size + this.lingering.size
+        if (open < this.config.limits.maxClients && !this.isDraining) return true
         this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, 'limit'])
         return false
       },
@@ -304,11 +306,13 @@ export class RegisProxy {
   private login(session: Session, account: SessionAccount): void {
     if (session.isClosed) return // it left while its password was checked
     this.countTenant(session.account?.tenant?.id, -1)
+    if (session.account === undefined || session.account.tenant !== account.tenant) {
+      // Another tenant's reads and writes bind nobody here; those of the same one, logged in anew, do.
+      session.lastNode = -1
+      session.seen = 0
+    }
     session.account = account
     session.level = -1
-    // Another tenant's reads and writes bind nobody here.
-    session.lastNode = -1
-    session.seen = 0
     this.countTenant(account.tenant?.id, 1)
   }
 
@@ -321,7 +325,6 @@ export class RegisProxy {
   private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
     const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
     const isLimited = this.failures.isLimited(ip, user, this.path.now())
-    const verdict = this.identity.verify(user, password)
     const finish = (it: Verdict): SessionAccount | undefined => {
       if (it.ok) return this.accounts.get(it.user)
       this.failures.noteFailure(ip, user, this.path.now())
@@ -329,8 +332,11 @@ export class RegisProxy {
       this.limitedLog.warn({ user: user.slice(0, 64) }, 'authentication failed')
       return undefined
     }
-    if (!isLimited) return verdict instanceof Promise ? verdict.then(finish) : finish(verdict)
-    // Too many failures: right or wrong, the answer is the refusal, and it is slow.
+    if (!isLimited) {
+      const verdict = this.identity.verify(user, password)
+      return verdict instanceof Promise ? verdict.then(finish) : finish(verdict)
+    }
+    // Too many failures: right or wrong, the answer is the refusal, it is slow, and it costs us no hashing.
     this.cells.authFailures.add(['limited'])
     return new Promise((resolve) => setTimeout(() => resolve(undefined), limitedAnswerMs).unref())
   }
@@ -373,8 +379,9 @@ export class RegisProxy {
       login: (session, account) => self.login(session, account),
       logout: (session) => {
         self.countTenant(session.account?.tenant?.id, -1)
+        // Who never had a login does not get more time for one.
+        if (session.account !== undefined) session.unauthSinceMs = self.path.now()
         session.account = undefined
-        session.unauthSinceMs = self.path.now()
         const account = self.defaultAccount()
         if (account !== undefined) self.login(session, account)
       },
@@ -532,6 +539,7 @@ export class RegisProxy {
         session.destroy('idle')
       else unreadBytes += session.socket.writableLength
     }
+    for (const socket of this.lingering) unreadBytes += socket.writableLength
     if (unreadBytes > outputBytes) this.shedOutput(unreadBytes - outputBytes)
   }
 
@@ -539,6 +547,12 @@ export class RegisProxy {
   private shedOutput(excessBytes: number): void {
     const holders = [...this.sessions.values()].sort((a, b) => b.socket.writableLength - a.socket.writableLength)
     let left = excessBytes
+    // Those who have said goodbye and do not read go first.
+    for (const socket of [...this.lingering].sort((a, b) => b.writableLength - a.writableLength)) {
+      if (left <= 0 || socket.writableLength === 0) break
+      left -= socket.writableLength
+      socket.destroy()
+    }
     for (const session of holders) {
       if (left <= 0) return
       left -= session.socket.writableLength

@@ -17,6 +17,8 @@ import {
   arenaHalfBytes,
   bigRequestBytesMax,
   clientCommandsMax,
+  clientFrontBytes,
+  clientLocalBytesMax,
   markWaitMs,
   sharedFrameBytesMax,
   waitBudgetMs,
@@ -637,6 +639,7 @@ export class RequestPath implements SessionHost {
     lane.rollback()
     session.lane = undefined
     session.inFlight = 0
+    session.localBytes = 0
     session.replyMode = this.rollbackReplyMode // CLIENT REPLY SKIP may have been used up by one of them
     this.runLane = undefined
     this.runCommands = 0
@@ -766,7 +769,8 @@ export class RequestPath implements SessionHost {
   private answer(session: Session, id: number, pos: number): number {
     const builtin = this.parts.builtins[id]
     if (builtin === undefined) return this.refuse(session, pos, 'NOPERM', this.table.specs[id]!.name)
-    if (builtin.isStateful === true && session.inFlight > 0) return this.wait(session, stallOrder)
+    if (session.inFlight > 0 && (builtin.isStateful === true || session.localBytes > clientLocalBytesMax))
+      return this.wait(session, stallOrder)
     const { frame } = this
     const args: Buffer[] = []
     for (let i = 0; i < frame.count; i++) {
@@ -776,7 +780,7 @@ export class RequestPath implements SessionHost {
     if (tenant !== undefined) tenant.cells.admin++
     session.lastCommand = this.table.specs[id]!.name
     const before = session.replyMode
-    const result = builtin.run(args, session, this.parts.host, id)
+    const result = this.runBuiltin(builtin, args, session, id)
     if (result instanceof Promise) {
       session.stall = stallBusy
       result.then(
@@ -797,6 +801,16 @@ export class RequestPath implements SessionHost {
     }
     this.skip(pos)
     return done
+  }
+
+  /** A bug in an answer is the asker's loss, not everybody's. */
+  private runBuiltin(builtin: Builtin, args: Buffer[], session: Session, id: number): ReturnType<Builtin['run']> {
+    try {
+      return builtin.run(args, session, this.parts.host, id)
+    } catch (error) {
+      this.parts.log.error({ error: String(error) }, 'an answer of the proxy failed')
+      return failure('ERR internal error')
+    }
   }
 
   /** An answer that took time; nothing else of this client is in flight. */
@@ -820,6 +834,7 @@ export class RequestPath implements SessionHost {
     }
     if (session.inFlight > 0) {
       session.lane!.appendLocal(session, Buffer.from(bytes), this.nowMs)
+      session.localBytes += bytes.length
       session.inFlight++
       return done
     }
@@ -961,8 +976,9 @@ export class RequestPath implements SessionHost {
 
   private reservedBytes = 0
 
-  reserve(bytes: number): boolean {
-    if (this.reservedBytes + bytes > bigRequestBytesMax) return false
+  reserve(bytes: number, all: number): boolean {
+    // Pieces of small requests always fit: large ones of some tenants must not close the connections of the others.
+    if (this.reservedBytes + bytes > bigRequestBytesMax && all > clientFrontBytes) return false
     this.reservedBytes += bytes
     return true
   }

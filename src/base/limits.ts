@@ -32,6 +32,14 @@ export const unauthOutputBytesMax = 1024
 /** An unfinished request or silence before AUTH may last this long. */
 export const halfFrameMs = 30_000
 export const unauthMs = 10_000
+/** What a client may call itself or its library: kept for as long as it is connected, and printed for every reader of CLIENT INFO. */
+export const clientNameBytesMax = 1024
+/** Names of commands and settings are short; a pattern for them above this matches none, rather than cost seconds. */
+export const namePatternBytesMax = 1024
+/** Our own replies that wait behind a node's, one client; more of them are made when those have gone. */
+export const clientLocalBytesMax = 1024 * 1024
+/** An ended connection may take this long to close its side once our end has been sent. */
+export const lingerMs = 5_000
 /** A read whose only obstacle is a mark that is due within this time waits for it rather than travel to the primary. */
 export const markWaitMs = 10
 /** How long a command may wait for a primary before it is answered `not executed`. */

@@ -1,12 +1,13 @@
 /** CLIENT and its subcommands: facts and settings of the client's own connection. Ids are the proxy's. */
 import { errorText } from '../base/errors.ts'
+import { clientNameBytesMax } from '../base/limits.ts'
 import { bulk, failure, integer, nil, ok, type Reply } from '../resp/encode.ts'
 import { replyOff, replyOn, replySkipNext, type Session } from '../session/session.ts'
 import type { Builtin } from './builtin.ts'
 
-/** Redis's rule for names: printable ASCII without blanks. networking.c, validateClientAttr. */
+/** Redis's rule for names: printable ASCII without blanks (networking.c, validateClientAttr); and ours: not without end. */
 export function isPlainWord(text: string): boolean {
-  return /^[!-~]*$/.test(text)
+  return text.length <= clientNameBytesMax && /^[!-~]*$/.test(text)
 }
 
 export const clientBuiltins: Readonly<Record<string, Builtin>> = {

@@ -6,6 +6,7 @@
  * than the facts are listed.
  */
 import type { ErrorCode } from '../base/errors.ts'
+import { namePatternBytesMax } from '../base/limits.ts'
 import type { KeySpec } from '../commands/facts-render.ts'
 import { type Argv, findNamedKeys, newKeyList } from '../commands/keys.ts'
 import type { CommandTable } from '../commands/lookup.ts'
@@ -37,6 +38,7 @@ export function parseListFilter(args: readonly Buffer[]): ListFilter | undefined
   const [word, kind, value] = args
   if (args.length !== 3 || word === undefined || kind === undefined || value === undefined) return 'SYNTAX'
   if (word.toString('latin1').toLowerCase() !== 'filterby') return 'SYNTAX'
+  if (value.length > namePatternBytesMax) return { by: 'module', value: '' } // of which there are no commands
   switch (kind.toString('latin1').toLowerCase()) {
     case 'aclcat':
       return { by: 'aclcat', value: value.toString('latin1') }

@@ -2,6 +2,7 @@
  * INFO, ROLE, CONFIG GET: what clients look at before they trust a server, in Redis's field names, with the tenant's own
  * numbers. Nothing of the nodes, of other tenants or of addresses. Fields that we have no true number for are left out.
  */
+import { namePatternBytesMax } from '../base/limits.ts'
 import { array, bulk, integer, map, type Reply } from '../resp/encode.ts'
 import { globMatch } from '../routing/glob.ts'
 import type { Session } from '../session/session.ts'
@@ -74,7 +75,8 @@ function configGet(args: readonly Buffer[], _session: Session, host: BuiltinHost
     save: '',
     timeout: String(host.idleTimeoutSeconds),
   }
-  const patterns = args.slice(2).map((arg) => Buffer.from(arg.toString('latin1').toLowerCase(), 'latin1'))
+  const short = args.slice(2).filter((arg) => arg.length <= namePatternBytesMax)
+  const patterns = short.map((arg) => Buffer.from(arg.toString('latin1').toLowerCase(), 'latin1'))
   const pairs: [Reply, Reply][] = []
   for (const [name, value] of Object.entries(settings)) {
     const bytes = Buffer.from(name)

@@ -12,7 +12,7 @@ import tls from 'node:tls'
 import { clientReadBytes } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { readProxyHeader } from './proxy-protocol.ts'
-import type { Session } from './session.ts'
+import { lingerBriefly, type Session } from './session.ts'
 
 export interface ListenerOptions {
   readonly host: string
@@ -89,7 +89,7 @@ export class Listener {
     if (!options.mayAccept()) {
       accepted.on('error', () => {})
       accepted.end(options.refusal)
-      accepted.setTimeout(1_000, () => accepted.destroy())
+      lingerBriefly(accepted, 1_000)
       accepted.resume()
       return
     }

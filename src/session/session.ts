@@ -14,6 +14,7 @@ import {
   clientOutputHardBytes,
   clientOutputSoftBytes,
   clientOutputSoftMs,
+  lingerMs,
   unauthOutputBytesMax,
 } from '../base/limits.ts'
 import { Kind, Outcome } from '../metrics/cells.ts'
@@ -58,8 +59,8 @@ export interface SessionHost {
   uncertain(session: Session, lane: Lane): void
   readonly slab: Buffer
   readonly readAt: number
-  /** Memory of unfinished requests, all clients together; false: there is no more, and nothing was taken. */
-  reserve(bytes: number): boolean
+  /** Memory of unfinished requests, all clients together; `all`: this one's with them. False: no more, nothing was taken. */
+  reserve(bytes: number, all: number): boolean
   release(bytes: number): void
   /** This client's socket was given more while it still held some: all clients' unread output together is bounded. */
   outputQueued(session: Session, bytes: number): void
@@ -93,6 +94,8 @@ export class Session implements ReplySink {
   /** Where this client's commands are; undefined while nothing is in flight. */
   lane: Lane | undefined
   inFlight = 0
+  /** Of our own replies among them. */
+  localBytes = 0
   /** Why reads are on that lane and not on a nearer one: regions and reason as request-path packs them; -1: no fallback. */
   fallback = -1
   /** Monotonic reads: who answered last, and the position of what was seen. */
@@ -220,13 +223,13 @@ export class Session implements ReplySink {
   private keep(buf: Buffer, pos: number, end: number): void {
     const size = end - pos
     if (this.pending === undefined) {
-      if (!this.host.reserve(size)) return this.overload()
+      if (!this.host.reserve(size, size)) return this.overload()
       this.pending = Buffer.allocUnsafe(size)
       this.pendingSize = 0
     } else if (this.pendingSize + size > this.pending.length) {
       const wanted = Math.min(2 * this.pending.length, Math.max(this.need, 4096))
       const capacity = Math.max(this.pendingSize + size, wanted)
-      if (!this.host.reserve(capacity - this.pending.length)) return this.overload()
+      if (!this.host.reserve(capacity - this.pending.length, capacity)) return this.overload()
       const grown = Buffer.allocUnsafeSlow(capacity)
       this.pending.copy(grown, 0, 0, this.pendingSize)
       this.pending = grown
@@ -288,13 +291,15 @@ export class Session implements ReplySink {
    */
   private send(view: Uint8Array): boolean {
     const { socket } = this
+    // Whole replies come in one piece where they had to be collected.
+    if (view.length > this.largestReplyBytes) this.largestReplyBytes = view.length
     if (socket.writableLength > 0) {
       this.queuedWrites++
       socket.write(Buffer.from(view), this.onQueuedWritten)
       this.host.outputQueued(this, view.length)
       return false
     }
-    this.largestReplyBytes = this.partialBytes
+    this.largestReplyBytes = Math.max(this.partialBytes, view.length)
     socket.write(view)
     return socket.writableLength > 0
   }
@@ -339,6 +344,7 @@ export class Session implements ReplySink {
 
   private onIdle(): void {
     this.lane = undefined
+    this.localBytes = 0
     if (this.stall === stallOrder && !this.isEnding) this.host.resumeSoon(this)
     else if (this.isEnding || this.isHalfClosed) this.afterProgress()
   }
@@ -420,8 +426,7 @@ export class Session implements ReplySink {
     // Read on and throw away: an end with unread input would be a reset, which takes replies with it.
     if (this.isPaused) this.socket.resume()
     this.socket.end()
-    // A peer that never closes its side would hold the socket for ever.
-    this.socket.setTimeout(5_000, () => this.socket.destroy())
+    lingerBriefly(this.socket)
     this.host.closed(this, reason)
   }
 
@@ -433,4 +438,21 @@ export class Session implements ReplySink {
     this.socket.destroy()
     this.host.closed(this, reason)
   }
+}
+
+/**
+ * A peer that never closes its side would hold the socket for ever, and so would one that goes on talking or reads a
+ * byte now and then: silence is not enough to tell, and nobody counts this connection any more.
+ */
+export function lingerBriefly(socket: Socket, ms = lingerMs): void {
+  const destroy = (): void => {
+    socket.destroy()
+  }
+  socket.setTimeout(ms, destroy)
+  let limit = setTimeout(destroy, clientOutputSoftMs).unref()
+  socket.once('finish', () => {
+    clearTimeout(limit)
+    limit = setTimeout(destroy, ms).unref()
+  })
+  socket.once('close', () => clearTimeout(limit))
 }
