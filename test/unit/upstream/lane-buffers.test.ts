@@ -57,16 +57,16 @@ test.each([
   expect(quick.text).toBe(other)
 })
 
-test('a held reply in front of the beginning of another client’s header stays as it was', () => {
+test('a held reply whose header began in the read before is not overwritten by the beginning of the next one', () => {
   const { lane, receive } = open()
   const [slow, quick] = [new Holder(true), new Holder(false)]
   lane.append(slow, kindPass, false, 0)
   lane.append(quick, kindPass, false, 0)
-  // Longer than what moves to the front, so that a move inside the held buffer could be seen.
-  const first = `$5\r\nfirst\r\n`
-  receive(`${first}$123`)
-  receive(`4\r\n${'x'.repeat(1234)}\r\n`)
-  expect(slow.text).toBe(first)
+  // What is left over is put in front of the next read: the `$` stands there when `$12` wants to.
+  receive('$')
+  receive('5\r\nfirst\r\n$12')
+  receive(`34\r\n${'x'.repeat(1234)}\r\n`)
+  expect(slow.text).toBe('$5\r\nfirst\r\n')
   expect(quick.text).toBe(`$1234\r\n${'x'.repeat(1234)}\r\n`)
 })
 
