@@ -109,6 +109,7 @@ describe('attribution', () => {
     await Promise.all(clients.map((client) => client.run(commandsWanted / clients.length)))
     isOver = true
     await faults
+    expect(clients.flatMap((client) => client.wrong).slice(0, 10)).toEqual([])
     const { excused, abandoned } = {
       excused: excuseCounts(clients),
       abandoned: clients.reduce((sum, client) => sum + client.abandoned, 0),

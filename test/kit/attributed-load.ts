@@ -43,6 +43,9 @@ interface Op {
 }
 
 const ownKeys = 8
+/** A run that has shown this many problems, or takes this long, has failed. */
+const wrongMax = 5
+const runMsMax = 90_000
 /** What a client may be told in place of an answer while nodes come and go. */
 const excuses = /^(UNCERTAIN|MASTERDOWN|TRYAGAIN|LOADING|READONLY) /
 
@@ -79,11 +82,16 @@ export class AttributedClient {
     this.#isStopped = true
   }
 
-  /** Pipelines until `commands` were answered or `stop`. Never rejects: what goes wrong is in `wrong`. */
+  /**
+   * Pipelines until `commands` were answered, or `stop`, or enough has gone wrong. Never rejects: what goes wrong is in
+   * `wrong`.
+   */
   async run(commands: number, pauseMs = 0): Promise<void> {
     const target = this.answered + commands
+    const endsAt = performance.now() + runMsMax
     try {
-      while (this.answered < target && !this.#isStopped) {
+      while (this.answered < target && !this.#isStopped && this.wrong.length < wrongMax) {
+        if (performance.now() > endsAt) throw new Error(`only ${this.answered} of ${target} answered in ${runMsMax} ms`)
         await this.#pipeline()
         if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
