@@ -303,6 +303,9 @@ export class RequestPath implements SessionHost {
         // Without a primary the reads stay where they are, and what needs it waits alone.
         if (this.rollbackAt < 0 || !this.hasPrimary(session)) return this.wait(session, stallOrder)
         return again
+      } else if (route === ROUTE.write && this.parts.pool.hasUnsettled(lane.nodeIndex)) {
+        // Not even behind a read: a write that was lost on another connection may still run after it.
+        return this.wait(session, stallOrder)
       }
     }
     if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos)
@@ -321,7 +324,9 @@ export class RequestPath implements SessionHost {
       this.splicer.from = pos
       // On the primary anything may follow; on a replica only reads, and only where no rule speaks of single keys.
       this.runRouteMax = this.isPrimaryLane(lane)
-        ? ROUTE.primary
+        ? this.parts.pool.hasUnsettled(lane.nodeIndex)
+          ? ROUTE.read
+          : ROUTE.primary
         : account.rules === undefined
           ? ROUTE.read
           : ROUTE.proxy

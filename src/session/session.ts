@@ -333,13 +333,17 @@ export class Session implements ReplySink {
       const tenant = this.account?.tenant
       if (tenant !== undefined) tenant.noteWrite(next, lane.index, lane.replyTrail, lane.lastReceivedAtMs)
     }
+    // Reads below `session` go to nodes that may lack what was seen before: such a one must prove itself again.
+    const node = this.host.nodes[lane.nodeIndex]!
+    const isSame = node.index === this.lastNode && node.incarnation === this.lastIncarnation
+    const hasAll = isSame || lane.isPrimary || node.covers(this.seen, this.seenSlot, this.seenTrail)
     this.seen = next
     // Only the primary's own lanes carry marks.
     this.seenSlot = lane.isPrimary ? lane.index : -1
     this.seenTrail = lane.replyTrail
     this.seenAtMs = lane.lastReceivedAtMs
-    this.lastNode = lane.nodeIndex
-    this.lastIncarnation = this.host.nodes[lane.nodeIndex]!.incarnation
+    this.lastNode = hasAll ? node.index : -1
+    this.lastIncarnation = node.incarnation
   }
 
   private onIdle(): void {

@@ -35,6 +35,8 @@ export interface PoolEvents {
   afterRead(): void
 }
 
+const roleRequestBytesMax = 64
+
 /** Lanes of one node: [RESP2 shared ..., RESP2 bulk, RESP3 shared ..., RESP3 bulk]. */
 export class Pool {
   readonly slab: Slab
@@ -48,6 +50,8 @@ export class Pool {
   private readonly dirty: Lane[] = []
   private isFlushPlanned = false
   private readonly isDirty: Uint8Array
+  /** To be asked for their role when they have room: a busy lane may be full of others' requests. */
+  private readonly unasked = new Map<Lane, () => void>()
 
   constructor(options: PoolOptions, events: PoolEvents) {
     this.options = options
@@ -60,7 +64,10 @@ export class Pool {
     this.isDirty = new Uint8Array(count)
     const laneEvents: LaneEvents = {
       wantsFlush: (lane) => this.wantsFlush(lane),
-      hasRoom: (lane) => events.hasRoom(lane),
+      hasRoom: (lane) => {
+        this.askAgain(lane)
+        events.hasRoom(lane)
+      },
       errorReply: (lane, code) => events.errorReply(lane, code),
       desync: (lane, why) => {
         events.desync(lane, why)
@@ -96,7 +103,10 @@ export class Pool {
               lane.durations = options.durations(node, lane.isPrimary)
               events.laneReady(lane)
             },
-            onLost: (_, reason, lostWrite) => events.laneLost(lane, reason, lostWrite),
+            onLost: (_, reason, lostWrite) => {
+              this.unasked.delete(lane)
+              events.laneLost(lane, reason, lostWrite)
+            },
             afterRead: () => events.afterRead(),
           }),
         )
@@ -129,12 +139,23 @@ export class Pool {
 
   /** Asks a connection for its role again; `then` runs when it says master. */
   askRole(lane: Lane, then: () => void): void {
+    if (!lane.hasRoomFor(roleRequestBytesMax)) {
+      this.unasked.set(lane, then)
+      return
+    }
     lane.sendInternal(encodeRequest(['ROLE']), (reply) => {
       if (reply === undefined || !isMasterReply(reply)) return
       lane.isPrimary = true
       lane.durations = this.options.durations(lane.nodeIndex, true)
       then()
     })
+  }
+
+  private askAgain(lane: Lane): void {
+    const then = this.unasked.get(lane)
+    if (then === undefined) return
+    this.unasked.delete(lane)
+    if (lane.isReady && !lane.isPrimary) this.askRole(lane, then)
   }
 
   /** No node speaks RESP3 to us. Unknown until one was asked. */
