@@ -84,17 +84,18 @@ test('a restarted replica is not readable before it follows the primary again an
 })
 
 test('a killed primary is gone within the timeout; its replicas go on with eventual reads, and with nothing that needs a proof', async () => {
-  const { servers, tracker, us } = await threeNodes()
+  const { servers, tracker, us, ap } = await threeNodes()
   const { epoch } = tracker
   const fence = us.shownSeq
   await servers.node('eu').kill('SIGKILL')
   await waitFor(() => tracker.primary === undefined, 1_500)
   expect(tracker.epoch).toBeGreaterThan(epoch)
-  // Its probes see the lost link, and still it is the best there is.
-  await waitFor(() => !Number.isNaN(us.linkDownSinceMs))
+  // Their probes see the lost link, and still they are the best there is.
+  await waitFor(() => !Number.isNaN(us.linkDownSinceMs) && !Number.isNaN(ap.linkDownSinceMs))
   const choice = { reason: 0, passedOver: -1 }
   const choose = (what: ReadNeed) => chooseRead(what, tracker.readOrder, tracker.primary, performance.now(), choice)
-  expect(choose(need(LEVEL.eventual))).toBe(us.index)
+  // Which of them is nearer is decided by chance here.
+  expect([us.index, ap.index]).toContain(choose(need(LEVEL.eventual)))
   expect(choose(need(LEVEL.strong))).toBe(-1)
   expect(choose(need(LEVEL.session, fence))).toBe(-1)
   expect(choice.reason).toBe(REASON.unknown)
@@ -146,7 +147,8 @@ test('a subscription that silently died is found and opened again', async () => 
   await untilShown(tracker, node!)
   const { incarnation } = node!
   relay.halfOpen('target')
-  await waitFor(() => node!.incarnation > incarnation && !node!.isUp)
+  // That it was down in between may be over before anybody looks.
+  await waitFor(() => node!.incarnation > incarnation)
   await waitFor(() => node!.isUp && tracker.primary === node)
   await untilShown(tracker, node!)
 })
