@@ -452,7 +452,7 @@ export class RegisProxy {
     } else if (code === 'LOADING' || code === 'MASTERDOWN') this.tracker.noteLoading(node)
     else if (code === 'MOVED' || code === 'ASK') {
       this.limitedLog.error({ node: node.address.name }, 'a node redirects: cluster mode is not supported')
-      lane.destroy('redirection')
+      setImmediate(() => lane.destroy('redirection')) // its replies are being taken on this very stack
     }
   }
 

@@ -193,7 +193,9 @@ export class UpstreamConnection implements LanePort {
   }
 
   pendingBytes(): number {
-    return this.socket?.writableLength ?? 0
+    // A piece counts whole until its last byte is gone; the second number falls with every byte, and shows progress.
+    const socket = this.socket as (net.Socket & { _handle?: { writeQueueSize?: number } | null }) | undefined
+    return socket === undefined ? 0 : socket.writableLength + (socket._handle?.writeQueueSize ?? 0)
   }
 
   /** Reset, not a polite end: nothing more may be read from or run on this connection. */
