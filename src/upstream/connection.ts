@@ -150,6 +150,7 @@ export class UpstreamConnection implements LanePort {
     ask(['CLIENT', 'SETNAME', clientName], () => {})
     ask(['CLIENT', 'ID'], (text) => {
       this.id = Number(/^:(\d+)/.exec(text)?.[1] ?? 0)
+      if (this.id === 0) this.options.log.warn({ node: address.name }, 'CLIENT ID is refused: lost writes may run late')
     })
     ask(['ROLE'], (text, reply) => {
       if (text.startsWith('-')) return refuse('ROLE', reply)
