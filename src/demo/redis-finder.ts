@@ -214,25 +214,17 @@ async function fetchPackages(
     ...['-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Languages=none', '-o', 'Acquire::Retries=1'],
     ...['-o', 'Acquire::http::Timeout=15', '-o', 'Acquire::https::Timeout=15'],
   ]
-  const download = async (names: readonly string[], sources: readonly string[]) => {
-    await run('apt-get', [...apt, ...sources, 'download', ...names], {}, debs)
+  const download = async (names: readonly string[]) => {
+    await run('apt-get', [...apt, 'download', ...names], {}, debs)
     for (const name of readdirSync(debs)) {
       await run('dpkg', ['-x', path.join(debs, name), root], {})
       await rm(path.join(debs, name))
     }
   }
-  let sources: readonly string[] = []
-  try {
-    // A broken source of somebody else makes update fail though Debian's own lists have arrived: download decides.
-    await run('apt-get', [...apt, 'update'], {}).catch(() => {})
-    say('package lists are here, downloading ...')
-    await download(packages, sources)
-  } catch (error) {
-    sources = await ownSources(work, error)
-    say("this system's package sources do not have it, asking Debian's ...")
-    await run('apt-get', [...apt, ...sources, 'update'], {})
-    await download(packages, sources)
-  }
+  // A broken source of somebody else makes update fail though Debian's own lists have arrived: download decides.
+  await run('apt-get', [...apt, 'update'], {}).catch(() => {})
+  say('package lists are here, downloading ...')
+  await download(packages)
   // Libraries bring libraries: three rounds are one more than redis-tools needs on an empty Debian.
   for (let round = 0; round < 4; round++) {
     const missing = new Set<string>()
@@ -246,7 +238,7 @@ async function fetchPackages(
       if (names === undefined) throw new Error(`${soname} is missing, and no package is known for it`)
       // Debian 13 renamed libssl3 to libssl3t64: the first name that exists.
       await names.reduce<Promise<void>>(
-        (tried, name) => tried.catch(() => download([name], sources)),
+        (tried, name) => tried.catch(() => download([name])),
         Promise.reject(new Error(soname)),
       )
     }
@@ -278,21 +270,6 @@ const packagesOf: Readonly<Record<string, readonly string[]>> = {
   'liblzma.so.5': ['liblzma5'],
   'libzstd.so.1': ['libzstd1'],
   'libz.so.1': ['zlib1g'],
-}
-
-/** apt options that name Debian's archive alone, for a Debian whose own sources are missing or do not have the package. */
-async function ownSources(work: string, cause: unknown): Promise<string[]> {
-  const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : ''
-  const codename = /^VERSION_CODENAME=(\w+)$/m.exec(release)?.[1]
-  if (!/^ID=debian$/m.test(release) || codename === undefined) throw cause
-  const file = path.join(work, 'sources.list')
-  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
-  const lines = [
-    `deb [signed-by=${keyring}] http://deb.debian.org/debian ${codename} main`,
-    `deb [signed-by=${keyring}] http://deb.debian.org/debian-security ${codename}-security main`,
-  ]
-  await writeFile(file, `${lines.join('\n')}\n`)
-  return ['-o', `Dir::Etc::SourceList=${file}`, '-o', 'Dir::Etc::SourceParts=/dev/null']
 }
 
 /** The folders of shared libraries under an unpacked root: usr/lib/<triplet>, lib/<triplet>. */

@@ -191,14 +191,28 @@ export class RedisServer {
   }
 }
 
-/** A port that was free a moment ago on loopback. Whoever binds it must be ready to ask again. */
+/**
+ * A port that was free a moment ago on loopback. Whoever binds it must be ready to ask again. Below the range from which
+ * systems take ports for outgoing connections (32768 on Linux), and for each test worker in a part of its own, so that a
+ * port which is free on purpose for a while (a server that is away) is not given to somebody else meanwhile.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  const part = Number(process.env['JEST_WORKER_ID'] ?? 0) % portParts
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = portFirst + part * portsPerPart + Math.floor(Math.random() * portsPerPart)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
+  throw new Error('no free port on loopback')
 }
+
+const portFirst = 12_000
+const portParts = 5
+const portsPerPart = 4_000

@@ -25,10 +25,8 @@ describe('drain', () => {
   test('under pipelined load no reply that was begun is cut, and each client hears the end', async () => {
     const redis = await startRedis()
     const proxy = await startProxy(config(redis.url), { env: { REGIS_PARANOID: '1' } })
-    const listening = Array.from({ length: 20 }, async (_, id) => {
-      const client = await RawClient.open(proxy.port)
-      client.send(command('AUTH', 't0-app', 'demo'))
-      expect(await client.read()).toBe('OK')
+    const clients = await Promise.all(Array.from({ length: 20 }, () => proxy.client('t0-app')))
+    const listening = clients.map(async (client, id) => {
       const chunks: Buffer[] = []
       let sent = 0
       let isEnded = false
