@@ -122,18 +122,18 @@ export class RegisProxy {
             { node: addresses[lane.nodeIndex]!.name, resp: lane.resp, primary: lane.isPrimary },
             'upstream connection ready',
           )
-          this.path.settle()
-          this.path.retryWaiters()
+          this.path.unsettled.settle()
+          this.path.waiting.retryNodes()
         },
         laneLost: (lane, reason) => {
           this.cells
             .node(addresses[lane.nodeIndex]!.region, addresses[lane.nodeIndex]!.name)
             .reconnects.add([lostReason(reason)])
           this.tracker.noteLost(this.tracker.nodes[lane.nodeIndex]!)
-          this.path.laneHasRoom(lane)
-          this.path.retryWaiters()
+          this.path.waiting.laneHasRoom(lane)
+          this.path.waiting.retryNodes()
         },
-        hasRoom: (lane) => this.path.laneHasRoom(lane),
+        hasRoom: (lane) => this.path.waiting.laneHasRoom(lane),
         errorReply: (lane, code) => this.onErrorReply(lane, code),
         desync: (lane, why) => {
           this.cells.tripwires.desync++
@@ -144,7 +144,7 @@ export class RegisProxy {
           this.cells.tripwires.foreignPrefix++
         },
         beforeFlush: (lane) => this.trails.beforeFlush(lane),
-        afterRead: () => this.path.resumeAll(),
+        afterRead: () => this.path.waiting.resumeAll(),
       },
     )
     this.trails = new Trails({
@@ -171,7 +171,7 @@ export class RegisProxy {
     })
     this.tracker.onChange(() => this.onRegionsChanged())
     this.tracker.onShown(() => {
-      if (this.path.hasWaiters) this.path.expireWaiters()
+      if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     })
     this.metrics = new Metrics({
       cells: this.cells,
@@ -472,12 +472,12 @@ export class RegisProxy {
       // A connection's role is what ROLE said on it; when the tracker learns otherwise the connection is asked anew.
       const isPrimary = lane.nodeIndex === primary?.index
       if (lane.isReady && isPrimary !== lane.isPrimary && this.tracker.nodes[lane.nodeIndex]!.role !== 'unknown') {
-        if (isPrimary) this.pool.askRole(lane, () => this.path.retryWaiters())
+        if (isPrimary) this.pool.askRole(lane, () => this.path.waiting.retryNodes())
         else if (this.tracker.nodes[lane.nodeIndex]!.role === 'replica') lane.isPrimary = false
       }
     }
-    this.path.settle()
-    this.path.retryWaiters()
+    this.path.unsettled.settle()
+    this.path.waiting.retryNodes()
   }
 
   private *nodeSamples(): Iterable<NodeSample> {
@@ -524,7 +524,7 @@ export class RegisProxy {
     const nowMs = this.path.now()
     this.cells.marksSent = this.tracker.marks.nextSeq - 1
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
-    if (this.path.hasWaiters) this.path.expireWaiters()
+    if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     if (++this.ticks % 10 !== 0) return
     this.pool.checkNonces()
     const { idleTimeoutMs, outputBytes } = this.config.limits

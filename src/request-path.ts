@@ -15,9 +15,7 @@
 import { type ErrorCode, errors, errorText } from './base/errors.ts'
 import {
   arenaHalfBytes,
-  bigRequestBytesMax,
   clientCommandsMax,
-  clientFrontBytes,
   clientLocalBytesMax,
   markWaitMs,
   sharedFrameBytesMax,
@@ -57,8 +55,12 @@ import {
   stallOrder,
   stallRoom,
 } from './session/session.ts'
+import { SharedBounds } from './session/shared-bounds.ts'
+import { UnsettledWrites } from './session/unsettled.ts'
+import { WaitingRoom } from './session/waiting.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
+import { SecondLook } from './tenant/second-look.ts'
 import { kindPass, kindSwallow, type Lane } from './upstream/lane.ts'
 import type { Pool } from './upstream/pool.ts'
 
@@ -92,8 +94,6 @@ const again = 2
 export const loginCommands = ['auth', 'hello', 'quit', 'reset'] as const
 
 const outBytes = 64 * 1024
-/** Unread output is summed up after every so many bytes of it. */
-const outputLookBytes = 1024 * 1024
 /** Up to this many keys of a large request are written as pieces of their own. */
 const keysApartMax = 16
 
@@ -109,7 +109,6 @@ export class RequestPath implements SessionHost {
   private readonly frame = new RequestFramer()
   private readonly check = new RequestFramer()
   private readonly keys: KeyList = { count: 0, arg: new Int32Array(1024) }
-  private readonly checkKeys: KeyList = { count: 0, arg: new Int32Array(1024) }
   private readonly splicer = new Splicer()
   private readonly need: ReadNeed = newReadNeed()
   private readonly choice: Choice = { reason: REASON.none, passedOver: -1 }
@@ -143,10 +142,10 @@ export class RequestPath implements SessionHost {
   private out = Buffer.allocUnsafeSlow(outBytes)
   private outPos = 0
 
-  private readonly ready: Session[] = []
-  private isResumePlanned = false
-  private readonly nodeWaiters = new Set<Session>()
-  private readonly roomWaiters: Session[][]
+  readonly waiting: WaitingRoom
+  readonly unsettled: UnsettledWrites
+  private readonly bounds: SharedBounds
+  private readonly secondLook: SecondLook
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -162,7 +161,16 @@ export class RequestPath implements SessionHost {
     this.check.maxRequestBytes = parts.maxRequestBytes * 2
     this.loginRoute = new Uint8Array(parts.table.specs.length)
     for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
-    this.roomWaiters = parts.pool.lanes.map(() => [])
+    this.waiting = new WaitingRoom(parts.pool.lanes.length, parts.now)
+    this.bounds = new SharedBounds(parts.maxOutputBytes)
+    this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
+    this.unsettled = new UnsettledWrites({
+      nodes: this.nodes,
+      primary: () => parts.tracker.primary,
+      hasLost: (node) => parts.pool.hasUnsettled(node),
+      isConnected: (node) => parts.pool.counts(node).ready > 0,
+      nextSeq: () => this.marks.nextSeq,
+    })
     parts.cells.regionIndex(parts.region)
     this.regionOf = Int32Array.from(this.nodes, (node) => parts.cells.regionIndex(node.address.region))
   }
@@ -314,7 +322,7 @@ export class RequestPath implements SessionHost {
       this.endRun(session, pos)
       this.rollbackAt = -1
       if (!lane.hasRoomFor(size + growth)) {
-        this.roomWaiters[lane.index]!.push(session)
+        this.waiting.addForRoom(session, lane)
         return this.wait(session, stallRoom)
       }
     }
@@ -371,7 +379,7 @@ export class RequestPath implements SessionHost {
     pos: number,
   ): number {
     if (!lane.canFlush) {
-      this.roomWaiters[lane.index]!.push(session)
+      this.waiting.addForRoom(session, lane)
       return this.wait(session, stallRoom)
     }
     const prefix = account.tenant!.prefix
@@ -492,7 +500,7 @@ export class RequestPath implements SessionHost {
     if (!(shownAtMs - this.nowMs <= markWaitMs) || account.tenant!.fence === Number.POSITIVE_INFINITY) return false
     session.markWaitUntilMs = this.nowMs + markWaitMs
     this.isWaitingForMark = true
-    this.parts.after(markWaitMs, this.expireWaiters)
+    this.parts.after(markWaitMs, this.waiting.expire)
     return true
   }
 
@@ -581,7 +589,7 @@ export class RequestPath implements SessionHost {
     if (this.isWaitingForMark) {
       this.isWaitingForMark = false
       session.stallUntilMs = session.markWaitUntilMs
-      this.nodeWaiters.add(session)
+      this.waiting.addForNode(session)
       return this.wait(session, stallNode)
     }
     if (session.markWaitUntilMs !== 0) {
@@ -597,7 +605,7 @@ export class RequestPath implements SessionHost {
       if (isStale && session.staleUntilMs === 0) session.staleUntilMs = session.stallUntilMs
     }
     if (session.stallUntilMs > this.nowMs) {
-      this.nodeWaiters.add(session)
+      this.waiting.addForNode(session)
       return this.wait(session, stallNode)
     }
     session.stallUntilMs = 0
@@ -729,32 +737,15 @@ export class RequestPath implements SessionHost {
     if ((this.wantsEnd || session.isEnding) && !session.isClosed) session.endWhenAnswered()
   }
 
-  /**
-   * The second look, at what stands in the arena: the run's first command (all of them under test) is parsed again,
-   * and each of its keys must begin with the prefix. Independent of where the splicer believed the keys to be.
-   */
+  /** The run's first request (all of them under test) names the tenant's own keys, as it stands in the arena. */
   private isRunPrefixed(session: Session, lane: Lane): boolean {
     const prefix = session.account?.tenant?.prefix
     if (prefix === undefined || this.runCommands === 0) return true
-    let pos = this.runAt
-    let left = this.parts.isParanoid ? this.runCommands : 1
-    const { check, checkKeys, table } = this
-    while (left-- > 0) {
-      if (check.frame(lane.bytes, pos, lane.pos) !== framed) return false
-      let id = table.lookup(lane.bytes, check.off[0]!, check.len[0]!)
-      if (id < 0) return false
-      if (table.isContainer[id] !== 0 && check.count > 1)
-        id = table.lookupSub(id, lane.bytes, check.off[1]!, check.len[1]!)
-      if (id < 0 || table.route[id]! < ROUTE.read) return false
-      if (table.keyMode[id] !== KEYS.none) {
-        if (findKeys(table, id, check, checkKeys) !== undefined) return false
-        for (let i = 0; i < checkKeys.count; i++) {
-          if (!hasPrefix(lane.bytes, check, checkKeys.arg[i]!, prefix)) return false
-        }
-      }
-      pos = check.end
-    }
-    return !this.parts.isParanoid || pos === lane.pos
+    const { isParanoid } = this.parts
+    const { secondLook } = this
+    if (!secondLook.isPrefixed(lane.bytes, this.runAt, lane.pos, isParanoid ? this.runCommands : 1, prefix))
+      return false
+    return !isParanoid || secondLook.end === lane.pos
   }
 
   /** Our own bug: nothing of it may leave. The lane dies before its arena is written, and so does the client. */
@@ -931,92 +922,24 @@ export class RequestPath implements SessionHost {
   }
 
   resumeSoon(session: Session): void {
-    this.ready.push(session)
-    if (!this.isResumePlanned) {
-      this.isResumePlanned = true
-      setImmediate(this.resumeAll)
-    }
+    this.waiting.resumeSoon(session)
   }
-
-  /** Called when no lane is on the stack: after a node's replies were read, and once a turn. */
-  readonly resumeAll = (): void => {
-    this.isResumePlanned = false
-    while (this.ready.length > 0) {
-      const batch = this.ready.splice(0)
-      for (const session of batch) {
-        if (session.stall === stallBusy) continue
-        session.stall = stallNone
-        session.resume()
-      }
-    }
-  }
-
-  /** A node, a lane or a role has changed: whoever waits for one tries again. */
-  retryWaiters(): void {
-    for (const session of this.nodeWaiters) this.resumeSoon(session)
-    this.nodeWaiters.clear()
-  }
-
-  /** Waiters whose time is over are answered; called every few ms while there are some. */
-  readonly expireWaiters = (): void => {
-    const nowMs = this.now()
-    for (const session of this.nodeWaiters) {
-      // A replica may have shown what this read waits for; others wait for a change of the nodes, or their time.
-      const waitsForMark = session.markWaitUntilMs !== 0 || session.account?.whenStale === 'wait'
-      if (session.stallUntilMs > nowMs && session.stall === stallNode && !waitsForMark) continue
-      this.nodeWaiters.delete(session)
-      this.resumeSoon(session)
-    }
-  }
-
-  get hasWaiters(): boolean {
-    return this.nodeWaiters.size > 0
-  }
-
-  laneHasRoom(lane: Lane): void {
-    const waiters = this.roomWaiters[lane.index]!
-    if (waiters.length === 0) return
-    for (const session of waiters.splice(0)) this.resumeSoon(session)
-  }
-
-  private reservedBytes = 0
 
   reserve(bytes: number, all: number): boolean {
-    // Pieces of small requests always fit: large ones of some tenants must not close the connections of the others.
-    if (this.reservedBytes + bytes > bigRequestBytesMax && all > clientFrontBytes) return false
-    this.reservedBytes += bytes
-    return true
+    return this.bounds.reserve(bytes, all)
   }
 
   release(bytes: number): void {
-    this.reservedBytes -= bytes
+    this.bounds.release(bytes)
   }
 
-  private readonly slowReaders = new Set<Session>()
-  private queuedSinceLook = 0
-
   outputQueued(session: Session, bytes: number): void {
-    this.slowReaders.add(session)
-    this.queuedSinceLook += bytes
-    if (this.queuedSinceLook < outputLookBytes) return
-    this.queuedSinceLook = 0
-    let total = 0
-    for (const one of this.slowReaders) {
-      const held = one.outputBytes
-      total += held
-      if (held === 0) this.slowReaders.delete(one)
-    }
-    if (total <= this.parts.maxOutputBytes) return
-    for (const one of [...this.slowReaders].sort((a, b) => b.outputBytes - a.outputBytes)) {
-      total -= one.outputBytes
-      one.destroy('output limit')
-      if (total <= this.parts.maxOutputBytes) return
-    }
+    this.bounds.outputQueued(session, bytes)
   }
 
   closed(session: Session, reason: string): void {
-    this.slowReaders.delete(session)
-    this.nodeWaiters.delete(session)
+    this.bounds.forget(session)
+    this.waiting.forget(session)
     this.parts.sessionClosed(session, reason)
   }
 
@@ -1025,30 +948,7 @@ export class RequestPath implements SessionHost {
     const tenant = session.account?.tenant
     if (tenant === undefined) return
     tenant.cells.fail(Kind.write, Outcome.uncertain)
-    tenant.fence = Number.POSITIVE_INFINITY
-    this.unsettled.push({ nodeIndex: lane.nodeIndex, tenant, runId: this.nodes[lane.nodeIndex]!.runId })
-  }
-
-  private readonly unsettled: { nodeIndex: number; tenant: NonNullable<SessionAccount['tenant']>; runId: string }[] = []
-
-  /**
-   * Writes of unknown fate are over: what was lost on this node was killed, or another history has begun. Their
-   * tenants' fences become the first mark sent from now on.
-   */
-  settle(): void {
-    const { pool, tracker } = this.parts
-    const left = this.unsettled.filter((entry) => {
-      // An epoch also ends when the link to the same server drops and returns; only another run of a server is another
-      // history, in which what was lost can no longer run.
-      const isOver =
-        (tracker.primary !== undefined && tracker.primary.runId !== entry.runId) ||
-        (!pool.hasUnsettled(entry.nodeIndex) && pool.counts(entry.nodeIndex).ready > 0)
-      return !isOver
-    })
-    const still = new Set(left.map((entry) => entry.tenant))
-    for (const { tenant } of this.unsettled) if (!still.has(tenant)) tenant.fence = this.marks.nextSeq
-    this.unsettled.length = 0
-    this.unsettled.push(...left)
+    this.unsettled.add(tenant, lane.nodeIndex)
   }
 }
 

@@ -45,7 +45,7 @@ export const windows: Readonly<Record<string, Window>> = {
   'regions/wire.ts': 'opens and keeps the control connections of the regions room, through ioredis',
   'regions/timers.ts': 'the real timers and wall clock, for all of the room who are handed Timers',
   'upstream/pool.ts': { only: ['setImmediate'], why: 'one write per node and turn of the event loop' },
-  'request-path.ts': { only: ['setImmediate'], why: 'clients that were held back go on in a turn of their own' },
+  'session/waiting.ts': { only: ['setImmediate'], why: 'clients that were held back go on in a turn of their own' },
   'session/listener.ts': 'accepts clients',
   'session/session.ts': 'the socket of a client',
   'admin/http.ts': 'the admin port',

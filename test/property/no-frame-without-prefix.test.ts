@@ -111,7 +111,7 @@ function build(): World {
     {
       laneReady() {},
       laneLost() {},
-      hasRoom: (lane) => path.laneHasRoom(lane),
+      hasRoom: (lane) => path.waiting.laneHasRoom(lane),
       errorReply() {},
       desync: (_, why) => {
         throw new Error(why)
@@ -246,7 +246,7 @@ function answerAll(world: World, answered: number[]): void {
       lane.onRead(bytes.length)
     }
   })
-  world.path.resumeAll()
+  world.path.waiting.resumeAll()
 }
 
 test('every request that leaves names its own tenant’s keys, and every client gets its answers in order', () => {

@@ -43,8 +43,8 @@ test('no write goes to a primary where a lost one may still run, not even behind
   world.reply(world.primary, '$-1\r\n')
   expect(world.sentTo(world.primary)).not.toContain('SET')
   unsettled.mockReturnValue(false)
-  world.path.retryWaiters()
-  world.path.resumeAll()
+  world.path.waiting.retryNodes()
+  world.path.waiting.resumeAll()
   expect(world.sentTo(world.primary)).toContain('SET')
 })
 

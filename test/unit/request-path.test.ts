@@ -118,8 +118,8 @@ test('while writes of unknown fate may still run on the primary, writes wait and
   expect([world.sentTo(world.primary), writer.socket.text]).toEqual(['', ''])
   expect(world.sentTo(world.replica)).toBe(text('GET', 'shop:a'))
   isUnsettled = false
-  world.path.retryWaiters()
-  world.path.resumeAll()
+  world.path.waiting.retryNodes()
+  world.path.waiting.resumeAll()
   expect(world.sentTo(world.primary)).toBe(text('SET', 'shop:a', '1'))
 })
 

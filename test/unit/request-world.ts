@@ -135,7 +135,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     {
       laneReady() {},
       laneLost() {},
-      hasRoom: (lane) => path.laneHasRoom(lane),
+      hasRoom: (lane) => path.waiting.laneHasRoom(lane),
       errorReply() {},
       desync() {},
       foreignPrefix() {},
@@ -219,7 +219,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       const bytes = Buffer.from(text, 'latin1')
       lane.nextInput().set(bytes)
       lane.onRead(bytes.length)
-      path.resumeAll()
+      path.waiting.resumeAll()
     },
     lane: (node) => pool.lane(node.index, 2, false, 1),
   }

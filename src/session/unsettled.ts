@@ -1,0 +1,49 @@
+/**
+ * Tenants with writes of unknown fate: sent, the reply lost, perhaps still in the network. Until they can no longer run,
+ * no replica may serve their session reads.
+ */
+import type { Node } from '../regions/node.ts'
+import type { TenantState } from '../tenant/account.ts'
+
+export interface UnsettledOptions {
+  readonly nodes: readonly Node[]
+  readonly primary: () => Node | undefined
+  /** The lost connections of this node are not yet known to be dead. */
+  readonly hasLost: (nodeIndex: number) => boolean
+  readonly isConnected: (nodeIndex: number) => boolean
+  /** The first mark that was not yet sent. */
+  readonly nextSeq: () => number
+}
+
+export class UnsettledWrites {
+  private readonly options: UnsettledOptions
+  private entries: { nodeIndex: number; tenant: TenantState; runId: string }[] = []
+
+  constructor(options: UnsettledOptions) {
+    this.options = options
+  }
+
+  add(tenant: TenantState, nodeIndex: number): void {
+    tenant.fence = Number.POSITIVE_INFINITY
+    this.entries.push({ nodeIndex, tenant, runId: this.options.nodes[nodeIndex]!.runId })
+  }
+
+  /**
+   * Writes of unknown fate are over: what was lost on this node was killed, or another history has begun. Their
+   * tenants' fences become the first mark sent from now on.
+   */
+  settle(): void {
+    if (this.entries.length === 0) return
+    const { primary, hasLost, isConnected, nextSeq } = this.options
+    const now = primary()
+    const left = this.entries.filter(({ nodeIndex, runId }) => {
+      // An epoch also ends when the link to the same server drops and returns; only another run of a server is another
+      // history, in which what was lost can no longer run.
+      const isOver = (now !== undefined && now.runId !== runId) || (!hasLost(nodeIndex) && isConnected(nodeIndex))
+      return !isOver
+    })
+    const still = new Set(left.map((entry) => entry.tenant))
+    for (const { tenant } of this.entries) if (!still.has(tenant)) tenant.fence = nextSeq()
+    this.entries = left
+  }
+}
