@@ -58,6 +58,7 @@ import {
 import { SharedBounds } from './session/shared-bounds.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
+import { FilteredReplies } from './tenant/filtered-replies.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
 import { SecondLook } from './tenant/second-look.ts'
@@ -146,6 +147,7 @@ export class RequestPath implements SessionHost {
   readonly unsettled: UnsettledWrites
   private readonly bounds: SharedBounds
   private readonly secondLook: SecondLook
+  private readonly filteredReplies = new FilteredReplies()
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -365,7 +367,16 @@ export class RequestPath implements SessionHost {
       const prefix = account.tenant!.prefix
       const { table } = this
       const denied = (spec: { id: number }): boolean => account.route[spec.id] === ROUTE.denied
-      lane.appendTransformed(session, (reply) => stripReply(mode, reply, prefix, table, denied), isWrite, this.nowMs)
+      const strip = (reply: Buffer): Buffer | undefined => stripReply(mode, reply, prefix, table, denied)
+      // Replies of COMMAND hold no names of the tenant's: what differs is what the user may run.
+      const isOfCommand = mode === REPLY.commandAll || mode === REPLY.commandInfo || mode === REPLY.commandDocs
+      const kind = mode * 4 + session.resp
+      lane.appendTransformed(
+        session,
+        isOfCommand ? (reply) => this.filteredReplies.get(account.route, kind, reply, strip) : strip,
+        isWrite,
+        this.nowMs,
+      )
     }
   }
 
