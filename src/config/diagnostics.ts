@@ -161,6 +161,8 @@ function merge(masks: readonly Span[], source: string): Span[] {
     const start = Math.max(span.start, source.length - source.trimStart().length)
     let end = Math.min(span.end, source.length)
     if (/^\s*#/.test(source.slice(end))) end = source.length
+    // A comma inside an unquoted secret ends it for YAML; what is glued to it (an anchor, a tag) is the secret's too.
+    end += /^,[^\s\]}]+/.exec(source.slice(end))?.[0].length ?? 0
     if (end <= start) continue
     const last = merged.at(-1)
     if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end)

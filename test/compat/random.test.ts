@@ -9,7 +9,7 @@ import { type Case, parseCases, type Step } from './corpus.ts'
 import { compare, greet, runCase } from './differential.ts'
 import { prefix, type Stage, startStage, user } from './stage.ts'
 
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+const seed = Number(process.env['SEED'] ?? 1)
 const sequences = 120
 const stepsEach = 30
 
