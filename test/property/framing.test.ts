@@ -1,8 +1,8 @@
 /** Any split of the bytes parses alike, and RESP2 replies end where the redis-parser package says they end. */
 import fc from 'fast-check'
 import RedisParser from 'redis-parser'
-import { ReplyFramer, replyBroken, replyMore } from '../../src/resp/reply-framer.ts'
 import { framed, incomplete, inline, nothing, RequestFramer } from '../../src/resp/request-framer.ts'
+import { replyEnds } from '../kit/reply-ends.ts'
 
 const runs = Number(process.env['RUNS'] ?? 1000)
 const bytes = fc.uint8Array({ maxLength: 40 }).map((it) => Buffer.from(it))
@@ -132,39 +132,15 @@ const reply: fc.Arbitrary<string> = fc.letrec<{ reply: string; array: string }>(
   array: fc.array(tie('reply'), { maxLength: 5 }).map((items) => `*${items.length}\r\n${items.join('')}`),
 })).reply
 
-/** Ends of replies, by our framer, in pieces with the unconsumed rest put in front. */
-function ends(stream: Buffer, at: readonly number[]): number[] | 'broken' {
-  const framer = new ReplyFramer()
-  const found: number[] = []
-  let buf = Buffer.alloc(0)
-  let base = 0
-  let last = 0
-  for (const point of [...at.map((cut) => Math.floor(cut * stream.length)), stream.length].sort((a, b) => a - b)) {
-    buf = Buffer.concat([buf, stream.subarray(last, point)])
-    last = point
-    let pos = 0
-    while (pos < buf.length) {
-      const next = framer.next(buf, pos, buf.length)
-      if (next === replyBroken) return 'broken'
-      if (next === replyMore) {
-        pos = framer.consumed
-        break
-      }
-      pos = next
-      found.push(base + pos)
-    }
-    base += pos
-    buf = buf.subarray(pos)
-  }
-  return found
-}
-
 test('RESP2 replies end where redis-parser says they end, whatever the split', () => {
   fc.assert(
     fc.property(fc.array(reply, { minLength: 1, maxLength: 6 }), cuts, (replies, at) => {
       const stream = Buffer.from(replies.join(''), 'latin1')
       // The oracle counts replies; fed up to each end that we claim, it must have seen exactly as many.
-      const claimed = ends(stream, at)
+      const claimed = replyEnds(
+        stream,
+        at.map((cut) => Math.floor(cut * stream.length)),
+      )
       expect(claimed).not.toBe('broken')
       let seen = 0
       const parser = new RedisParser({

@@ -2,25 +2,11 @@
  * The whole request path, with clients and servers replaced by memory: whatever tenants send, in whatever pieces, every
  * request that leaves for a server belongs to one tenant, names only that tenant's keys, and answers come back in order.
  */
-
-import { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
 import fc from 'fast-check'
-import { silentLog } from '../../src/base/log.ts'
-import type { BuiltinHost } from '../../src/builtin/builtin.ts'
-import { buildBuiltins } from '../../src/builtin/table.ts'
-import { buildCommandTable } from '../../src/commands/lookup.ts'
-import { Cells } from '../../src/metrics/cells.ts'
-import { Histogram } from '../../src/metrics/counters.ts'
-import { RegionTracker } from '../../src/regions/tracker.ts'
-import { RequestPath } from '../../src/request-path.ts'
-import { Accounts } from '../../src/session/accounts.ts'
-import { Session } from '../../src/session/session.ts'
-import type { Lane, LanePort } from '../../src/upstream/lane.ts'
-import { Pool } from '../../src/upstream/pool.ts'
+import type { Session } from '../../src/session/session.ts'
+import { buildWorld, type World } from '../unit/request-world.ts'
 
 const runs = Number(process.env['RUNS'] ?? 300)
-const table = buildCommandTable()
 
 /** What a server got: requests, split by the simplest possible parser, which is not the one under test. */
 function requests(stream: string): string[][] {
@@ -45,136 +31,11 @@ function requests(stream: string): string[][] {
   return found
 }
 
-/** A server that answers every request with its own text, so that a reply says what it is the reply of. */
-class Server implements LanePort {
-  received = ''
-  pending = 0
-  write(view: Uint8Array): boolean {
-    this.received += Buffer.from(view).toString('latin1')
-    return true
-  }
-  pendingBytes(): number {
-    return 0
-  }
-  destroy(reason: string): void {
-    throw new Error(`a lane was destroyed: ${reason}`)
-  }
-}
-
-class FakeSocket extends EventEmitter {
-  writableLength = 0
-  text = ''
-  write(view: Uint8Array): boolean {
-    this.text += Buffer.from(view).toString('latin1')
-    return true
-  }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {}
-  setTimeout(): void {}
-}
-
-interface World {
-  readonly path: RequestPath
-  readonly lanes: readonly Lane[]
-  readonly servers: readonly Server[]
-  client(user: string): { session: Session; socket: FakeSocket }
-}
-
-/** Two nodes, a primary and a fresh replica that is nearer; tenants with prefixes that look alike. */
-function build(): World {
-  const cells = new Cells({ commandNames: table.specs.map((spec) => spec.name) })
-  const addresses = ['primary', 'replica'].map((name) => ({ name, region: name, host: 'x', port: 1, tls: false }))
-  const tracker = new RegionTracker({
-    addresses,
-    region: 'replica',
-    timeoutMs: 1000,
-    log: silentLog,
-    openLink: () => ({ start() {}, stop() {}, probeNow() {}, sendMark: () => true }) as never,
+/** Tenants with prefixes that look alike, on the request path in memory; every command is looked at at the socket. */
+const build = (): World =>
+  buildWorld({
+    tenants: tenants.map(({ id, prefix }) => ({ id, prefix, deny: [], users: [{ name: id, readOnly: false }] })),
   })
-  const [primary, replica] = [tracker.nodes[0]!, tracker.nodes[1]!]
-  Object.assign(primary, { role: 'primary', isUp: true, isReadable: true })
-  Object.assign(replica, { role: 'replica', isUp: true, isReadable: true, shownSeq: 1e9, shownSentAtMs: 1e12 })
-  tracker.primary = primary
-  tracker.readOrder = [replica, primary]
-  const pool = new Pool(
-    {
-      addresses,
-      connections: 1,
-      timeoutMs: 1000,
-      clientName: 'x',
-      log: silentLog,
-      now: () => 0,
-      durations: () => ({ read: new Histogram(), write: new Histogram(), upstream: new Histogram() }),
-    },
-    {
-      laneReady() {},
-      laneLost() {},
-      hasRoom: (lane) => path.waiting.laneHasRoom(lane),
-      errorReply() {},
-      desync: (_, why) => {
-        throw new Error(why)
-      },
-      foreignPrefix: () => {
-        throw new Error('foreign prefix')
-      },
-      beforeFlush() {},
-      afterRead() {},
-    },
-  )
-  const servers = pool.lanes.map((lane) => {
-    const server = new Server()
-    lane.open(server)
-    lane.isReady = true
-    lane.isPrimary = lane.nodeIndex === 0
-    return server
-  })
-  const accounts = new Accounts(
-    {
-      routing: {
-        consistency: 'eventual',
-        maxStalenessMs: 500,
-        maxStalenessIsCeiling: false,
-        whenStale: 'primary',
-        maxWaitMs: 20,
-        rules: [],
-      },
-      tenants: tenants.map(({ id, prefix }) => ({ id, prefix, deny: [], users: [{ name: id, readOnly: false }] })),
-      operators: [],
-    },
-    table,
-    cells,
-  )
-  const path = new RequestPath({
-    table,
-    builtins: buildBuiltins(table),
-    host: { now: () => 0 } as unknown as BuiltinHost,
-    pool,
-    tracker,
-    cells,
-    log: silentLog,
-    region: 'replica',
-    maxRequestBytes: 1 << 20,
-    maxOutputBytes: 128 * 1024 * 1024,
-    isParanoid: true,
-    now: () => 0,
-    after() {},
-    sessionClosed() {},
-  })
-  let id = 1
-  return {
-    path,
-    lanes: pool.lanes,
-    servers,
-    client: (user) => {
-      const socket = new FakeSocket()
-      const session = new Session(id++, socket as unknown as Socket, path, 0)
-      session.account = accounts.get(user)
-      return { session, socket }
-    },
-  }
-}
 
 const tenants = [
   { id: 'shop', prefix: 'shop:' },
@@ -233,9 +94,9 @@ const script = fc.array(
 
 /** Servers answer everything that they got and did not answer yet. */
 function answerAll(world: World, answered: number[]): void {
-  for (const lane of world.lanes) lane.flush()
-  world.lanes.forEach((lane, i) => {
-    const all = requests(world.servers[i]!.received)
+  for (const lane of world.pool.lanes) lane.flush()
+  world.pool.lanes.forEach((lane, i) => {
+    const all = requests(world.ports[i]!.sent)
     const replies = all
       .slice(answered[i] ?? 0)
       .map((args) => `+${Buffer.from(args.join(' '), 'latin1').toString('hex')}\r\n`)
@@ -280,7 +141,9 @@ test('every request that leaves names its own tenant’s keys, and every client 
       const expected = clients.flatMap((client) =>
         client.sent.filter((it) => forwarded(it.args)).map((it) => JSON.stringify(prefixed(client, it))),
       )
-      const got = world.servers.flatMap((server) => requests(server.received)).map((args) => JSON.stringify(args))
+      // No lane was given up: neither for a desync nor for a frame without its prefix.
+      expect(world.ports.map((port) => port.destroyed)).toEqual(world.ports.map(() => undefined))
+      const got = world.ports.flatMap((port) => requests(port.sent)).map((args) => JSON.stringify(args))
       expect(got.sort()).toEqual(expected.sort())
       for (const client of clients) {
         const replies = client.sent.map((it) => {

@@ -101,12 +101,13 @@ export interface World {
   lane(node: Node): Lane
 }
 
+const table = buildCommandTable()
+
 const oneTenant: readonly TenantOptions[] = [
   { id: 'shop', prefix: 'shop:', deny: [], users: [{ name: 'shop', readOnly: false }] },
 ]
 
 export function buildWorld(options: WorldOptions = {}): World {
-  const table = buildCommandTable()
   const cells = new Cells({ commandNames: table.specs.map((spec) => spec.name) })
   const clock = { ms: 1_000 }
   const addresses = ['primary', 'replica'].map((name) => ({ name, region: name, host: 'x', port: 1, tls: false }))

@@ -1,28 +1,10 @@
-import { ReplyFramer, replyBroken, replyMore } from '../../../src/resp/reply-framer.ts'
+import { ReplyFramer, replyMore } from '../../../src/resp/reply-framer.ts'
+import { replyEnds } from '../../kit/reply-ends.ts'
 
-/** Ends of the replies in `text`, given in pieces of `step` bytes with the unconsumed rest put in front. */
+/** Ends of the replies in `text`, given in pieces of `step` bytes. */
 function ends(text: string, step: number): number[] | 'broken' {
-  const framer = new ReplyFramer()
-  const found: number[] = []
-  let buf = Buffer.alloc(0)
-  let base = 0
-  for (let at = 0; at < text.length; at += step) {
-    buf = Buffer.concat([buf, Buffer.from(text.slice(at, at + step), 'latin1')])
-    let pos = 0
-    while (pos < buf.length) {
-      const next = framer.next(buf, pos, buf.length)
-      if (next === replyBroken) return 'broken'
-      if (next === replyMore) {
-        pos = framer.consumed
-        break
-      }
-      pos = next
-      found.push(base + pos)
-    }
-    base += pos
-    buf = buf.subarray(pos)
-  }
-  return found
+  const cuts = Array.from({ length: Math.ceil(text.length / step) }, (_, i) => i * step)
+  return replyEnds(Buffer.from(text, 'latin1'), cuts)
 }
 
 const replies = [
