@@ -41,6 +41,16 @@ export const replyOff = 1
 /** CLIENT REPLY SKIP was just given: the next command is silent. */
 export const replySkipNext = 2
 
+/** Bits of `mode`: what makes a connection unlike others. Commands of a connection without any take the short way. */
+/** Between MULTI and EXEC: commands are queued. */
+export const modeMulti = 1
+/** A leased upstream connection holds state of this client (WATCH, CLIENT TRACKING): its commands travel there. */
+export const modePinned = 2
+/** Has subscriptions. On RESP2 it may send nothing but what concerns them. */
+export const modeSubscriber = 4
+/** Is shown the commands of its tenant (MONITOR). */
+export const modeMonitor = 8
+
 /** What Node keeps for one piece of waiting output: the Buffer, its store, the entry of the queue. */
 const queuedWriteBytes = 256
 
@@ -82,6 +92,8 @@ export class Session implements ReplySink {
   libName = ''
   libVer = ''
   replyMode = replyOn
+  /** What is unusual about it: bits `mode...`, 0 for nearly all. */
+  mode = 0
   /** Level code set on this connection, or -1. */
   level = -1
   /** Since when it has been without a login; looked at while it is. */
