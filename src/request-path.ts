@@ -959,7 +959,7 @@ export class RequestPath implements SessionHost {
     const tenant = session.account?.tenant
     if (tenant === undefined) return
     tenant.cells.fail(Kind.write, Outcome.uncertain)
-    this.unsettled.add(tenant, lane.nodeIndex)
+    this.unsettled.add(tenant, lane)
   }
 }
 

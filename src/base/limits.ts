@@ -50,3 +50,24 @@ export const replyHeaderBytesMax = 16 * 1024
 export const collectedReplyBytesMax = 256 * 1024 * 1024
 /** Requests above the arena's size are kept whole until they are written; all of them together. */
 export const bigRequestBytesMax = 1024 * 1024 * 1024
+/**
+ * Memory of a leased connection: many may be open at once, most of them blocked and idle. Larger requests and replies pass in
+ * pieces; the front room holds an unfinished reply header.
+ */
+export const leaseArenaHalfBytes = 16 * 1024
+export const leaseFrontBytes = 20 * 1024
+export const leaseReadBytes = 16 * 1024
+/** Commands in flight on one leased connection; a transaction may have more and brings room of its own. Power of two. */
+export const leaseCommandsMax = 1024
+/** Leased connections that one tenant's clients may hold: blocked, watching or running a script. */
+export const tenantLeasesMax = 2_000
+/** All tenants together: a Redis server takes 10,000 connections by default. */
+export const leasesMax = 8_000
+/** Warm connections kept for a tenant, per node and RESP version, and for how long. */
+export const leasesWarmMax = 64
+export const leaseIdleMs = 30_000
+/** Commands and bytes between MULTI and EXEC of one client. */
+export const transactionCommandsMax = 1_000_000
+export const transactionBytesMax = 64 * 1024 * 1024
+/** A transaction up to this size travels on a shared connection, in one piece; a larger one on a leased one. */
+export const sharedTransactionCommandsMax = 512

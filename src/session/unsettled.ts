@@ -4,6 +4,7 @@
  */
 import type { Node } from '../regions/node.ts'
 import type { TenantState } from '../tenant/account.ts'
+import type { Lane } from '../upstream/lane.ts'
 
 export interface UnsettledOptions {
   readonly nodes: readonly Node[]
@@ -17,15 +18,17 @@ export interface UnsettledOptions {
 
 export class UnsettledWrites {
   private readonly options: UnsettledOptions
-  private entries: { nodeIndex: number; tenant: TenantState; runId: string }[] = []
+  private entries: { nodeIndex: number; tenant: TenantState; runId: string; leased: Lane | undefined }[] = []
 
   constructor(options: UnsettledOptions) {
     this.options = options
   }
 
-  add(tenant: TenantState, nodeIndex: number): void {
+  add(tenant: TenantState, lane: Lane): void {
+    const { nodeIndex } = lane
     tenant.fence = Number.POSITIVE_INFINITY
-    this.entries.push({ nodeIndex, tenant, runId: this.options.nodes[nodeIndex]!.runId })
+    const leased = lane.isLeased ? lane : undefined
+    this.entries.push({ nodeIndex, tenant, runId: this.options.nodes[nodeIndex]!.runId, leased })
   }
 
   /**
@@ -36,10 +39,12 @@ export class UnsettledWrites {
     if (this.entries.length === 0) return
     const { primary, hasLost, isConnected, nextSeq } = this.options
     const now = primary()
-    const left = this.entries.filter(({ nodeIndex, runId }) => {
+    const left = this.entries.filter(({ nodeIndex, runId, leased }) => {
       // An epoch also ends when the link to the same server drops and returns; only another run of a server is another
       // history, in which what was lost can no longer run.
-      const isOver = (now !== undefined && now.runId !== runId) || (!hasLost(nodeIndex) && isConnected(nodeIndex))
+      const isKilled = leased === undefined || leased.isLossSettled
+      const isOver =
+        (now !== undefined && now.runId !== runId) || (isKilled && !hasLost(nodeIndex) && isConnected(nodeIndex))
       return !isOver
     })
     const still = new Set(left.map((entry) => entry.tenant))

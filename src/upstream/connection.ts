@@ -38,6 +38,15 @@ export interface ConnectionOptions {
   readonly timeoutMs: number
   readonly lost: LostConnections
   readonly log: Log
+  /**
+   * For a leased connection: commands to send after the handshake, each of which must succeed (the login as its tenant's
+   * own user, say). Such a connection does not come back when it is lost, and what it lost is its holder's affair.
+   */
+  readonly leased?: {
+    extra(runId: string): readonly (readonly string[])[]
+    /** One of them was refused; `code` is the first word of the error. The connection ends. */
+    refused(command: string, code: string): void
+  }
   /** The lane can be used; its role is known. */
   onReady(connection: UpstreamConnection): void
   /** The lane failed its requests. `lostWrite`: some were writes that had been sent. */
@@ -53,8 +62,9 @@ export class UpstreamConnection implements LanePort {
   private socket: net.Socket | undefined
   private retry: NodeJS.Timeout | undefined
   private deadline: NodeJS.Timeout | undefined
-  private id = 0
-  private runId = ''
+  /** The server's id of this connection; 0: not known. */
+  id = 0
+  runId = ''
   private isStopped = false
   /** RESP3 was asked for and the server does not know HELLO: no use to come back at once. */
   isUnsupported = false
@@ -80,6 +90,12 @@ export class UpstreamConnection implements LanePort {
     clearTimeout(this.retry)
     this.retry = undefined
     this.destroy('stopped')
+  }
+
+  /** Ends for good without an answer of its own to give. */
+  end(reason: string): void {
+    this.isStopped = true
+    this.destroy(reason)
   }
 
   private connect(): void {
@@ -178,6 +194,25 @@ export class UpstreamConnection implements LanePort {
   }
 
   private becomeReady(): void {
+    const extra = this.options.leased?.extra(this.runId) ?? []
+    const { socket } = this
+    if (extra.length === 0 || socket === undefined) return this.finishHandshake()
+    extra.forEach((args, i) => {
+      this.lane.sendInternal(encodeRequest(args), (reply) => {
+        if (reply === undefined || this.socket !== socket) return
+        if (reply[0] === 45) {
+          // Only names and the first word: the error may repeat a secret.
+          const code = /^-(\S+)/.exec(firstLine(reply))?.[1] ?? ''
+          this.options.leased?.refused(args[0]!, code)
+          return this.destroy(`${args[0]} refused: ${code}`)
+        }
+        if (i === extra.length - 1) this.finishHandshake()
+      })
+    })
+    this.lane.flush()
+  }
+
+  private finishHandshake(): void {
     clearTimeout(this.deadline)
     this.backoff.reset()
     this.lane.isReady = true
@@ -213,8 +248,9 @@ export class UpstreamConnection implements LanePort {
     else socket.resetAndDestroy()
     const wasReady = this.lane.isReady
     const lostWrite = this.lane.isOpen && this.lane.close()
-    if (lostWrite && this.id > 0) this.options.lost.ids.set(this.id, this.runId)
-    if (!this.isStopped) {
+    const isLeased = this.options.leased !== undefined
+    if (lostWrite && this.id > 0 && !isLeased) this.options.lost.ids.set(this.id, this.runId)
+    if (!this.isStopped && !isLeased) {
       const delayMs = this.isUnsupported ? 30_000 : this.backoff.nextDelayMs()
       this.retry = setTimeout(() => {
         this.retry = undefined

@@ -22,7 +22,6 @@ import {
 import type { Histogram } from '../metrics/counters.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { ReplyFramer, replyBroken, replyMore } from '../resp/reply-framer.ts'
-import type { Slab } from './slab.ts'
 
 /** What an entry of the ring does with its replies. */
 export const kindPass = 0
@@ -88,6 +87,25 @@ export interface LaneTimes {
   readonly upstream: Histogram
 }
 
+/** How much memory a lane has. Bytes, and commands in flight (a power of two). */
+export interface LaneSize {
+  readonly halfBytes: number
+  readonly frontBytes: number
+  readonly readBytes: number
+  readonly commandsMax: number
+  /** Entries of the ring to begin with; a power of two. */
+  readonly ring: number
+}
+
+/** A lane that many clients share. */
+export const sharedLaneSize: LaneSize = {
+  halfBytes: arenaHalfBytes,
+  frontBytes: clientFrontBytes,
+  readBytes: clientReadBytes,
+  commandsMax: laneCommandsMax,
+  ring: 1024,
+}
+
 const flagWrite = 1
 /** The one desync that means: replies have moved. */
 export const nonceMoved = 'a nonce that did not come back in its place'
@@ -99,6 +117,12 @@ export class Lane {
   readonly nodeIndex: number
   readonly resp: 2 | 3
   readonly isBulk: boolean
+  /** It belongs to one client at a time (upstream/leases.ts): no other's commands, and no marks. */
+  isLeased = false
+  /** Of a leased one that was lost: what was in flight can no longer run. */
+  isLossSettled = false
+  /** In the list of those that the pool will flush at the end of this turn. */
+  isDirty = false
   /** Connected, logged in, role known. */
   isReady = false
   /** ROLE said master on this very connection, and nothing has contradicted it since. */
@@ -129,8 +153,8 @@ export class Lane {
   private port: LanePort | undefined
   private readonly framer = new ReplyFramer()
   /** Read buffer: front room for an unfinished header, then what libuv reads into. */
-  private input = Buffer.allocUnsafeSlow(clientFrontBytes + clientReadBytes)
-  private inputView = this.input.subarray(clientFrontBytes)
+  private input: Buffer
+  private inputView: Buffer
   private leftover = 0
   private isInputHeld = false
   private collected: Buffer[] = []
@@ -138,18 +162,20 @@ export class Lane {
   /** A part of the head's reply went out already. */
   private isHeadPartial = false
 
-  private mask = 1023
+  private readonly size: LaneSize
+  private mask: number
   private head = 0
   private tail = 0
-  private sinks: (ReplySink | undefined)[] = new Array(1024).fill(undefined)
-  private extras: (Buffer | CollectHandler | Transform | undefined)[] = new Array(1024).fill(undefined)
-  private counts = new Int32Array(1024)
-  private totals = new Int32Array(1024)
-  private kinds = new Uint8Array(1024)
-  private writes = new Uint8Array(1024)
-  private times = new Float64Array(1024)
-  private trails = new Float64Array(1024)
-  private readonly flags = new Uint8Array(laneCommandsMax)
+  private sinks: (ReplySink | undefined)[]
+  private extras: (Buffer | CollectHandler | Transform | undefined)[]
+  private counts: Int32Array
+  private totals: Int32Array
+  private kinds: Uint8Array
+  private writes: Uint8Array
+  private times: Float64Array
+  private trails: Float64Array
+  private flags: Uint8Array
+  private flagMask: number
   private flagHead = 0
   private flagTail = 0
   /** flagTail at the last flush: what lies behind it was never sent. */
@@ -164,21 +190,37 @@ export class Lane {
     nodeIndex: number,
     resp: 2 | 3,
     isBulk: boolean,
-    slab: Slab,
+    arena: { readonly bytes: Buffer },
     arenaAt: number,
     durations: LaneTimes,
     events: LaneEvents,
     now: () => number,
+    size: LaneSize = sharedLaneSize,
   ) {
+    const { ring } = size
+    this.size = size
+    this.mask = ring - 1
+    this.sinks = new Array(ring).fill(undefined)
+    this.extras = new Array(ring).fill(undefined)
+    this.counts = new Int32Array(ring)
+    this.totals = new Int32Array(ring)
+    this.kinds = new Uint8Array(ring)
+    this.writes = new Uint8Array(ring)
+    this.times = new Float64Array(ring)
+    this.trails = new Float64Array(ring)
+    this.flags = new Uint8Array(size.commandsMax)
+    this.flagMask = size.commandsMax - 1
+    this.input = Buffer.allocUnsafeSlow(size.frontBytes + size.readBytes)
+    this.inputView = this.input.subarray(size.frontBytes)
     this.index = index
     this.nodeIndex = nodeIndex
     this.resp = resp
     this.isBulk = isBulk
-    this.bytes = slab.bytes
-    this.halves = [arenaAt, arenaAt + arenaHalfBytes]
+    this.bytes = arena.bytes
+    this.halves = [arenaAt, arenaAt + size.halfBytes]
     this.start = arenaAt
     this.pos = arenaAt
-    this.limit = arenaAt + arenaHalfBytes
+    this.limit = arenaAt + size.halfBytes
     this.durations = durations
     this.events = events
     this.now = now
@@ -188,7 +230,7 @@ export class Lane {
 
   /** Whether `bytes` more and one more command fit now; flushes if that helps. False: wait for `hasRoom`. */
   hasRoomFor(bytes: number): boolean {
-    if (this.inFlight >= laneCommandsMax - 2) return false
+    if (this.inFlight >= this.flagMask - 1) return false
     if (this.pos + bytes <= this.limit) return true
     this.flush()
     return this.pos + bytes <= this.limit
@@ -205,7 +247,7 @@ export class Lane {
 
   /** A command of `sink` was put into the arena. */
   append(sink: ReplySink, kind: number, isWrite: boolean, nowMs: number): void {
-    this.flags[this.flagTail & (laneCommandsMax - 1)] = isWrite ? flagWrite : 0
+    this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
     this.inFlight++
     const last = (this.tail - 1) & this.mask
@@ -221,10 +263,23 @@ export class Lane {
 
   /** A command whose reply is collected and transformed before the client gets it. */
   appendTransformed(sink: ReplySink, transform: Transform, isWrite: boolean, nowMs: number): void {
-    this.flags[this.flagTail & (laneCommandsMax - 1)] = isWrite ? flagWrite : 0
+    this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
     this.inFlight++
     this.push(sink, kindCollect, isWrite, nowMs, transform)
+  }
+
+  /** Room for `commands` more in flight, beyond the usual bound: for a transaction, which is sent as one. */
+  reserveCommands(commands: number): void {
+    const wanted = this.inFlight + commands + 2
+    if (wanted <= this.flags.length) return
+    let length = this.flags.length
+    while (length < wanted) length *= 2
+    const flags = new Uint8Array(length)
+    for (let i = this.flagHead; i !== this.flagTail; i = (i + 1) | 0)
+      flags[i & (length - 1)] = this.flags[i & this.flagMask]!
+    this.flags = flags
+    this.flagMask = length - 1
   }
 
   /** A reply of the proxy itself, to be given when everything before it is answered. */
@@ -239,7 +294,7 @@ export class Lane {
     assert(this.pos + request.length <= this.limit, 'an internal request fits into the arena')
     this.bytes.set(request, this.pos)
     this.pos += request.length
-    this.flags[this.flagTail & (laneCommandsMax - 1)] = 0
+    this.flags[this.flagTail & this.flagMask] = 0
     this.flagTail = (this.flagTail + 1) | 0
     this.inFlight++
     this.push(undefined, kindCollect, false, this.now(), handler)
@@ -327,7 +382,7 @@ export class Lane {
     this.progressAtMs = this.now()
     this.start = this.start === this.halves[0] ? this.halves[1] : this.halves[0]
     this.pos = this.start
-    this.limit = this.start + arenaHalfBytes
+    this.limit = this.start + this.size.halfBytes
   }
 
   /** Writes a request too large for the arena, behind what the arena holds. The parts belong to the socket from here on. */
@@ -354,11 +409,11 @@ export class Lane {
   /** The buffer that the next read fills; a fresh one when a client's socket still holds the last. */
   readonly nextInput = (): Buffer => {
     if (this.isInputHeld) {
-      const fresh = Buffer.allocUnsafeSlow(clientFrontBytes + clientReadBytes)
+      const fresh = Buffer.allocUnsafeSlow(this.size.frontBytes + this.size.readBytes)
       if (this.leftover > 0)
-        this.input.copy(fresh, clientFrontBytes - this.leftover, clientFrontBytes - this.leftover, clientFrontBytes)
+        this.input.copy(fresh, this.size.frontBytes - this.leftover, this.size.frontBytes - this.leftover, this.size.frontBytes)
       this.input = fresh
-      this.inputView = fresh.subarray(clientFrontBytes)
+      this.inputView = fresh.subarray(this.size.frontBytes)
       this.isInputHeld = false
     }
     return this.inputView
@@ -366,13 +421,13 @@ export class Lane {
 
   /** `nread` bytes stand in the buffer that `nextInput` gave. */
   onRead(nread: number): void {
-    this.take(this.input, clientFrontBytes - this.leftover, clientFrontBytes + nread)
+    this.take(this.input, this.size.frontBytes - this.leftover, this.size.frontBytes + nread)
   }
 
   /** Bytes in a buffer of their own (TLS): copied behind the leftover in pieces. */
   onChunk(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length && this.port !== undefined; at += clientReadBytes) {
-      const piece = chunk.subarray(at, at + clientReadBytes)
+    for (let at = 0; at < chunk.length && this.port !== undefined; at += this.size.readBytes) {
+      const piece = chunk.subarray(at, at + this.size.readBytes)
       this.nextInput().set(piece)
       this.onRead(piece.length)
     }
@@ -417,7 +472,7 @@ export class Lane {
     }
     if (pos > from) this.partial(this.head & this.mask, buf, from, pos, done)
     if (pos < end) this.keep(buf, pos, end)
-    if (before >= laneCommandsMax - 2 && this.port !== undefined) this.events.hasRoom(this)
+    if (before >= this.flagMask - 1 && this.port !== undefined) this.events.hasRoom(this)
   }
 
   /** The last reply of the head entry ends at `pos`. False when the connection was given up. */
@@ -517,14 +572,14 @@ export class Lane {
 
   private keep(buf: Buffer, pos: number, end: number): void {
     const size = end - pos
-    if (size > clientFrontBytes) return this.events.desync(this, 'a reply header without an end')
+    if (size > this.size.frontBytes) return this.events.desync(this, 'a reply header without an end')
     if (this.isInputHeld) {
-      const fresh = Buffer.allocUnsafeSlow(clientFrontBytes + clientReadBytes)
-      buf.copy(fresh, clientFrontBytes - size, pos, end)
+      const fresh = Buffer.allocUnsafeSlow(this.size.frontBytes + this.size.readBytes)
+      buf.copy(fresh, this.size.frontBytes - size, pos, end)
       this.input = fresh
-      this.inputView = fresh.subarray(clientFrontBytes)
+      this.inputView = fresh.subarray(this.size.frontBytes)
       this.isInputHeld = false
-    } else buf.copyWithin(clientFrontBytes - size, pos, end)
+    } else buf.copyWithin(this.size.frontBytes - size, pos, end)
     this.leftover = size
   }
 
@@ -535,7 +590,7 @@ export class Lane {
     const code = isWhole ? buf.toString('latin1', pos + 1, end) : ''
     const sink = this.sinks[at]
     if (sink !== undefined) {
-      sink.onErrorReply(code, (this.flags[this.flagHead & (laneCommandsMax - 1)]! & flagWrite) !== 0)
+      sink.onErrorReply(code, (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0)
       this.events.errorReply(this, code)
     }
   }
@@ -552,7 +607,7 @@ export class Lane {
     this.needsTrail = false
     this.start = this.halves[0]
     this.pos = this.start
-    this.limit = this.start + arenaHalfBytes
+    this.limit = this.start + this.size.halfBytes
     this.flagHead = this.flagTail
     this.flagSent = this.flagTail
     this.lastReceivedAtMs = this.now()
@@ -599,7 +654,7 @@ export class Lane {
       const kind = this.kinds[at]!
       if (kind !== kindLocal) {
         for (let i = 0; i < this.counts[at]!; i++) {
-          const isWrite = (this.flags[this.flagHead & (laneCommandsMax - 1)]! & flagWrite) !== 0
+          const isWrite = (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0
           const isSent = ((this.flagSent - this.flagHead) | 0) > 0
           fates.push(isWrite ? (isSent ? 2 : 1) : 0)
           if (isWrite && isSent && this.sinks[at] !== undefined) lostWrite = true
@@ -619,7 +674,7 @@ export class Lane {
     this.isWriting = false
     this.start = this.halves[0]
     this.pos = this.start
-    this.limit = this.start + arenaHalfBytes
+    this.limit = this.start + this.size.halfBytes
     failed.forEach((entry, i) => {
       this.fail(entry, cut && i === 0)
     })

@@ -49,7 +49,6 @@ export class Pool {
   private readonly perNode: number
   private readonly dirty: Lane[] = []
   private isFlushPlanned = false
-  private readonly isDirty: Uint8Array
   /** To be asked for their role when they have room: a busy lane may be full of others' requests. */
   private readonly unasked = new Map<Lane, () => void>()
 
@@ -61,7 +60,6 @@ export class Pool {
     const count = options.addresses.length * this.perNode
     this.slab = new Slab(count)
     this.lost = options.addresses.map(() => new LostConnections())
-    this.isDirty = new Uint8Array(count)
     const laneEvents: LaneEvents = {
       wantsFlush: (lane) => this.wantsFlush(lane),
       hasRoom: (lane) => {
@@ -197,14 +195,38 @@ export class Pool {
     for (const lane of this.lanes) if (lane.isReady) lane.sendNonce(randomBytes(16).toString('hex'))
   }
 
+  /** Ends a leased connection's other end for good, by its id: a command of unknown fate cannot run after this. */
+  killOnNode(node: number, id: number, then: (outcome: 'killed' | 'refused' | 'unasked') => void): void {
+    this.askShared(node, ['CLIENT', 'KILL', 'ID', String(id)], (reply) =>
+      then(reply === undefined ? 'unasked' : reply[0] === 45 ? 'refused' : 'killed'),
+    )
+  }
+
+  /** A question of the proxy's own on any shared RESP2 connection to a node; undefined when there is none or it was lost. */
+  askShared(node: number, request: readonly string[], then: (reply: Buffer | undefined) => void): void {
+    const bytes = encodeRequest(request)
+    for (let i = node * this.perNode; i < node * this.perNode + this.perVersion; i++) {
+      const lane = this.lanes[i]!
+      if (!lane.isReady || lane.isBulk || !lane.hasRoomFor(bytes.length)) continue
+      lane.sendInternal(bytes, then)
+      return
+    }
+    then(undefined)
+  }
+
+  /** Lost connections with writes of unknown fate, for leased connections to the same node to share. */
+  lostOf(node: number): LostConnections {
+    return this.lost[node]!
+  }
+
   /** Destroys every lane of a node: its role changed, or it was taken out. */
   destroyNode(node: number, reason: string): void {
     for (let i = node * this.perNode; i < (node + 1) * this.perNode; i++) this.lanes[i]!.destroy(reason)
   }
 
   wantsFlush(lane: Lane): void {
-    if (this.isDirty[lane.index] !== 0) return
-    this.isDirty[lane.index] = 1
+    if (lane.isDirty) return
+    lane.isDirty = true
     this.dirty.push(lane)
     if (!this.isFlushPlanned) {
       this.isFlushPlanned = true
@@ -219,7 +241,7 @@ export class Pool {
     for (let i = 0; i < lanes.length; i++) {
       const lane = lanes[i]!
       if (lane.needsTrail) this.events.beforeFlush(lane)
-      this.isDirty[lane.index] = 0
+      lane.isDirty = false
       lane.flush()
     }
     lanes.length = 0
