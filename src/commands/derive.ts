@@ -6,7 +6,7 @@ import { assert } from '../base/assert.ts'
 import { facts } from './facts.generated.ts'
 import type { FactRow, KeySpec } from './facts-render.ts'
 import { newer, ours, type Particular, type PolicyGroup, particulars, policy } from './policy.ts'
-import { type CommandSpec, FINDER, KEYS, NUMKEYS_RULE } from './spec.ts'
+import { type Answer, type CommandSpec, FINDER, type InMulti, KEYS, NUMKEYS_RULE } from './spec.ts'
 
 /** The key columns of one command; what first, last and step mean for a finder is said in keys.ts. */
 export interface KeyShape {
@@ -80,6 +80,12 @@ export function keyShape(row: FactRow, particular: Particular): KeyShape | undef
   }
 }
 
+/** What may stand between MULTI and EXEC: never what is refused, nor what Redis itself refuses there. */
+function inMultiOf(answer: Answer, flags: readonly string[], override: InMulti | undefined): InMulti {
+  if (answer === 'denied' || flags.includes('no_multi')) return 'denied'
+  return override ?? (answer === 'proxy' ? 'local' : 'ok')
+}
+
 export interface Derived {
   readonly spec: CommandSpec
   readonly shape: KeyShape
@@ -133,6 +139,8 @@ export function derive(): readonly Derived[] {
       keySpecs: row.keys ?? [],
       // A server that does not know a newer command echoes its arguments, with the prefix.
       reply: particular.reply ?? (row.since !== undefined && answer === 'upstream' ? 'errorNames' : 'pass'),
+      inMulti: inMultiOf(answer, flags, particular.inMulti ?? group?.inMulti),
+      ...(particular.blocks === undefined ? {} : { blocks: particular.blocks }),
       ...(why === undefined ? {} : { why }),
       ...(row.since === undefined ? {} : { since: row.since }),
       ...(row.isOurs === undefined ? {} : { isOurs: row.isOurs }),

@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { type Derived, derive } from './derive.ts'
-import { type CommandSpec, KEYS, REPLY, ROUTE } from './spec.ts'
+import { BLOCK_OPTION, type CommandSpec, IN_MULTI, KEYS, REPLY, ROUTE } from './spec.ts'
 
 /** Power of two, well above the number of names, so that a search ends after one or two looks. */
 const slots = 2048
@@ -38,6 +38,12 @@ export class CommandTable {
   readonly finder: Uint8Array
   readonly numkeysRule: Uint8Array
   readonly replyMode: Uint8Array
+  /** Codes of IN_MULTI. */
+  readonly inMulti: Uint8Array
+  /** Where the timeout of a command that may block stands: an index, -1 the last argument, BLOCK_OPTION; 0: it never blocks. */
+  readonly blockAt: Int8Array
+  /** Its unit in ms. */
+  readonly blockUnitMs: Int16Array
 
   /** Open addressing: id + 1, 0 is free. */
   readonly #slots = new Int16Array(slots)
@@ -61,6 +67,11 @@ export class CommandTable {
     this.finder = Uint8Array.from(derived, (row) => row.shape.finder)
     this.numkeysRule = Uint8Array.from(derived, (row) => row.shape.rule)
     this.replyMode = Uint8Array.from(derived, (row) => REPLY[row.spec.reply])
+    this.inMulti = Uint8Array.from(derived, (row) => IN_MULTI[row.spec.inMulti])
+    this.blockAt = Int8Array.from(derived, ({ spec: { blocks } }) =>
+      blocks === undefined ? 0 : blocks.timeout === 'block' ? BLOCK_OPTION : blocks.timeout,
+    )
+    this.blockUnitMs = Int16Array.from(derived, ({ spec: { blocks } }) => (blocks?.unit === 's' ? 1000 : 1))
     this.#parent = new Int16Array(count).fill(-1)
     this.#nameOff = new Int32Array(count)
     this.#nameLen = new Uint8Array(count)

@@ -7,7 +7,7 @@
  */
 
 import type { FactRow } from './facts-render.ts'
-import type { Answer, FinderName, NumkeysRule, ReplyKind } from './spec.ts'
+import type { Answer, Blocks, FinderName, InMulti, NumkeysRule, ReplyKind } from './spec.ts'
 
 /** Commands that are treated alike. `commands` holds names separated by white space. */
 export interface PolicyGroup {
@@ -16,6 +16,8 @@ export interface PolicyGroup {
   readonly why?: string
   /** Overrides the flags: any node will do, or only the primary tells the truth. */
   readonly node?: 'nearest' | 'primary'
+  /** Overrides what follows from `answer`: ok for a server's, local for the proxy's. What is denied stays denied. */
+  readonly inMulti?: InMulti
   readonly commands: string
 }
 
@@ -26,7 +28,12 @@ export interface Particular {
   readonly optionsAt?: number
   readonly numkeys?: NumkeysRule
   readonly reply?: ReplyKind
+  readonly inMulti?: InMulti
+  readonly blocks?: Blocks
 }
+
+const lastSeconds: Blocks = { timeout: -1, unit: 's' }
+const firstSeconds: Blocks = { timeout: 1, unit: 's' }
 
 const notYet = 'not built yet: '
 
@@ -134,6 +141,7 @@ export const policy: readonly PolicyGroup[] = [
   {
     family: 'the keyspace as a whole',
     answer: 'denied',
+    inMulti: 'denied', // many commands to the server, so nothing that EXEC could do in one step
     why: `${notYet}the server would answer for all tenants at once`,
     commands: 'dbsize flushall flushdb keys randomkey scan',
   },
@@ -251,8 +259,33 @@ export const particulars: Readonly<Record<string, Particular>> = {
   georadiusbymember: { finder: 'geostore', optionsAt: 5 },
   lmpop: { numkeys: 'positive', reply: 'firstElement' },
   zmpop: { numkeys: 'positive', reply: 'firstElement' },
-  blmpop: { numkeys: 'positive', reply: 'firstElement' },
-  bzmpop: { numkeys: 'positive', reply: 'firstElement' },
+  blmpop: { numkeys: 'positive', reply: 'firstElement', blocks: firstSeconds },
+  bzmpop: { numkeys: 'positive', reply: 'firstElement', blocks: firstSeconds },
+  blpop: { blocks: lastSeconds },
+  brpop: { blocks: lastSeconds },
+  bzpopmin: { blocks: lastSeconds },
+  bzpopmax: { blocks: lastSeconds },
+  blmove: { blocks: lastSeconds },
+  brpoplpush: { blocks: lastSeconds },
+  wait: { blocks: { timeout: 2, unit: 'ms' }, inMulti: 'ok' }, // in EXEC the server answers at once
+  // Not queued (server.c processCommand): what ends, spoils or leaves the transaction.
+  discard: { inMulti: 'now' },
+  exec: { inMulti: 'now' },
+  multi: { inMulti: 'now' },
+  quit: { inMulti: 'now' },
+  reset: { inMulti: 'now' },
+  watch: { inMulti: 'now' },
+  // Redis would change the login, the reply shapes, the silence or the subscriptions in the middle of EXEC's reply.
+  auth: { inMulti: 'denied' },
+  hello: { inMulti: 'denied' },
+  'client|reply': { inMulti: 'denied' },
+  subscribe: { inMulti: 'denied' },
+  psubscribe: { inMulti: 'denied' },
+  ssubscribe: { inMulti: 'denied' },
+  unsubscribe: { inMulti: 'denied' },
+  punsubscribe: { inMulti: 'denied' },
+  sunsubscribe: { inMulti: 'denied' },
+  monitor: { inMulti: 'denied' },
   sintercard: { numkeys: 'positiveStrict' },
   eval: { numkeys: 'script' },
   eval_ro: { numkeys: 'script' },
@@ -262,8 +295,8 @@ export const particulars: Readonly<Record<string, Particular>> = {
   fcall_ro: { numkeys: 'script' },
   sort: { finder: 'sort' },
   sort_ro: { finder: 'sort' },
-  xread: { finder: 'streams', reply: 'streams' },
-  xreadgroup: { finder: 'streams', reply: 'streams' },
+  xread: { finder: 'streams', reply: 'streams', blocks: { timeout: 'block', unit: 'ms' } },
+  xreadgroup: { finder: 'streams', reply: 'streams', blocks: { timeout: 'block', unit: 'ms' } },
   xautoclaim: { reply: 'errorNames' },
   xclaim: { reply: 'errorNames' },
   xpending: { reply: 'errorNames' },

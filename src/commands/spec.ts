@@ -36,6 +36,22 @@ export const REPLY = {
 } as const
 export type ReplyKind = keyof typeof REPLY
 
+/**
+ * Between MULTI and EXEC. `ok`: queued at the server. `local`: queued, and the proxy gives its own answer in that place
+ * of EXEC's reply. `now`: Redis does not queue it but runs it at once. `denied`: refused, which spoils the transaction.
+ */
+export const IN_MULTI = { denied: 0, ok: 1, local: 2, now: 3 } as const
+export type InMulti = keyof typeof IN_MULTI
+
+/** Where a command that may block has its timeout, and in what unit. 0 means for ever, wherever it stands. */
+export interface Blocks {
+  /** Index of the argument; -1: the last one; or the option word that it follows, without which nothing blocks. */
+  readonly timeout: number | 'block'
+  readonly unit: 's' | 'ms'
+}
+/** CommandTable.blockAt where the timeout follows a word (XREAD ... BLOCK ms). */
+export const BLOCK_OPTION = -2
+
 /** One command or subcommand. Frozen; built once from facts, policy and the table of newer commands. */
 export interface CommandSpec {
   /** Index into CommandTable.specs and all its columns. */
@@ -59,6 +75,9 @@ export interface CommandSpec {
   readonly isContainer: boolean
   readonly keySpecs: readonly KeySpec[]
   readonly reply: ReplyKind
+  readonly inMulti: InMulti
+  /** It may wait at the server; undefined: it never does. */
+  readonly blocks?: Blocks
   /** Why it is refused, or answered other than its flags suggest. */
   readonly why?: string
   /** First version of Redis that has it, when Redis 7.0 has not. */

@@ -2,7 +2,7 @@ import { derive, keyShape, policyByName } from '../../../src/commands/derive.ts'
 import { facts } from '../../../src/commands/facts.generated.ts'
 import { buildCommandTable } from '../../../src/commands/lookup.ts'
 import { newer, ours, particulars, policy } from '../../../src/commands/policy.ts'
-import { KEYS, NUMKEYS_RULE } from '../../../src/commands/spec.ts'
+import { BLOCK_OPTION, KEYS, NUMKEYS_RULE } from '../../../src/commands/spec.ts'
 
 const table = buildCommandTable()
 const named = (answer: string) => table.specs.filter((spec) => spec.answer === answer)
@@ -91,6 +91,40 @@ test('commands newer than the facts have one key and lose their arguments in an 
       expect(row.keys).toHaveLength(1)
     }
   }
+})
+
+describe('between MULTI and EXEC', () => {
+  const of = (name: string) => table.byName(name)?.inMulti
+
+  test('nothing that is refused alone may stand there, nor what Redis refuses there', () => {
+    for (const spec of table.specs)
+      if (spec.answer === 'denied' || spec.flags.includes('no_multi'))
+        expect([spec.name, spec.inMulti]).toEqual([spec.name, 'denied'])
+  })
+
+  test('servers queue their commands, the proxy its own, and what leaves a transaction is not queued', () => {
+    for (const name of ['get', 'set', 'xreadgroup', 'object|encoding', 'time']) expect(of(name)).toBe('ok')
+    for (const name of ['ping', 'echo', 'client|id', 'select', 'info']) expect(of(name)).toBe('local')
+    for (const name of ['quit', 'reset']) expect(of(name)).toBe('now')
+    for (const name of ['auth', 'hello', 'client|reply']) expect(of(name)).toBe('denied')
+  })
+
+  test('what takes many commands at the server would stay refused there if it were answered', () => {
+    for (const name of ['keys', 'scan', 'dbsize', 'randomkey', 'flushdb', 'flushall'])
+      expect(policyByName().get(name)?.inMulti).toBe('denied')
+  })
+})
+
+test('what Redis flags as blocking says where its timeout stands', () => {
+  const expected = {
+    ...{ blmove: -1, blpop: -1, brpop: -1, brpoplpush: -1, bzpopmax: -1, bzpopmin: -1 },
+    ...{ blmpop: 1, bzmpop: 1, wait: 2, xread: BLOCK_OPTION, xreadgroup: BLOCK_OPTION },
+  }
+  const isBlocking = (name: string) => facts.some((row) => row.name === name && /\bblocking\b/.test(row.flags))
+  const found = table.specs.filter((spec) => isBlocking(spec.name) || spec.blocks !== undefined)
+  expect(Object.fromEntries(found.map((spec) => [spec.name, table.blockAt[spec.id]]))).toEqual(expected)
+  for (const spec of found)
+    expect([spec.name, table.blockUnitMs[spec.id]]).toEqual([spec.name, spec.name.startsWith('b') ? 1000 : 1])
 })
 
 test('our own commands are known, and marked as ours', () => {
