@@ -21,7 +21,7 @@ import { levelName } from './builtin/proxy-verb.ts'
 import { buildBuiltins } from './builtin/table.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
-import type { Config } from './config/config.ts'
+import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Cells, Kind, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
@@ -36,6 +36,7 @@ import { Listener } from './session/listener.ts'
 import { Session, type SessionAccount } from './session/session.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
+import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
 
 export interface ProxyOptions {
@@ -58,6 +59,7 @@ export class RegisProxy {
   readonly tracker: RegionTracker
   readonly cells: Cells
   readonly pool: Pool
+  readonly leases: Leases
   private readonly config: Config
   private readonly log: Log
   private readonly limitedLog: Log
@@ -135,11 +137,7 @@ export class RegisProxy {
         },
         hasRoom: (lane) => this.path.waiting.laneHasRoom(lane),
         errorReply: (lane, code) => this.onErrorReply(lane, code),
-        desync: (lane, why) => {
-          this.cells.tripwires.desync++
-          if (why === nonceMoved) this.cells.tripwires.slotMismatch++
-          this.log.error({ node: addresses[lane.nodeIndex]!.name, why }, 'desync: upstream connection destroyed')
-        },
+        desync: (lane, why) => this.onDesync(lane, why),
         foreignPrefix: () => {
           this.cells.tripwires.foreignPrefix++
         },
@@ -147,6 +145,7 @@ export class RegisProxy {
         afterRead: () => this.path.waiting.resumeAll(),
       },
     )
+    this.leases = this.buildLeases(addresses)
     this.trails = new Trails({
       tracker: this.tracker,
       clock: systemClock,
@@ -158,11 +157,13 @@ export class RegisProxy {
       builtins: buildBuiltins(this.table),
       host: this.builtinHost(),
       pool: this.pool,
+      leases: this.leases,
       tracker: this.tracker,
       cells: this.cells,
       log,
       region: config.region,
       maxRequestBytes: config.limits.maxRequestBytes,
+      timeoutMs: config.upstream.timeoutMs,
       maxOutputBytes: config.limits.outputBytes,
       isParanoid: process.env['REGIS_PARANOID'] === '1',
       now: systemClock.now,
@@ -181,6 +182,46 @@ export class RegisProxy {
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
     this.admin = this.buildAdmin()
+  }
+
+  private buildLeases(addresses: readonly NodeConfig[]): Leases {
+    const { config, log } = this
+    return new Leases(
+      {
+        addresses,
+        pool: this.pool,
+        timeoutMs: config.upstream.timeoutMs,
+        clientName: `regis-${config.region}`,
+        log,
+        now: systemClock.now,
+        durations: (node, isPrimary) => this.durations(node, isPrimary),
+        login: () => undefined,
+        loginRefused: () => {},
+      },
+      {
+        ready: (_, holder) => this.path.leased.leaseReady(holder as Session),
+        lost: (lease, holder) => {
+          this.path.waiting.laneHasRoom(lease.lane)
+          if (holder !== undefined) this.path.leased.leaseLost(holder as Session, lease)
+        },
+        settled: () => this.path.unsettled.settle(),
+        wantsFlush: (lane) => this.pool.wantsFlush(lane),
+        hasRoom: (lane) => this.path.waiting.laneHasRoom(lane),
+        errorReply: (lane, code) => this.onErrorReply(lane, code),
+        desync: (lane, why) => this.onDesync(lane, why),
+        foreignPrefix: () => {
+          this.cells.tripwires.foreignPrefix++
+        },
+        afterRead: () => this.path.waiting.resumeAll(),
+      },
+    )
+  }
+
+  private onDesync(lane: Lane, why: string): void {
+    this.cells.tripwires.desync++
+    if (why === nonceMoved) this.cells.tripwires.slotMismatch++
+    const node = this.tracker.nodes[lane.nodeIndex]!.address.name
+    this.log.error({ node, why }, 'desync: upstream connection destroyed')
   }
 
   /** Resolves when clients are accepted. Nodes that are away do not stop it: they are tried again for ever. */
@@ -255,6 +296,7 @@ export class RegisProxy {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     for (const socket of this.lingering) socket.destroy()
+    this.leases.stop()
     this.pool.stop()
     await this.tracker.stop()
     await this.admin.stop()
@@ -306,6 +348,8 @@ export class RegisProxy {
   private login(session: Session, account: SessionAccount): void {
     if (session.isClosed) return // it left while its password was checked
     this.countTenant(session.account?.tenant?.id, -1)
+    // Another tenant's transaction and watched keys end here, as with RESET.
+    if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leased.leave(session)
     if (session.account === undefined || session.account.tenant !== account.tenant) {
       // Another tenant's reads and writes bind nobody here; those of the same one, logged in anew, do.
       session.lastNode = -1
@@ -378,6 +422,7 @@ export class RegisProxy {
       authenticate: (session, user, password) => self.authenticate(session, user, password),
       login: (session, account) => self.login(session, account),
       logout: (session) => {
+        self.path.leased.leave(session)
         self.countTenant(session.account?.tenant?.id, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()
@@ -476,6 +521,8 @@ export class RegisProxy {
         else if (this.tracker.nodes[lane.nodeIndex]!.role === 'replica') lane.isPrimary = false
       }
     }
+    for (const node of this.tracker.nodes)
+      if (node.role === 'replica' || !node.isUp) this.leases.destroyNode(node.index, 'not the primary')
     this.path.unsettled.settle()
     this.path.waiting.retryNodes()
   }
@@ -524,6 +571,7 @@ export class RegisProxy {
     const nowMs = this.path.now()
     this.cells.marksSent = this.tracker.marks.nextSeq - 1
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
+    this.leases.check(nowMs, this.config.upstream.timeoutMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     if (++this.ticks % 10 !== 0) return
     this.pool.checkNonces()

@@ -26,6 +26,7 @@ import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
 import { KEYS, REPLY, ROUTE } from './commands/spec.ts'
+import { LeasedPath, type PathHands } from './leased-path.ts'
 import { type Cells, FallbackReason, Kind, Outcome, Source, servedIndex } from './metrics/cells.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
@@ -44,6 +45,8 @@ import {
 } from './routing/choose.ts'
 import { levelOfKey } from './routing/levels.ts'
 import {
+  modeMulti,
+  modePinned,
   replyOn,
   replySkipNext,
   type Session,
@@ -62,7 +65,8 @@ import { FilteredReplies } from './tenant/filtered-replies.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
 import { SecondLook } from './tenant/second-look.ts'
-import { kindPass, kindSwallow, type Lane } from './upstream/lane.ts'
+import { kindPass, kindSwallow, type Lane, type Transform } from './upstream/lane.ts'
+import type { Leases } from './upstream/leases.ts'
 import type { Pool } from './upstream/pool.ts'
 
 export interface Parts {
@@ -70,11 +74,14 @@ export interface Parts {
   readonly builtins: readonly (Builtin | undefined)[]
   readonly host: BuiltinHost
   readonly pool: Pool
+  readonly leases: Leases
   readonly tracker: RegionTracker
   readonly cells: Cells
   readonly log: Log
   readonly region: string
   readonly maxRequestBytes: number
+  /** How long a node may take to answer, and a client waits for a connection of its own, ms. */
+  readonly timeoutMs: number
   /** Unread output of all clients together. */
   readonly maxOutputBytes: number
   /** Every command of a run is checked for its prefix at the socket, not only the first: for tests. */
@@ -148,6 +155,7 @@ export class RequestPath implements SessionHost {
   private readonly bounds: SharedBounds
   private readonly secondLook: SecondLook
   private readonly filteredReplies = new FilteredReplies()
+  readonly leased: LeasedPath
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -163,7 +171,7 @@ export class RequestPath implements SessionHost {
     this.check.maxRequestBytes = parts.maxRequestBytes * 2
     this.loginRoute = new Uint8Array(parts.table.specs.length)
     for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
-    this.waiting = new WaitingRoom(parts.pool.lanes.length, parts.now)
+    this.waiting = new WaitingRoom(parts.now)
     this.bounds = new SharedBounds(parts.maxOutputBytes)
     this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
     this.unsettled = new UnsettledWrites({
@@ -173,12 +181,59 @@ export class RequestPath implements SessionHost {
       isConnected: (node) => parts.pool.counts(node).ready > 0,
       nextSeq: () => this.marks.nextSeq,
     })
+    this.leased = new LeasedPath(this.hands(), parts)
     parts.cells.regionIndex(parts.region)
     this.regionOf = Int32Array.from(this.nodes, (node) => parts.cells.regionIndex(node.address.region))
   }
 
   now(): number {
     return this.parts.now()
+  }
+
+  /** What leased-path.ts uses of this corridor. */
+  private hands(): PathHands {
+    const self = this
+    return {
+      frame: this.frame,
+      keys: this.keys,
+      splicer: this.splicer,
+      secondLook: this.secondLook,
+      get bytes() {
+        return self.buf
+      },
+      get nowMs() {
+        return self.nowMs
+      },
+      isPrimaryLane: (lane) => this.isPrimaryLane(lane),
+      endRun: (session, pos) => this.endRun(session, pos),
+      refuse: (session, pos, code, ...args) => this.refuse(session, pos, code, ...args),
+      local: (session, pos, bytes, next) => this.local(session, pos, bytes, next),
+      noPrimary: (session, account, pos) => this.noLane(session, account, false, pos),
+      waitForOrder: (session) => this.wait(session, stallOrder),
+      waitForRoom: (session, lane) => {
+        this.waiting.addForRoom(session, lane)
+        return this.wait(session, stallRoom)
+      },
+      waitForNode: (session) => {
+        this.waiting.addForNode(session)
+        return this.wait(session, stallNode)
+      },
+      transformOf: (id, session, account) => this.transformOf(id, session, account),
+      countSent: (isWrite) => {
+        if (isWrite) this.callWrites++
+        else this.callReads++
+      },
+      enqueue: (session, account, lane, id, isWrite) => this.enqueue(session, account, lane, id, isWrite),
+      isolationFailure: (session, lane) => this.isolationFailure(session, lane),
+      resumeLater: (session, ms) => {
+        const resume = (): void => {
+          this.waiting.forget(session)
+          this.waiting.resumeSoon(session)
+        }
+        if (ms === 0) resume()
+        else this.parts.after(ms, resume)
+      },
+    }
   }
 
   // ---- the corridor ----
@@ -239,6 +294,7 @@ export class RequestPath implements SessionHost {
     }
     const arity = table.arity[id]!
     if (arity >= 0 ? frame.count !== arity : frame.count < -arity) {
+      this.spoil(session)
       return this.refuse(session, pos, 'WRONG_ARITY', table.specs[id]!.name)
     }
     const account = session.account
@@ -246,6 +302,10 @@ export class RequestPath implements SessionHost {
     if (pos >= this.countFrom) {
       this.calls[id]!++
       session.commands++
+    }
+    if (session.mode !== 0 && account !== undefined && (session.mode & modeMulti) !== 0) {
+      const step = this.leased.queue(session, account, id, route, pos)
+      if (step !== undefined) return step
     }
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
@@ -256,7 +316,13 @@ export class RequestPath implements SessionHost {
       denied.admin++
       denied.fail(Kind.admin, Outcome.denied)
     }
+    this.spoil(session)
     return this.refuse(session, pos, 'NOPERM', table.specs[id]!.name)
+  }
+
+  /** A command was refused between MULTI and EXEC: EXEC will be too. */
+  private spoil(session: Session): void {
+    if (session.transaction !== undefined) session.transaction.isSpoiled = true
   }
 
   /** Id of a command by its name. Clients repeat themselves: the last name is compared before the table is asked. */
@@ -288,6 +354,7 @@ export class RequestPath implements SessionHost {
     } else {
       const error = findKeys(table, id, frame, keys)
       if (error !== undefined) return this.refuse(session, pos, error, table.specs[id]!.name)
+      if (keys.blocks === true) route = ROUTE.blocking
     }
     const prefix = account.tenant!.prefix
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
@@ -297,6 +364,8 @@ export class RequestPath implements SessionHost {
     let lane = session.lane
     // The common case: one more command for the lane that this chunk is already on.
     if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
+      if (route > ROUTE.primary || session.lease !== undefined)
+        return this.forwardLeased(session, account, id, route, pos)
       const isRead = route === ROUTE.read && !this.isPrimaryForced
       if (lane === undefined) {
         lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
@@ -346,12 +415,23 @@ export class RequestPath implements SessionHost {
     if (keys.count > 0) {
       lane.pos = this.splicer.splice(this.buf, this.isSlab, frame, keys, prefix, lane.bytes, lane.pos)
     }
-    this.enqueue(session, account, lane, id, route)
+    this.enqueue(session, account, lane, id, route === ROUTE.write)
     return done
   }
 
-  private enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, route: number): void {
-    const isWrite = route === ROUTE.write
+  /** What needs a connection of the client's own, or comes from a client that has one. */
+  private forwardLeased(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
+    if (route === ROUTE.transaction) return this.leased.transact(session, account, id, pos)
+    if (route <= ROUTE.primary && (session.mode & modePinned) === 0) {
+      // What it took the connection for is not answered yet.
+      if (session.inFlight > 0) return this.wait(session, stallOrder)
+      this.leased.idle(session)
+      return this.forward(session, account, id, route, pos)
+    }
+    return this.leased.forward(session, account, id, route, pos)
+  }
+
+  private enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void {
     if (isWrite) this.callWrites++
     else this.callReads++
     this.runCommands++
@@ -360,24 +440,23 @@ export class RequestPath implements SessionHost {
       if (session.replyMode === replySkipNext) session.replyMode = replyOn
       return
     }
-    const mode = this.table.replyMode[id]!
-    if (mode === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
-    else {
-      // The prefix is the tenant's of now: the connection may belong to somebody else when the reply comes.
-      const prefix = account.tenant!.prefix
-      const { table } = this
-      const denied = (spec: { id: number }): boolean => account.route[spec.id] === ROUTE.denied
-      const strip = (reply: Buffer): Buffer | undefined => stripReply(mode, reply, prefix, table, denied)
-      // Replies of COMMAND hold no names of the tenant's: what differs is what the user may run.
-      const isOfCommand = mode === REPLY.commandAll || mode === REPLY.commandInfo || mode === REPLY.commandDocs
-      const kind = mode * 4 + session.resp
-      lane.appendTransformed(
-        session,
-        isOfCommand ? (reply) => this.filteredReplies.get(account.route, kind, reply, strip) : strip,
-        isWrite,
-        this.nowMs,
-      )
-    }
+    if (this.table.replyMode[id] === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
+    else lane.appendTransformed(session, this.transformOf(id, session, account)!, isWrite, this.nowMs)
+  }
+
+  /** What a command's reply becomes before its client may see it; undefined: nothing has to be done to it. */
+  private transformOf(id: number, session: Session, account: SessionAccount): Transform | undefined {
+    const { table } = this
+    const mode = table.replyMode[id]!
+    if (mode === REPLY.pass) return undefined
+    // The prefix is the tenant's of now: the connection may belong to somebody else when the reply comes.
+    const prefix = account.tenant!.prefix
+    const denied = (spec: { id: number }): boolean => account.route[spec.id] === ROUTE.denied
+    const strip = (reply: Buffer): Buffer | undefined => stripReply(mode, reply, prefix, table, denied)
+    // Replies of COMMAND hold no names of the tenant's: what differs is what the user may run.
+    if (mode !== REPLY.commandAll && mode !== REPLY.commandInfo && mode !== REPLY.commandDocs) return strip
+    const kind = mode * 4 + session.resp
+    return (reply) => this.filteredReplies.get(account.route, kind, reply, strip)
   }
 
   /** A request that no arena should hold: it goes to the bulk lane in a buffer of its own. */
@@ -398,7 +477,7 @@ export class RequestPath implements SessionHost {
     if (parts === undefined) return this.isolationFailure(session, lane)
     session.lane = lane
     session.inFlight++
-    this.enqueue(session, account, lane, id, route)
+    this.enqueue(session, account, lane, id, route === ROUTE.write)
     lane.writeLarge(parts)
     this.rollbackAt = -1
     return done
@@ -710,7 +789,8 @@ export class RequestPath implements SessionHost {
   private askForTrail(session: Session): void {
     const { lane } = session
     const { primary, readOrder } = this.tracker
-    if (lane === undefined || lane.needsTrail || primary === undefined || readOrder[0] === primary) return
+    if (lane === undefined || lane.needsTrail || lane.isLeased || primary === undefined || readOrder[0] === primary)
+      return
     if (lane.nodeIndex !== primary.index || session.account?.tenant?.wantsTrails !== true) return
     lane.needsTrail = true
     this.parts.pool.wantsFlush(lane)
@@ -760,13 +840,13 @@ export class RequestPath implements SessionHost {
   }
 
   /** Our own bug: nothing of it may leave. The lane dies before its arena is written, and so does the client. */
-  private isolationFailure(session: Session, lane: Lane): number {
+  private isolationFailure(session: Session, lane: Lane | undefined): number {
     this.parts.cells.tripwires.foreignPrefix++
     this.parts.log.fatal(
       { tenant: session.account?.tenant?.id },
       'a frame without its prefix was stopped at the socket',
     )
-    lane.destroy('isolation check failed')
+    lane?.destroy('isolation check failed')
     session.destroy('isolation check failed')
     return stalled
   }
@@ -867,6 +947,7 @@ export class RequestPath implements SessionHost {
   }
 
   private refuseUnknown(session: Session, pos: number): number {
+    this.spoil(session)
     const { frame } = this
     // As far as a NUL: Redis prints C strings (server.c, commandCheckExistence).
     const text = (i: number, most: number): string =>
@@ -879,6 +960,7 @@ export class RequestPath implements SessionHost {
   }
 
   private refuseUnknownSub(session: Session, pos: number, container: number): number {
+    this.spoil(session)
     const { frame } = this
     const sub = this.buf.toString('latin1', frame.off[1]!, frame.off[1]! + Math.min(frame.len[1]!, 128))
     const line = errorText('UNKNOWN_SUBCOMMAND', sub, this.table.specs[container]!.name.toUpperCase())
@@ -948,7 +1030,12 @@ export class RequestPath implements SessionHost {
     this.bounds.outputQueued(session, bytes)
   }
 
+  leaseIdle(session: Session): void {
+    this.leased.idle(session)
+  }
+
   closed(session: Session, reason: string): void {
+    this.leased.leave(session)
     this.bounds.forget(session)
     this.waiting.forget(session)
     this.parts.sessionClosed(session, reason)

@@ -208,10 +208,47 @@ export const errors = {
     closes: true,
     when: "the tenant's connections are used up",
   },
-  BLOCK_NOT_YET: {
-    text: "NOPERM the BLOCK option of '%s' is not supported yet",
+  MAX_LEASES: {
+    text: 'ERR max number of blocking clients reached for this tenant',
     fate: 'notExecuted',
-    when: 'XREAD or XREADGROUP with BLOCK',
+    when: "too many of the tenant's clients are blocked, watch keys or run scripts",
+  },
+  NESTED_MULTI: {
+    text: 'ERR MULTI calls can not be nested',
+    fate: 'notExecuted',
+    when: 'MULTI inside a transaction',
+  },
+  EXEC_WITHOUT_MULTI: { text: 'ERR EXEC without MULTI', fate: 'notExecuted', when: 'EXEC outside a transaction' },
+  DISCARD_WITHOUT_MULTI: {
+    text: 'ERR DISCARD without MULTI',
+    fate: 'notExecuted',
+    when: 'DISCARD outside a transaction',
+  },
+  WATCH_INSIDE_MULTI: {
+    text: 'ERR WATCH inside MULTI is not allowed',
+    fate: 'notExecuted',
+    when: 'WATCH inside a transaction',
+  },
+  NOT_IN_MULTI: {
+    text: 'ERR Command not allowed inside a transaction',
+    fate: 'notExecuted',
+    when: 'a command that cannot be queued between MULTI and EXEC',
+  },
+  TRANSACTION_LIMIT: {
+    text: 'ERR transaction queue limit exceeded',
+    fate: 'notExecuted',
+    when: 'more than a million commands, or 64 MiB of them, between MULTI and EXEC',
+  },
+  EXECABORT: {
+    text: 'EXECABORT Transaction discarded because of previous errors.',
+    fate: 'notExecuted',
+    when: 'EXEC after a command that was refused between MULTI and EXEC',
+  },
+  UNBLOCKED: {
+    text: 'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)',
+    fate: 'notExecuted',
+    closes: true,
+    when: 'a blocked client of a proxy that is going down',
   },
   NUMKEYS_POSITIVE: {
     text: 'ERR numkeys should be greater than 0',

@@ -118,7 +118,10 @@ export function derive(): readonly Derived[] {
       why = isContainer ? 'its subcommands are judged one by one' : 'no row of the policy names it'
     const keyed = shape !== undefined && shape.mode !== KEYS.none
     // The closed default, whatever the row says: keys that cannot be found, or nothing that could carry a prefix.
-    if (answer === 'upstream' && (shape === undefined || (!keyed && group?.node !== 'nearest'))) {
+    if (
+      answer === 'upstream' &&
+      (shape === undefined || (!keyed && group?.node !== 'nearest' && group?.via === undefined))
+    ) {
       answer = 'denied'
       why = 'its keys cannot be found'
     }
@@ -129,6 +132,7 @@ export function derive(): readonly Derived[] {
       name: row.name,
       arity: row.arity,
       answer,
+      ...(answer === 'upstream' && group?.via !== undefined ? { via: group.via } : {}),
       isWrite,
       isReplicaSafe,
       categories: words(row.categories),

@@ -10,6 +10,8 @@ const shown = (name: string): string => `\`${name.toUpperCase().replace('|', ' '
 function where(spec: CommandSpec): string {
   if (spec.answer === 'denied') return 'refused'
   if (spec.answer === 'proxy') return 'Regis'
+  if (spec.via === 'transaction') return 'Regis, then the primary'
+  if (spec.via !== undefined) return 'primary, own connection'
   if (spec.isWrite) return 'primary (write)'
   return spec.isReplicaSafe ? 'nearest fresh node' : 'primary'
 }
@@ -51,8 +53,10 @@ A command that is not on this page is refused as unknown and never forwarded.
 
 - *nearest fresh node*: a read; a replica answers it when it is proven fresh enough for the promised consistency.
 - *primary*: a read that only the primary can answer truly.
+- *primary, own connection*: a connection to the primary that the client has for itself until it is answered.
 - \`SORT\` and \`SORT_RO\`: the patterns of \`BY\` and \`GET\` are prefixed too, except \`GET #\` and a \`BY\` without \`*\`.
-- \`COPY ... DB n\` is refused for any other database than 0. \`XREAD\` and \`XREADGROUP\` are refused with \`BLOCK\`.
+- \`COPY ... DB n\` is refused for any other database than 0. \`XREAD\` and \`XREADGROUP\` with \`BLOCK\` take a
+  connection of their own to the primary.
 - \`MSET\`, \`DEL\` and all others with several keys work on one server, so they stay atomic.
 `,
   ]

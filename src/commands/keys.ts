@@ -31,6 +31,8 @@ export interface KeyList {
    * promise per key cannot cover it and the tenant's newest write must.
    */
   patterns?: number
+  /** An option makes the command wait (XREAD ... BLOCK). */
+  blocks?: boolean
 }
 
 export function newKeyList(): KeyList {
@@ -112,8 +114,8 @@ function findCounted(table: CommandTable, id: number, argv: Argv, keys: KeyList)
   return undefined
 }
 
-/** XREAD and XREADGROUP: t_stream.c xreadCommand. `asServer`: BLOCK is an option like others. */
-function findStreams(argv: Argv, keys: KeyList, asServer: boolean): ErrorCode | undefined {
+/** XREAD and XREADGROUP: t_stream.c xreadCommand. */
+function findStreams(argv: Argv, keys: KeyList): ErrorCode | undefined {
   for (let i = 1; i < argv.count; i++) {
     const more = argv.count - i - 1
     if (isWord(argv, i, 'streams') && more > 0) {
@@ -122,7 +124,7 @@ function findStreams(argv: Argv, keys: KeyList, asServer: boolean): ErrorCode | 
       return undefined
     }
     if (isWord(argv, i, 'block') && more > 0) {
-      if (!asServer) return 'BLOCK_NOT_YET'
+      keys.blocks = true
       i++
     } else if (isWord(argv, i, 'count') && more > 0) {
       i++
@@ -229,8 +231,8 @@ export function findKeys(table: CommandTable, id: number, argv: Argv, keys: KeyL
 }
 
 /**
- * The keys as COMMAND GETKEYS means them: patterns of SORT are none, and what only this proxy refuses (BLOCK, another
- * database) is fine.
+ * The keys as COMMAND GETKEYS means them: patterns of SORT are none, and what only this proxy refuses (another database)
+ * is fine.
  */
 export function findNamedKeys(table: CommandTable, id: number, argv: Argv, keys: KeyList): ErrorCode | undefined {
   return find(table, id, argv, keys, true)
@@ -239,6 +241,7 @@ export function findNamedKeys(table: CommandTable, id: number, argv: Argv, keys:
 function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServer: boolean): ErrorCode | undefined {
   keys.count = 0
   keys.patterns = 0
+  keys.blocks = false
   const mode = table.keyMode[id]
   if (mode === KEYS.none) return undefined
   if (mode === KEYS.range) {
@@ -252,7 +255,7 @@ function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServ
     case FINDER.numkeys:
       return findCounted(table, id, argv, keys)
     case FINDER.streams:
-      return findStreams(argv, keys, asServer)
+      return findStreams(argv, keys)
     case FINDER.sort:
       return findSort(argv, keys, table.keyLast[id] === 1, !asServer)
     case FINDER.geostore:

@@ -15,6 +15,7 @@ const nameBytesMax = 32
 function routeOf(spec: CommandSpec): number {
   if (spec.answer === 'denied') return ROUTE.denied
   if (spec.answer === 'proxy') return ROUTE.proxy
+  if (spec.via !== undefined) return ROUTE[spec.via]
   if (spec.isWrite) return ROUTE.write
   return spec.isReplicaSafe ? ROUTE.read : ROUTE.primary
 }

@@ -7,7 +7,7 @@
  */
 
 import type { FactRow } from './facts-render.ts'
-import type { Answer, Blocks, FinderName, InMulti, NumkeysRule, ReplyKind } from './spec.ts'
+import type { Answer, Blocks, FinderName, InMulti, NumkeysRule, ReplyKind, Via } from './spec.ts'
 
 /** Commands that are treated alike. `commands` holds names separated by white space. */
 export interface PolicyGroup {
@@ -16,6 +16,8 @@ export interface PolicyGroup {
   readonly why?: string
   /** Overrides the flags: any node will do, or only the primary tells the truth. */
   readonly node?: 'nearest' | 'primary'
+  /** Needs a connection of the client's own; see leased-path.ts. */
+  readonly via?: Via
   /** Overrides what follows from `answer`: ok for a server's, local for the proxy's. What is denied stays denied. */
   readonly inMulti?: InMulti
   readonly commands: string
@@ -147,14 +149,16 @@ export const policy: readonly PolicyGroup[] = [
   },
   {
     family: 'transactions',
-    answer: 'denied',
-    why: `${notYet}needs an upstream connection of its own`,
+    answer: 'upstream',
+    via: 'transaction',
+    why: 'queued by Regis and sent in one piece at EXEC; WATCH takes an upstream connection of its own',
     commands: 'discard exec multi unwatch watch',
   },
   {
     family: 'blocking',
-    answer: 'denied',
-    why: `${notYet}needs an upstream connection of its own`,
+    answer: 'upstream',
+    via: 'blocking',
+    why: 'takes an upstream connection of its own until it is answered',
     commands: 'blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin wait',
   },
   {
@@ -261,10 +265,10 @@ export const particulars: Readonly<Record<string, Particular>> = {
   zmpop: { numkeys: 'positive', reply: 'firstElement' },
   blmpop: { numkeys: 'positive', reply: 'firstElement', blocks: firstSeconds },
   bzmpop: { numkeys: 'positive', reply: 'firstElement', blocks: firstSeconds },
-  blpop: { blocks: lastSeconds },
-  brpop: { blocks: lastSeconds },
-  bzpopmin: { blocks: lastSeconds },
-  bzpopmax: { blocks: lastSeconds },
+  blpop: { reply: 'firstElement', blocks: lastSeconds },
+  brpop: { reply: 'firstElement', blocks: lastSeconds },
+  bzpopmin: { reply: 'firstElement', blocks: lastSeconds },
+  bzpopmax: { reply: 'firstElement', blocks: lastSeconds },
   blmove: { blocks: lastSeconds },
   brpoplpush: { blocks: lastSeconds },
   wait: { blocks: { timeout: 2, unit: 'ms' }, inMulti: 'ok' }, // in EXEC the server answers at once

@@ -7,8 +7,23 @@ import type { KeySpec } from './facts-render.ts'
 /** Who answers: a Redis server, this proxy, or nobody (NOPERM). */
 export type Answer = 'upstream' | 'proxy' | 'denied'
 
-/** Where a command goes. `read` may go to a replica; `primary` is no write, but only the primary can say it truly. */
-export const ROUTE = { denied: 0, proxy: 1, read: 2, write: 3, primary: 4 } as const
+/**
+ * Where a command goes. `read` may go to a replica; `primary` is no write, but only the primary can say it truly. Those
+ * behind `primary` need more than a shared connection gives: leased-path.ts.
+ */
+export const ROUTE = {
+  denied: 0,
+  proxy: 1,
+  read: 2,
+  write: 3,
+  primary: 4,
+  blocking: 5,
+  script: 6,
+  transaction: 7,
+} as const
+
+/** Why a command of a node cannot travel on a shared connection: it may wait there, runs the tenant's code, or leaves state. */
+export type Via = 'blocking' | 'script' | 'transaction'
 
 /** How keys are found: none, by first/last/step alone, or by a finder of keys.ts. */
 export const KEYS = { none: 0, range: 1, finder: 2 } as const
@@ -61,6 +76,8 @@ export interface CommandSpec {
   /** As COMMAND: exact, or the minimum when negative; counts the name, and both names of a subcommand. */
   readonly arity: number
   readonly answer: Answer
+  /** Travels on a connection of the client's own. */
+  readonly via?: Via
   /** Redis's write flag: goes to the primary. */
   readonly isWrite: boolean
   /** May be answered by a replica: keyed, read-only, and true there; or keyless by a row of the policy. */

@@ -115,7 +115,8 @@ export class Accounts {
       for (let id = 0; id < column.length; id++) {
         // A read-only user also loses what is no write by its flags but may change something: keyed, primary only.
         const mayWrite =
-          column[id] === ROUTE.write || (column[id] === ROUTE.primary && this.table.keyMode[id] !== KEYS.none)
+          this.table.specs[id]!.isWrite ||
+          ((column[id] === ROUTE.primary || column[id] === ROUTE.script) && this.table.keyMode[id] !== KEYS.none)
         if (denied[id] !== 0 || (isReadOnly && mayWrite)) column[id] = ROUTE.denied
       }
       this.routes.set(key, column)

@@ -22,6 +22,8 @@ import type { Node } from '../regions/node.ts'
 import type { TenantRules } from '../routing/rules.ts'
 import type { Account } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
+import type { Lease } from '../upstream/leases.ts'
+import type { Transaction } from './transaction.ts'
 
 /** Why a client's bytes are not being parsed. */
 export const stallNone = 0
@@ -65,6 +67,8 @@ export interface SessionHost {
   readonly nodes: readonly Node[]
   now(): number
   closed(session: Session, reason: string): void
+  /** Nothing of a client that holds a lease is in flight any more. */
+  leaseIdle(session: Session): void
   /** A write of this tenant is of unknown fate on that lane. */
   uncertain(session: Session, lane: Lane): void
   readonly slab: Buffer
@@ -108,6 +112,14 @@ export class Session implements ReplySink {
   inFlight = 0
   /** Of our own replies among them. */
   localBytes = 0
+  /** An upstream connection of its own, while it needs one: see leased-path.ts. It may not be ready yet. */
+  lease: Lease | undefined
+  /** A command of it waits on the server for something to happen. */
+  isBlocked = false
+  /** The connection on which it watched keys is lost: its next EXEC fails as if one had changed. */
+  hasLostWatch = false
+  /** Between MULTI and EXEC. */
+  transaction: Transaction | undefined
   /** Why reads are on that lane and not on a nearer one: regions and reason as request-path packs them; -1: no fallback. */
   fallback = -1
   /** Monotonic reads: who answered last, and the position of what was seen. */
@@ -149,6 +161,8 @@ export class Session implements ReplySink {
   /** Pieces that the socket holds behind the first. */
   private queuedWrites = 0
   private isDraining = false
+  /** The proxy is going, and waits for this client's EXEC. */
+  private isDrainingMulti = false
 
   constructor(id: number, socket: Socket, host: SessionHost, nowMs: number) {
     this.id = id
@@ -293,6 +307,13 @@ export class Session implements ReplySink {
     return isHeld
   }
 
+  /** Whether the reply that is due now is not wanted; uses up CLIENT REPLY SKIP. */
+  takeSilence(): boolean {
+    if (this.replyMode === replyOn) return false
+    if (this.replyMode === replySkipNext) this.replyMode = replyOn
+    return true
+  }
+
   private readonly onQueuedWritten = (): void => {
     this.queuedWrites--
   }
@@ -361,8 +382,9 @@ export class Session implements ReplySink {
   private onIdle(): void {
     this.lane = undefined
     this.localBytes = 0
+    if (this.lease !== undefined) this.host.leaseIdle(this)
     if (this.stall === stallOrder && !this.isEnding) this.host.resumeSoon(this)
-    else if (this.isEnding || this.isHalfClosed) this.afterProgress()
+    else if (this.isEnding || this.isHalfClosed || this.isDrainingMulti) this.afterProgress()
   }
 
   /** Bytes of the proxy's own, with nothing in flight before them. */
@@ -411,6 +433,8 @@ export class Session implements ReplySink {
   /** The client has sent FIN: everything it asked for is still answered. */
   onHalfClosed(): void {
     this.isHalfClosed = true
+    // Nobody is there for the element that might come: it must not be taken (as Redis does, which closes such a client).
+    if (this.isBlocked) return this.destroy('left while blocked')
     this.afterProgress()
   }
 
@@ -424,6 +448,15 @@ export class Session implements ReplySink {
   /** The proxy is going: what was received whole is answered, then the connection ends. */
   drain(): void {
     if (this.isClosed) return
+    if (this.isBlocked) {
+      this.writeOwn(Buffer.from(`-${errorText('UNBLOCKED')}\r\n`))
+      return this.finish('end')
+    }
+    // A transaction that was begun may be ended, within the time that is left.
+    if ((this.mode & modeMulti) !== 0 && this.stall === stallNone) {
+      this.isDrainingMulti = true
+      return
+    }
     if (this.stall === stallNone) return this.endWhenAnswered()
     // As if the client had no more to say, though it may go on talking.
     this.isHalfClosed = true
@@ -432,6 +465,7 @@ export class Session implements ReplySink {
 
   private afterProgress(): void {
     if (this.isClosed || this.inFlight > 0) return
+    if (this.isDrainingMulti && (this.mode & modeMulti) === 0) this.isEnding = true
     if (this.isEnding || (this.isHalfClosed && this.stall === stallNone)) this.finish('end')
   }
 

@@ -13,12 +13,10 @@ export class WaitingRoom {
   private readonly ready: Session[] = []
   private isResumePlanned = false
   private readonly forNode = new Set<Session>()
-  private readonly forRoom: Session[][]
+  private readonly forRoom = new Map<Lane, Session[]>()
   private readonly now: () => number
 
-  /** `lanes`: how many there are; waiters for room are kept by lane index. */
-  constructor(lanes: number, now: () => number) {
-    this.forRoom = Array.from({ length: lanes }, () => [])
+  constructor(now: () => number) {
     this.now = now
   }
 
@@ -27,7 +25,9 @@ export class WaitingRoom {
   }
 
   addForRoom(session: Session, lane: Lane): void {
-    this.forRoom[lane.index]!.push(session)
+    const waiters = this.forRoom.get(lane)
+    if (waiters === undefined) this.forRoom.set(lane, [session])
+    else waiters.push(session)
   }
 
   resumeSoon(session: Session): void {
@@ -74,9 +74,10 @@ export class WaitingRoom {
   }
 
   laneHasRoom(lane: Lane): void {
-    const waiters = this.forRoom[lane.index]!
-    if (waiters.length === 0) return
-    for (const session of waiters.splice(0)) this.resumeSoon(session)
+    const waiters = this.forRoom.get(lane)
+    if (waiters === undefined) return
+    this.forRoom.delete(lane)
+    for (const session of waiters) this.resumeSoon(session)
   }
 
   forget(session: Session): void {

@@ -23,6 +23,8 @@ export class TenantState {
   fenceA = 0
   slotA = -1
   trailA = 0
+  /** Clients of it that wait in a blocking command. */
+  blocked = 0
   fenceB = 0
   slotB = -1
   trailB = 0

@@ -18,6 +18,7 @@ import {
   collectedReplyBytesMax,
   earlyFlushBytes,
   laneCommandsMax,
+  sharedTransactionCommandsMax,
 } from '../base/limits.ts'
 import type { Histogram } from '../metrics/counters.ts'
 import { encodeRequest } from '../resp/encode.ts'
@@ -107,6 +108,8 @@ export const sharedLaneSize: LaneSize = {
 }
 
 const flagWrite = 1
+/** Whoever was turned away is told when a lane that had less room than a whole transaction needs has some again. */
+const transactionRoom = 2 * sharedTransactionCommandsMax
 /** The one desync that means: replies have moved. */
 export const nonceMoved = 'a nonce that did not come back in its place'
 /** ECHO with 32 hex digits, and to spare. */
@@ -411,7 +414,12 @@ export class Lane {
     if (this.isInputHeld) {
       const fresh = Buffer.allocUnsafeSlow(this.size.frontBytes + this.size.readBytes)
       if (this.leftover > 0)
-        this.input.copy(fresh, this.size.frontBytes - this.leftover, this.size.frontBytes - this.leftover, this.size.frontBytes)
+        this.input.copy(
+          fresh,
+          this.size.frontBytes - this.leftover,
+          this.size.frontBytes - this.leftover,
+          this.size.frontBytes,
+        )
       this.input = fresh
       this.inputView = fresh.subarray(this.size.frontBytes)
       this.isInputHeld = false
@@ -472,7 +480,7 @@ export class Lane {
     }
     if (pos > from) this.partial(this.head & this.mask, buf, from, pos, done)
     if (pos < end) this.keep(buf, pos, end)
-    if (before >= this.flagMask - 1 && this.port !== undefined) this.events.hasRoom(this)
+    if (before > this.flagMask - transactionRoom && this.port !== undefined) this.events.hasRoom(this)
   }
 
   /** The last reply of the head entry ends at `pos`. False when the connection was given up. */

@@ -161,7 +161,7 @@ export class Leases {
     if (lease.isLost) return
     const name = perKey(lease.key)
     const waiting = this.warm.get(name)
-    if (!lease.lane.isReady || lease.lane.inFlight > 0 || (waiting?.length ?? 0) >= leasesWarmMax) {
+    if (!lease.lane.isReady || (waiting?.length ?? 0) >= leasesWarmMax) {
       this.close(lease, 'not needed')
       return
     }
@@ -191,7 +191,8 @@ export class Leases {
     pool.killOnNode(key.nodeIndex, connection.id, (outcome) => {
       // Nobody to ask: the next connection to that node does it before it is used for anything.
       if (outcome === 'unasked') pool.lostOf(key.nodeIndex).ids.set(connection.id, connection.runId)
-      else if (outcome === 'refused') log.warn({ node: key.nodeIndex }, 'CLIENT KILL is refused: lost writes may run late')
+      else if (outcome === 'refused')
+        log.warn({ node: key.nodeIndex }, 'CLIENT KILL is refused: lost writes may run late')
       over()
     })
   }

@@ -17,8 +17,12 @@ import type { LevelName } from '../../src/routing/choose.ts'
 import { Accounts, type TenantOptions } from '../../src/session/accounts.ts'
 import { Session } from '../../src/session/session.ts'
 import type { Lane, LanePort } from '../../src/upstream/lane.ts'
+import type { Leases } from '../../src/upstream/leases.ts'
 import { Pool } from '../../src/upstream/pool.ts'
 import { command } from '../kit/resp.ts'
+
+/** This world has no connections to lease: what needs one is tested on real servers. */
+const noLeases = { take: () => undefined, release() {}, drop() {} } as unknown as Leases
 
 export class MemorySocket extends EventEmitter {
   writableLength = 0
@@ -172,6 +176,8 @@ export function buildWorld(options: WorldOptions = {}): World {
     builtins: buildBuiltins(table),
     host: { now: () => clock.ms } as unknown as BuiltinHost,
     pool,
+    leases: noLeases,
+    timeoutMs: 2_000,
     tracker,
     cells,
     log: silentLog,

@@ -1,0 +1,499 @@
+/**
+ * The part of the corridor for commands that a shared connection cannot carry: transactions, WATCH, what blocks, scripts.
+ * request-path.ts turns here when a command's route says so, or when the client holds a leased connection.
+ *
+ *   MULTI        answered here; commands are queued here, rewritten and checked (session/transaction.ts)
+ *   EXEC         one piece, MULTI ... EXEC, on the shared lane of the primary; on a lease where it watches, runs scripts, is large
+ *   WATCH        takes a lease; until EXEC, DISCARD or UNWATCH all the client's commands travel on it
+ *   BLPOP ...    a lease until it is answered; the client's leaving resets it in the same turn
+ *
+ * A piece on a shared lane is as atomic as one on a connection of its own: its bytes lie in one arena half without a gap, so
+ * the server reads MULTI, the commands and EXEC from one connection with nothing of anybody else between them.
+ */
+import type { ErrorCode } from './base/errors.ts'
+import { errorText } from './base/errors.ts'
+import {
+  sharedFrameBytesMax,
+  sharedTransactionCommandsMax,
+  transactionBytesMax,
+  transactionCommandsMax,
+} from './base/limits.ts'
+import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
+import { findKeys, type KeyList } from './commands/keys.ts'
+import type { CommandTable } from './commands/lookup.ts'
+import { BLOCK_OPTION, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
+import type { RegionTracker } from './regions/tracker.ts'
+import { encodeReply, encodeRequest, failure, nil } from './resp/encode.ts'
+import type { RequestFramer } from './resp/request-framer.ts'
+import { modeMulti, modePinned, type Session, type SessionAccount } from './session/session.ts'
+import { type Queued, Transaction } from './session/transaction.ts'
+import { composeExec } from './tenant/exec-reply.ts'
+import { keyHeaderBytesMax, type Splicer } from './tenant/rewrite.ts'
+import type { SecondLook } from './tenant/second-look.ts'
+import { kindPass, kindSwallow, type Lane, type Transform } from './upstream/lane.ts'
+import type { Lease, Leases } from './upstream/leases.ts'
+import type { Pool } from './upstream/pool.ts'
+
+/** What this part uses of the corridor; all of it is RequestPath's. Steps (numbers) are those of request-path.ts. */
+export interface PathHands {
+  readonly frame: RequestFramer
+  readonly keys: KeyList
+  readonly splicer: Splicer
+  readonly secondLook: SecondLook
+  readonly bytes: Buffer
+  readonly nowMs: number
+  isPrimaryLane(lane: Lane): boolean
+  endRun(session: Session, pos: number): void
+  refuse(session: Session, pos: number, code: ErrorCode, ...args: (string | number)[]): number
+  local(session: Session, pos: number, bytes: Buffer, next: number): number
+  noPrimary(session: Session, account: SessionAccount, pos: number): number
+  waitForOrder(session: Session): number
+  waitForRoom(session: Session, lane: Lane): number
+  waitForNode(session: Session): number
+  transformOf(id: number, session: Session, account: SessionAccount): Transform | undefined
+  /** A command was appended: counted as a read or a write. */
+  countSent(isWrite: boolean): void
+  enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void
+  isolationFailure(session: Session, lane: Lane | undefined): number
+  resumeLater(session: Session, ms: number): void
+}
+
+export interface LeasedParts {
+  readonly table: CommandTable
+  readonly builtins: readonly (Builtin | undefined)[]
+  readonly host: BuiltinHost
+  readonly pool: Pool
+  readonly leases: Leases
+  readonly tracker: RegionTracker
+  /** How long a client waits for a connection of its own. */
+  readonly timeoutMs: number
+}
+
+const done = 0
+const queuedLine = Buffer.from('+QUEUED\r\n')
+const okLine = Buffer.from('+OK\r\n')
+const multiFrame = encodeRequest(['MULTI'])
+const execFrame = encodeRequest(['EXEC'])
+const unwatchFrame = encodeRequest(['UNWATCH'])
+/** A lease that could not be opened is asked for again after this. */
+const retryMs = 50
+/** A blocking command's reply may be this much late before its connection is given up. */
+const blockGraceMs = 1_000
+
+export class LeasedPath {
+  private readonly hands: PathHands
+  private readonly parts: LeasedParts
+  private readonly table: CommandTable
+  private readonly ids: { multi: number; exec: number; discard: number; watch: number; unwatch: number; wait: number }
+
+  constructor(hands: PathHands, parts: LeasedParts) {
+    this.hands = hands
+    this.parts = parts
+    const { table } = parts
+    this.table = table
+    const id = (name: string): number => table.byName(name)!.id
+    this.ids = {
+      multi: id('multi'),
+      exec: id('exec'),
+      discard: id('discard'),
+      watch: id('watch'),
+      unwatch: id('unwatch'),
+      wait: id('wait'),
+    }
+  }
+
+  // ---- transactions ----
+
+  /** A command of a client that is between MULTI and EXEC; undefined: it is not queued, and goes its usual way. */
+  queue(session: Session, account: SessionAccount, id: number, route: number, pos: number): number | undefined {
+    const { table, hands } = this
+    const how = table.inMulti[id]!
+    if (route === ROUTE.denied || how === IN_MULTI.now) return undefined // refused, or it ends the transaction
+    const transaction = session.transaction!
+    if (how === IN_MULTI.denied) return this.spoil(session, pos, 'NOT_IN_MULTI')
+    const { frame } = hands
+    const size = frame.end - pos
+    const isFull = transaction.queued.length >= transactionCommandsMax
+    if (isFull || transaction.bytes + size > transactionBytesMax) return this.spoil(session, pos, 'TRANSACTION_LIMIT')
+    if (transaction.isSpoiled) return hands.local(session, pos, queuedLine, frame.end) // nothing of it will run
+    if (route === ROUTE.proxy) transaction.add(this.localEntry(session, id), false)
+    else {
+      const entry = this.nodeEntry(session, account, id, route, pos)
+      if (entry === undefined) return hands.isolationFailure(session, undefined)
+      transaction.add(entry, route === ROUTE.write)
+      if (route === ROUTE.script) transaction.hasScript = true
+    }
+    return hands.local(session, pos, queuedLine, frame.end)
+  }
+
+  private spoil(session: Session, pos: number, code: ErrorCode): number {
+    session.transaction!.isSpoiled = true
+    return this.hands.refuse(session, pos, code)
+  }
+
+  /** An answer of ours, given when EXEC's reply has come. */
+  private localEntry(session: Session, id: number): Queued {
+    const { builtins, host } = this.parts
+    const args = this.copyArgs()
+    const local = (): Buffer => {
+      const reply = builtins[id]!.run(args, session, host, id)
+      if (reply instanceof Promise || reply === undefined)
+        return encodeReply(failure('ERR internal error'), session.resp)
+      return encodeReply(reply, session.resp)
+    }
+    return { id, local }
+  }
+
+  private copyArgs(): Buffer[] {
+    const { frame, bytes } = this.hands
+    const args: Buffer[] = []
+    for (let i = 0; i < frame.count; i++)
+      args.push(Buffer.from(bytes.subarray(frame.off[i]!, frame.off[i]! + frame.len[i]!)))
+    return args
+  }
+
+  /** Rewritten now, under the prefix of now. undefined: the second look found a key without it. */
+  private nodeEntry(
+    session: Session,
+    account: SessionAccount,
+    id: number,
+    _route: number,
+    pos: number,
+  ): Queued | undefined {
+    const { hands, table } = this
+    const { frame, keys } = hands
+    keys.count = 0
+    if (table.keyMode[id] !== KEYS.none) {
+      const error = findKeys(table, id, frame, keys)
+      // Redis queues such a command, and it fails in its place of EXEC's reply without having done anything.
+      if (error !== undefined) {
+        const line = Buffer.from(`-${errorText(error, table.specs[id]!.name)}\r\n`, 'latin1')
+        return { id, local: () => line }
+      }
+    }
+    const prefix = account.tenant!.prefix
+    const out = this.rewrite(pos, prefix)
+    if (!hands.secondLook.isPrefixed(out, 0, out.length, 1, prefix)) return undefined
+    const transform = hands.transformOf(id, session, account)
+    return transform === undefined ? { id, frame: out } : { id, frame: out, transform }
+  }
+
+  /** The framed request at `pos` in a buffer of its own, with the prefix on the keys that were found. */
+  private rewrite(pos: number, prefix: Buffer): Buffer {
+    const { frame, keys, splicer, bytes } = this.hands
+    const from = splicer.from
+    const out = Buffer.allocUnsafe(frame.end - pos + keys.count * (prefix.length + keyHeaderBytesMax))
+    splicer.from = pos
+    let end = splicer.splice(bytes, false, frame, keys, prefix, out, 0)
+    end = splicer.copy(bytes, false, frame.end, out, end)
+    splicer.from = from
+    return out.subarray(0, end)
+  }
+
+  /** MULTI, EXEC, DISCARD, WATCH, UNWATCH. */
+  transact(session: Session, account: SessionAccount, id: number, pos: number): number {
+    const { hands, ids } = this
+    const isOpen = (session.mode & modeMulti) !== 0
+    const { end } = hands.frame
+    if (id === ids.multi) {
+      if (isOpen) return hands.refuse(session, pos, 'NESTED_MULTI')
+      // Reads on a replica may yet be taken back and parsed again; what is queued here could not be.
+      if (session.lane !== undefined && !hands.isPrimaryLane(session.lane)) return hands.waitForOrder(session)
+      session.transaction = new Transaction()
+      session.mode |= modeMulti
+      return hands.local(session, pos, okLine, end)
+    }
+    if (id === ids.exec) return this.exec(session, account, pos)
+    if (id === ids.discard) {
+      if (!isOpen) return hands.refuse(session, pos, 'DISCARD_WITHOUT_MULTI')
+      this.endTransaction(session)
+      this.unwatch(session)
+      return hands.local(session, pos, okLine, end)
+    }
+    if (id === ids.watch && isOpen) return hands.refuse(session, pos, 'WATCH_INSIDE_MULTI')
+    if (id === ids.unwatch) {
+      this.unwatch(session)
+      return hands.local(session, pos, okLine, end)
+    }
+    const step = this.forward(session, account, id, ROUTE.transaction, pos)
+    if (step === done && session.lease !== undefined) session.mode |= modePinned
+    return step
+  }
+
+  private endTransaction(session: Session): void {
+    session.mode &= ~modeMulti
+    session.transaction = undefined
+  }
+
+  /** What was watched is so no longer; the connection goes back as soon as nothing of this client is in flight on it. */
+  private unwatch(session: Session): void {
+    session.hasLostWatch = false
+    if ((session.mode & modePinned) === 0) return
+    session.lease?.lane.sendInternal(unwatchFrame, () => {})
+    this.unpin(session)
+  }
+
+  private unpin(session: Session): void {
+    session.mode &= ~modePinned
+    if (session.inFlight === 0) this.release(session)
+  }
+
+  private exec(session: Session, account: SessionAccount, pos: number): number {
+    const { hands } = this
+    const { transaction } = session
+    const { end } = hands.frame
+    if (transaction === undefined) return hands.refuse(session, pos, 'EXEC_WITHOUT_MULTI')
+    if (transaction.isSpoiled) {
+      this.endTransaction(session)
+      this.unwatch(session)
+      return hands.refuse(session, pos, 'EXECABORT')
+    }
+    const isWatching = (session.mode & modePinned) !== 0
+    if (session.hasLostWatch) {
+      // The connection that watched is gone: whether a key has changed cannot be known, so it counts as changed.
+      this.endTransaction(session)
+      this.unwatch(session)
+      return hands.local(session, pos, encodeReply(session.resp === 3 ? nil : { kind: 'nullArray' }, session.resp), end)
+    }
+    if (transaction.sent === 0 && !isWatching) {
+      this.endTransaction(session)
+      const answers = transaction.queued.map((entry) => entry.local!())
+      return hands.local(session, pos, Buffer.concat([Buffer.from(`*${answers.length}\r\n`), ...answers]), end)
+    }
+    const needsLease =
+      isWatching ||
+      transaction.hasScript ||
+      transaction.sent > sharedTransactionCommandsMax ||
+      transaction.bytes > sharedFrameBytesMax
+    if (needsLease) return this.execOnLease(session, account, transaction, pos)
+    return this.execShared(session, account, transaction, pos)
+  }
+
+  private execShared(session: Session, account: SessionAccount, transaction: Transaction, pos: number): number {
+    const { hands, parts } = this
+    const { primary } = parts.tracker
+    if (session.lane !== undefined && !hands.isPrimaryLane(session.lane)) return hands.waitForOrder(session)
+    if (session.lane?.isLeased === true) return hands.waitForOrder(session)
+    if (primary === undefined || parts.pool.hasUnsettled(primary.index)) return hands.noPrimary(session, account, pos)
+    const lane = session.lane ?? parts.pool.lane(primary.index, session.resp, false, session.id)
+    if (lane.isBulk) return hands.waitForOrder(session)
+    if (!lane.isReady || !hands.isPrimaryLane(lane)) return hands.noPrimary(session, account, pos)
+    hands.endRun(session, pos)
+    const size = transaction.bytes + multiFrame.length + execFrame.length
+    if (!lane.hasRoomFor(size) || lane.inFlight + transaction.sent + 2 > 32_768) return hands.waitForRoom(session, lane)
+    session.stallUntilMs = 0
+    put(lane, multiFrame)
+    for (const entry of transaction.queued) if (entry.frame !== undefined) put(lane, entry.frame)
+    put(lane, execFrame)
+    this.appendUnit(session, lane, transaction)
+    parts.pool.wantsFlush(lane)
+    return done
+  }
+
+  private execOnLease(session: Session, account: SessionAccount, transaction: Transaction, pos: number): number {
+    const { hands } = this
+    const lease = this.leaseFor(session, account, pos, transaction.hasWrite || transaction.hasScript)
+    if (typeof lease === 'number') return lease
+    const { lane } = lease
+    if (transaction.hasScript && !lease.isTenantUser) {
+      this.endTransaction(session)
+      this.unwatch(session)
+      return hands.refuse(session, pos, 'EXECABORT')
+    }
+    if (!lane.canFlush) return hands.waitForRoom(session, lane)
+    lane.reserveCommands(transaction.sent + 2)
+    const frames = transaction.queued.flatMap((entry) => (entry.frame === undefined ? [] : [entry.frame]))
+    this.appendUnit(session, lane, transaction)
+    lane.writeLarge([Buffer.concat([multiFrame, ...frames, execFrame])])
+    if ((session.mode & modePinned) !== 0) session.mode &= ~modePinned // EXEC has ended the watch
+    return done
+  }
+
+  /** The ring's entries for MULTI, the commands and EXEC: replies to all but the last are swallowed. */
+  private appendUnit(session: Session, lane: Lane, transaction: Transaction): void {
+    const { hands } = this
+    const { nowMs } = hands
+    for (let i = 0; i <= transaction.sent; i++) lane.append(session, kindSwallow, false, nowMs)
+    const isSilent = session.takeSilence()
+    if (isSilent) lane.append(session, kindSwallow, transaction.hasWrite, nowMs)
+    else if (transaction.needsTransform) {
+      const parts = transaction.queued
+      lane.appendTransformed(session, (reply) => composeExec(reply, parts), transaction.hasWrite, nowMs)
+    } else lane.append(session, kindPass, transaction.hasWrite, nowMs)
+    session.lane = lane
+    session.inFlight += transaction.sent + 2
+    hands.countSent(transaction.hasWrite)
+    this.endTransaction(session)
+  }
+
+  // ---- commands on a lease ----
+
+  /** One command on this client's own connection. `route` is that of the command, or blocking where an option makes it so. */
+  forward(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
+    const { hands, table, ids } = this
+    const lease = this.leaseFor(session, account, pos, table.specs[id]!.isWrite || route === ROUTE.script)
+    if (typeof lease === 'number') return lease
+    const { lane } = lease
+    const { frame, keys } = hands
+    const prefix = account.tenant!.prefix
+    const out = this.rewrite(pos, prefix)
+    if (keys.count > 0 && !hands.secondLook.isPrefixed(out, 0, out.length, 1, prefix))
+      return hands.isolationFailure(session, lane)
+    const isLarge = !lane.hasRoomFor(out.length)
+    if (isLarge && !lane.canFlush) return hands.waitForRoom(session, lane)
+    // WAIT speaks of what its own connection did last; a word echoed before it moves that up to now.
+    if (id === ids.wait) lane.sendInternal(encodeRequest(['ECHO', 'regis']), () => {})
+    if (!isLarge) put(lane, out)
+    session.lane = lane
+    session.inFlight++
+    hands.enqueue(session, account, lane, id, table.specs[id]!.isWrite)
+    if (isLarge) lane.writeLarge([out])
+    else this.parts.pool.wantsFlush(lane)
+    if (route === ROUTE.blocking) this.noteBlocked(session, account, lease, this.blockMs(id, frame))
+    return done
+  }
+
+  private noteBlocked(session: Session, account: SessionAccount, lease: Lease, timeoutMs: number): void {
+    if (!session.isBlocked) {
+      session.isBlocked = true
+      account.tenant!.blocked++
+    }
+    lease.patientUntilMs = timeoutMs === 0 ? Number.POSITIVE_INFINITY : this.hands.nowMs + timeoutMs + blockGraceMs
+  }
+
+  /** How long it may block, ms; 0: for ever. What is no number is the server's to refuse. */
+  private blockMs(id: number, frame: RequestFramer): number {
+    const at = this.table.blockAt[id]!
+    const { bytes } = this.hands
+    let index = at < 0 ? frame.count - 1 : at
+    if (at === BLOCK_OPTION) {
+      index = 1
+      while (index < frame.count - 1 && !isBlockWord(bytes, frame, index)) index++
+      index++
+    }
+    if (index >= frame.count) return 0
+    const value = Number(
+      bytes.toString('latin1', frame.off[index]!, frame.off[index]! + Math.min(frame.len[index]!, 32)),
+    )
+    return Number.isFinite(value) && value > 0 ? value * this.table.blockUnitMs[id]! : 0
+  }
+
+  /** The client's lease to the primary, ready to be used; a number: the step that stands for waiting or a refusal. */
+  private leaseFor(session: Session, account: SessionAccount, pos: number, isWrite: boolean): Lease | number {
+    const { hands, parts } = this
+    const { primary } = parts.tracker
+    let { lease } = session
+    if (session.inFlight > 0 && (lease === undefined || session.lane !== lease.lane)) return hands.waitForOrder(session)
+    if (lease !== undefined && lease.lane.isReady && !hands.isPrimaryLane(lease.lane) && session.inFlight === 0) {
+      // Taken while its node was the primary. What it watched there says nothing of the new one.
+      if ((session.mode & modePinned) !== 0) this.loseWatch(session)
+      session.lease = undefined
+      parts.leases.drop(lease, 'not the primary any more')
+      lease = undefined
+    }
+    if (lease === undefined) {
+      if (primary === undefined || (isWrite && parts.pool.hasUnsettled(primary.index)))
+        return hands.noPrimary(session, account, pos)
+      const key = { tenant: account.tenant!.id, nodeIndex: primary.index, resp: session.resp }
+      lease = parts.leases.take(key, session)
+      if (lease === undefined) {
+        session.stallUntilMs = 0
+        return hands.refuse(session, pos, 'MAX_LEASES')
+      }
+      session.lease = lease
+    }
+    if (lease.lane.isReady) {
+      session.stallUntilMs = 0
+      return lease
+    }
+    if (session.stallUntilMs === 0) session.stallUntilMs = hands.nowMs + parts.timeoutMs
+    if (hands.nowMs < session.stallUntilMs) return hands.waitForNode(session)
+    session.stallUntilMs = 0
+    session.lease = undefined
+    parts.leases.drop(lease, 'not connected in time')
+    return hands.refuse(session, pos, 'NO_PRIMARY')
+  }
+
+  // ---- leases come and go ----
+
+  leaseReady(session: Session): void {
+    this.hands.resumeLater(session, 0)
+  }
+
+  /** The lease of this client is gone; what was in flight on it has been answered. */
+  leaseLost(session: Session, lease: Lease): void {
+    if (session.lease !== lease) return
+    session.lease = undefined
+    if ((session.mode & modePinned) !== 0) this.loseWatch(session)
+    this.unblock(session)
+    // Those who waited for it ask again, a little later: a server that refuses connections is not hammered.
+    if (session.stallUntilMs !== 0) this.hands.resumeLater(session, retryMs)
+  }
+
+  private loseWatch(session: Session): void {
+    session.mode &= ~modePinned
+    session.hasLostWatch = true
+  }
+
+  private unblock(session: Session): void {
+    if (!session.isBlocked) return
+    session.isBlocked = false
+    const tenant = session.account?.tenant
+    if (tenant !== undefined) tenant.blocked--
+  }
+
+  /** Nothing of this client is in flight any more: a lease that is not pinned goes back. */
+  idle(session: Session): void {
+    this.unblock(session)
+    if ((session.mode & modePinned) === 0) this.release(session)
+  }
+
+  private release(session: Session): void {
+    const { lease } = session
+    if (lease === undefined) return
+    session.lease = undefined
+    this.parts.leases.release(lease)
+  }
+
+  /** The client is gone, or starts anew (RESET, another login): nothing of it may stay anywhere. */
+  leave(session: Session): void {
+    this.endTransaction(session)
+    session.hasLostWatch = false
+    const { lease } = session
+    this.unblock(session)
+    if (lease === undefined) {
+      session.mode &= ~modePinned
+      return
+    }
+    if (session.inFlight > 0 || !lease.lane.isReady) {
+      session.mode &= ~modePinned
+      session.lease = undefined
+      this.parts.leases.drop(lease, 'its client left')
+    } else if ((session.mode & modePinned) !== 0) this.unwatch(session)
+    else this.release(session)
+  }
+
+  /** CLIENT UNBLOCK: true when the server has taken the blocked command of this client back. */
+  unblockOnNode(session: Session, withError: boolean): Promise<boolean> {
+    const { lease } = session
+    if (!session.isBlocked || lease === undefined || lease.connection.id === 0) return Promise.resolve(false)
+    const request = ['CLIENT', 'UNBLOCK', String(lease.connection.id), withError ? 'ERROR' : 'TIMEOUT']
+    return new Promise((resolve) => {
+      this.parts.pool.askShared(lease.key.nodeIndex, request, (reply) =>
+        resolve(reply?.toString('latin1') === ':1\r\n'),
+      )
+    })
+  }
+}
+
+function put(lane: Lane, bytes: Buffer): void {
+  bytes.copy(lane.bytes, lane.pos)
+  lane.pos += bytes.length
+}
+
+function isBlockWord(bytes: Buffer, frame: RequestFramer, index: number): boolean {
+  return (
+    frame.len[index] === 5 &&
+    bytes.toString('latin1', frame.off[index]!, frame.off[index]! + 5).toLowerCase() === 'block'
+  )
+}

@@ -1,0 +1,41 @@
+/**
+ * What a client has put between MULTI and EXEC. Commands are kept here, rewritten, until EXEC sends them in one piece:
+ * nothing of a transaction is anywhere else before that, so a lost connection costs it nothing and it costs one round trip.
+ * Pure bookkeeping; who sends it is leased-path.ts.
+ */
+import type { Transform } from '../upstream/lane.ts'
+
+/** One queued command: of a node (`frame`), or with an answer of the proxy's own in its place of EXEC's reply. */
+export interface Queued {
+  readonly id: number
+  /** The whole request with the prefix on. */
+  readonly frame?: Buffer
+  /** What its reply becomes; undefined: nothing has to be done to it. */
+  readonly transform?: Transform
+  /** Made when EXEC's reply is: encoded in the client's RESP version. */
+  readonly local?: () => Buffer
+}
+
+export class Transaction {
+  readonly queued: Queued[] = []
+  /** How many of them go to a node, and their bytes. */
+  sent = 0
+  bytes = 0
+  hasWrite = false
+  /** Its replies must be looked at, or there are answers of ours among them. */
+  needsTransform = false
+  /** Runs code of the tenant: only on a connection of the tenant's own Redis user. */
+  hasScript = false
+  /** A command was refused: EXEC will be too. */
+  isSpoiled = false
+
+  add(entry: Queued, isWrite: boolean): void {
+    this.queued.push(entry)
+    if (entry.frame !== undefined) {
+      this.sent++
+      this.bytes += entry.frame.length
+    }
+    if (isWrite) this.hasWrite = true
+    if (entry.frame === undefined || entry.transform !== undefined) this.needsTransform = true
+  }
+}
