@@ -126,7 +126,11 @@ export function derive(): readonly Derived[] {
       why = 'its keys cannot be found'
     }
     const isReplicaSafe =
-      answer === 'upstream' && !isWrite && group?.node !== 'primary' && (keyed ? flags.includes('readonly') : true)
+      answer === 'upstream' &&
+      group?.via === undefined &&
+      !isWrite &&
+      group?.node !== 'primary' &&
+      (keyed ? flags.includes('readonly') : true)
     const spec: CommandSpec = Object.freeze({
       id,
       name: row.name,

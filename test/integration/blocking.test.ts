@@ -1,6 +1,6 @@
 /** Blocking commands on real servers: what is popped, who goes first, what leaving and losing do, and how many may wait. */
 import type { RedisServer } from '../../src/demo/redis-server.ts'
-import { command, ErrorReply } from '../kit/resp.ts'
+import { command, type ErrorReply } from '../kit/resp.ts'
 import { rawClient, type StartedProxy, startProxy, startRedis } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
@@ -150,10 +150,10 @@ test('WAIT answers how many replicas have the writes of this client', async () =
   await client.call('SET', 'a', '1')
   expect(await client.call('WAIT', '1', '5000')).toBe(1)
   expect(await client.call('WAIT', '2', '100')).toBe(1)
-  replica.pause()
+  await replica.kill('SIGSTOP')
   await client.call('SET', 'a', '2')
   expect(await client.call('WAIT', '1', '200')).toBe(0)
-  replica.resume()
+  await replica.kill('SIGCONT')
 }, 60_000)
 
 test('a server that dies ends the wait with an error; the client can wait anew when it is back', async () => {

@@ -34,26 +34,79 @@ const conversations: readonly (readonly [string, readonly Step[]])[] = [
   ['an ordinary transaction', ['a: multi', 'a: set k 1', 'a: incr k', 'a: get k', 'a: exec', 'a: get k']],
   ['an empty one', ['a: multi', 'a: exec']],
   ['discarded', ['a: set k 1', 'a: multi', 'a: set k 2', 'a: discard', 'a: get k']],
-  ['errors of order', ['a: exec', 'a: discard', 'a: multi', 'a: multi', 'a: watch k', 'a: set k 1', 'a: exec', 'a: get k']],
+  [
+    'errors of order',
+    ['a: exec', 'a: discard', 'a: multi', 'a: multi', 'a: watch k', 'a: set k 1', 'a: exec', 'a: get k'],
+  ],
   ['an unknown command spoils it', ['a: multi', 'a: nosuch k', 'a: set k 1', 'a: exec', 'a: get k']],
   ['a wrong arity spoils it', ['a: multi', 'a: get', 'a: set k 1', 'a: exec', 'a: get k']],
   ['an unknown subcommand spoils it', ['a: multi', 'a: object nope k', 'a: exec']],
-  ['a runtime error does not', ['a: multi', 'a: set k x', 'a: incr k', 'a: lpush k 1', 'a: get k', 'a: exec', 'a: get k']],
-  ['arguments whose keys cannot be found', ['a: multi', 'a: zunionstore d nope a', 'a: lmpop 0 k left', 'a: set k 1', 'a: exec', 'a: get k']],
+  [
+    'a runtime error does not',
+    ['a: multi', 'a: set k x', 'a: incr k', 'a: lpush k 1', 'a: get k', 'a: exec', 'a: get k'],
+  ],
+  [
+    'arguments whose keys cannot be found',
+    ['a: multi', 'a: zunionstore d nope a', 'a: lmpop 0 k left', 'a: set k 1', 'a: exec', 'a: get k'],
+  ],
   ['discard after an error', ['a: multi', 'a: nosuch', 'a: discard', 'a: set k 1', 'a: get k']],
   ['watch, no conflict', ['a: watch k', 'a: get k', 'a: multi', 'a: set k 1', 'a: exec', 'b: get k']],
   ['watch, conflict', ['a: watch k', 'b: set k 9', 'a: multi', 'a: set k 1', 'a: exec', 'a: get k']],
   ['watch, conflict, empty transaction', ['a: watch k', 'b: set k 9', 'a: multi', 'a: exec', 'a: get k']],
-  ['watch, conflict, only an answer of the server itself', ['a: watch k', 'b: set k 9', 'a: multi', 'a: ping', 'a: exec']],
+  [
+    'watch, conflict, only an answer of the server itself',
+    ['a: watch k', 'b: set k 9', 'a: multi', 'a: ping', 'a: exec'],
+  ],
   ['watch, own write conflicts', ['a: watch k', 'a: set k 1', 'a: multi', 'a: get k', 'a: exec']],
   ['watch twice, unwatch', ['a: watch k', 'a: watch l', 'a: unwatch', 'b: set l 1', 'a: multi', 'a: get l', 'a: exec']],
   ['watch, discard ends it', ['a: watch k', 'a: multi', 'a: discard', 'b: set k 1', 'a: multi', 'a: get k', 'a: exec']],
   ['watch, exec ends it', ['a: watch k', 'a: multi', 'a: exec', 'b: set k 1', 'a: multi', 'a: get k', 'a: exec']],
-  ['watch, spoilt exec ends it', ['a: watch k', 'a: multi', 'a: nosuch', 'a: exec', 'b: set k 1', 'a: multi', 'a: get k', 'a: exec']],
+  [
+    'watch, spoilt exec ends it',
+    ['a: watch k', 'a: multi', 'a: nosuch', 'a: exec', 'b: set k 1', 'a: multi', 'a: get k', 'a: exec'],
+  ],
   ['reset ends everything', ['a: watch k', 'a: multi', 'a: set k 1', 'a: reset', 'a: auth', 'a: get k', 'a: exec']],
-  ['names in replies', ['a: rpush l 1 2 3', 'a: zadd z 1 m', 'a: xadd s 1-1 f v', 'a: multi', 'a: lmpop 2 l m left', 'a: zmpop 1 z min', 'a: xread streams s 0', 'a: lmpop 1 none left', 'a: exec']],
-  ['blocking commands do not block', ['a: multi', 'a: blpop none 0', 'a: rpush l 1', 'a: blpop l 0', 'a: bzpopmin z 0', 'a: blmove l m left right 0', 'a: xread block 0 streams s $', 'a: exec']],
-  ['answers of the proxy itself', ['a: multi', 'a: ping', 'a: set k 1', 'a: echo hello', 'a: get k', 'a: ping x', 'a: select 0', 'a: client getname', 'a: exec']],
+  [
+    'names in replies',
+    [
+      'a: rpush l 1 2 3',
+      'a: zadd z 1 m',
+      'a: xadd s 1-1 f v',
+      'a: multi',
+      'a: lmpop 2 l m left',
+      'a: zmpop 1 z min',
+      'a: xread streams s 0',
+      'a: lmpop 1 none left',
+      'a: exec',
+    ],
+  ],
+  [
+    'blocking commands do not block',
+    [
+      'a: multi',
+      'a: blpop none 0',
+      'a: rpush l 1',
+      'a: blpop l 0',
+      'a: bzpopmin z 0',
+      'a: blmove l m left right 0',
+      'a: xread block 0 streams s $',
+      'a: exec',
+    ],
+  ],
+  [
+    'answers of the proxy itself',
+    [
+      'a: multi',
+      'a: ping',
+      'a: set k 1',
+      'a: echo hello',
+      'a: get k',
+      'a: ping x',
+      'a: select 0',
+      'a: client getname',
+      'a: exec',
+    ],
+  ],
   ['nothing but answers of the proxy itself', ['a: multi', 'a: ping', 'a: echo hello', 'a: exec']],
   ['all in one write', ['a| set k 1 ; multi ; incr k ; get k ; exec ; get k ; multi ; discard ; ping ; get k']],
   ['watch and all in one write', ['a| watch k ; get k ; multi ; set k 1 ; exec ; get k ; unwatch ; get k']],
@@ -131,7 +184,12 @@ test('commands of others never run inside a transaction, on shared connections t
           const replies = await client.pipeline([['MULTI'], ['GET', 'n'], ['INCR', 'n'], ['GET', 'n'], ['EXEC']])
           const [before, counted, after] = replies[4] as [string, number, string]
           if (Number(before) + 1 !== counted || Number(after) !== counted) wrong.push(replies[4])
-        } else await client.pipeline([['INCR', 'n'], ['INCR', 'n'], ['GET', 'n']])
+        } else
+          await client.pipeline([
+            ['INCR', 'n'],
+            ['INCR', 'n'],
+            ['GET', 'n'],
+          ])
       }
     }),
   )
@@ -213,5 +271,5 @@ test('a lost connection: what was watched counts as changed, a queued transactio
   const sent = await through.client('shop-app')
   sent.send(Buffer.concat([['MULTI'], ['SET', 'u', '1'], ['EXEC']].map((args) => command(...args))))
   expect([await sent.read(), await sent.read()]).toEqual(['OK', 'QUEUED'])
-  expect(String((await sent.read() as ErrorReply).message)).toContain('UNCERTAIN')
+  expect(String(((await sent.read()) as ErrorReply).message)).toContain('UNCERTAIN')
 }, 60_000)

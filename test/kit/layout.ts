@@ -19,6 +19,7 @@ export const rooms: readonly string[] = [
   'routing',
   'session',
   'builtin',
+  'leased-path',
   'request-path',
   'config',
   'admin',

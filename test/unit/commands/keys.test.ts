@@ -13,6 +13,13 @@ function keysOf(text: string, named = false): number[] | string {
   return code ?? Array.from(keys.arg.subarray(0, keys.count))
 }
 
+function blocks(text: string): boolean | undefined {
+  const args = text.split(' ')
+  const keys = newKeyList()
+  findKeys(table, table.byName(args[0]!)!.id, framed(args), keys)
+  return keys.blocks
+}
+
 describe('first, last and step', () => {
   test.each([
     ['get k', [1]],
@@ -79,11 +86,11 @@ describe('streams', () => {
     ['xread count 1', 'SYNTAX'],
     ['xread count x streams a 0', 'NOT_INTEGER'],
     ['xread foo streams a 0', 'SYNTAX'],
-    ['xread block 0 streams a 0', 'BLOCK_NOT_YET'],
+    ['xread block 0 streams a 0', [4]],
     ['xreadgroup group g c streams a >', [5]],
     ['xreadgroup group streams streams streams a >', [5]],
     ['xreadgroup group g streams streams a >', [5]],
-    ['xreadgroup noack group g c block 1 streams a >', 'BLOCK_NOT_YET'],
+    ['xreadgroup noack group g c block 1 streams a >', [8]],
     ['xreadgroup group g c claim 5 streams a >', [7]],
     ['xread streams', 'SYNTAX'],
     ['xread count streams', 'NOT_INTEGER'],
@@ -91,8 +98,9 @@ describe('streams', () => {
     expect(keysOf(text)).toEqual(expected)
   })
 
-  test('BLOCK is fine where the client only asks which keys there are', () => {
-    expect(keysOf('xread block 0 streams a 0', true)).toEqual([4])
+  test('BLOCK makes the command one that may wait', () => {
+    expect(blocks('xread block 0 streams a 0')).toBe(true)
+    expect(blocks('xread count 1 streams block 0')).toBe(false)
   })
 })
 
