@@ -25,7 +25,7 @@ import { BLOCK_OPTION, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, encodeRequest, failure, nil } from './resp/encode.ts'
 import type { RequestFramer } from './resp/request-framer.ts'
-import { modeMulti, modePinned, type Session, type SessionAccount } from './session/session.ts'
+import { modeMulti, modePinned, modeTracking, type Session, type SessionAccount } from './session/session.ts'
 import { type Queued, Transaction } from './session/transaction.ts'
 import { composeExec } from './tenant/exec-reply.ts'
 import { keyHeaderBytesMax, type Splicer } from './tenant/rewrite.ts'
@@ -56,6 +56,7 @@ export interface PathHands {
   enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void
   isolationFailure(session: Session, lane: Lane | undefined): number
   resumeLater(session: Session, ms: number): void
+  wantsFlush(lane: Lane): void
 }
 
 export interface LeasedParts {
@@ -65,11 +66,20 @@ export interface LeasedParts {
   readonly pool: Pool
   readonly leases: Leases
   readonly tracker: RegionTracker
+  /**
+   * Whether the server tracks for this client on this connection, where it should; asks for it where it does not yet.
+   * False: it cannot be asked now, and the client's commands wait.
+   */
+  isTracked(session: Session, lease: Lease): boolean
+  /** The connection that tracked for this client is gone. */
+  trackingLost(session: Session): void
   /** How long a client waits for a connection of its own. */
   readonly timeoutMs: number
 }
 
 const done = 0
+/** Bits of a client that keeps its lease while nothing is in flight. */
+const keepsLease = modePinned | modeTracking
 const queuedLine = Buffer.from('+QUEUED\r\n')
 const okLine = Buffer.from('+OK\r\n')
 const multiFrame = encodeRequest(['MULTI'])
@@ -235,7 +245,7 @@ export class LeasedPath {
 
   private unpin(session: Session): void {
     session.mode &= ~modePinned
-    if (session.inFlight === 0) this.release(session)
+    if (session.inFlight === 0) this.idle(session)
   }
 
   private exec(session: Session, account: SessionAccount, pos: number): number {
@@ -262,6 +272,7 @@ export class LeasedPath {
     }
     const needsLease =
       isWatching ||
+      (session.mode & modeTracking) !== 0 ||
       transaction.hasScript ||
       transaction.sent > sharedTransactionCommandsMax ||
       transaction.bytes > sharedFrameBytesMax
@@ -334,6 +345,7 @@ export class LeasedPath {
     const lease = this.leaseFor(session, account, pos, table.specs[id]!.isWrite || route === ROUTE.script)
     if (typeof lease === 'number') return lease
     const { lane } = lease
+    session.isCachingNext = false
     const { frame, keys } = hands
     const prefix = account.tenant!.prefix
     const out = this.rewrite(pos, prefix)
@@ -379,17 +391,18 @@ export class LeasedPath {
   }
 
   /** The client's lease to the primary, ready to be used; a number: the step that stands for waiting or a refusal. */
-  private leaseFor(session: Session, account: SessionAccount, pos: number, isWrite: boolean): Lease | number {
+  leaseFor(session: Session, account: SessionAccount, pos: number, isWrite: boolean): Lease | number {
     const { hands, parts } = this
     const { primary } = parts.tracker
     let { lease } = session
     if (session.inFlight > 0 && (lease === undefined || session.lane !== lease.lane)) return hands.waitForOrder(session)
-    if (lease !== undefined && lease.lane.isReady && !hands.isPrimaryLane(lease.lane) && session.inFlight === 0) {
-      // Taken while its node was the primary. What it watched there says nothing of the new one.
-      if ((session.mode & modePinned) !== 0) this.loseWatch(session)
-      session.lease = undefined
-      parts.leases.drop(lease, 'not the primary any more')
-      lease = undefined
+    if (lease !== undefined && lease.lane.isReady && session.inFlight === 0) {
+      // Taken while its node was the primary, or before HELLO: what it watched there says nothing here.
+      const isFit = hands.isPrimaryLane(lease.lane) && lease.key.resp === session.resp
+      if (!isFit) {
+        this.giveUp(session, lease, 'not the primary any more')
+        lease = undefined
+      }
     }
     if (lease === undefined) {
       if (primary === undefined || (isWrite && parts.pool.hasUnsettled(primary.index)))
@@ -402,7 +415,7 @@ export class LeasedPath {
       }
       session.lease = lease
     }
-    if (lease.lane.isReady) {
+    if (lease.lane.isReady && this.parts.isTracked(session, lease)) {
       session.stallUntilMs = 0
       return lease
     }
@@ -416,18 +429,26 @@ export class LeasedPath {
 
   // ---- leases come and go ----
 
-  leaseReady(session: Session): void {
+  leaseReady(session: Session, lease: Lease): void {
+    this.parts.isTracked(session, lease)
     this.hands.resumeLater(session, 0)
   }
 
   /** The lease of this client is gone; what was in flight on it has been answered. */
   leaseLost(session: Session, lease: Lease): void {
     if (session.lease !== lease) return
+    this.giveUp(session, lease, '')
+    // Those who waited for it ask again, a little later: a server that refuses connections is not hammered.
+    if (session.stallUntilMs !== 0) this.hands.resumeLater(session, retryMs)
+  }
+
+  /** A lease that can serve its client no longer. What it watched counts as changed, what it tracked is tracked anew. */
+  giveUp(session: Session, lease: Lease, reason: string): void {
     session.lease = undefined
     if ((session.mode & modePinned) !== 0) this.loseWatch(session)
     this.unblock(session)
-    // Those who waited for it ask again, a little later: a server that refuses connections is not hammered.
-    if (session.stallUntilMs !== 0) this.hands.resumeLater(session, retryMs)
+    this.parts.leases.drop(lease, reason)
+    if ((session.mode & modeTracking) !== 0) this.parts.trackingLost(session)
   }
 
   private loseWatch(session: Session): void {
@@ -445,7 +466,7 @@ export class LeasedPath {
   /** Nothing of this client is in flight any more: a lease that is not pinned goes back. */
   idle(session: Session): void {
     this.unblock(session)
-    if ((session.mode & modePinned) === 0) this.release(session)
+    if ((session.mode & keepsLease) === 0) this.release(session)
   }
 
   private release(session: Session): void {
@@ -465,7 +486,7 @@ export class LeasedPath {
       session.mode &= ~modePinned
       return
     }
-    if (session.inFlight > 0 || !lease.lane.isReady) {
+    if (session.inFlight > 0 || !lease.lane.isReady || lease.isTracked) {
       session.mode &= ~modePinned
       session.lease = undefined
       this.parts.leases.drop(lease, 'its client left')

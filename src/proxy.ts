@@ -169,6 +169,10 @@ export class RegisProxy {
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms),
       sessionClosed: (session, reason) => this.onSessionClosed(session, reason),
+      findSession: (tenant, id) => {
+        const session = this.sessions.get(id)
+        return session?.account?.tenant?.id === tenant ? session : undefined
+      },
     })
     this.tracker.onChange(() => this.onRegionsChanged())
     this.tracker.onShown(() => {
@@ -199,11 +203,12 @@ export class RegisProxy {
         loginRefused: () => {},
       },
       {
-        ready: (_, holder) => this.path.leased.leaseReady(holder as Session),
+        ready: (lease, holder) => this.path.tracking.ready(lease, holder),
         lost: (lease, holder) => {
           this.path.waiting.laneHasRoom(lease.lane)
-          if (holder !== undefined) this.path.leased.leaseLost(holder as Session, lease)
+          if (holder !== undefined) this.path.tracking.lost(lease, holder)
         },
+        push: (lease, holder, push) => this.path.tracking.push(lease, holder, push),
         settled: () => this.path.unsettled.settle(),
         wantsFlush: (lane) => this.pool.wantsFlush(lane),
         hasRoom: (lane) => this.path.waiting.laneHasRoom(lane),
@@ -349,7 +354,7 @@ export class RegisProxy {
     if (session.isClosed) return // it left while its password was checked
     this.countTenant(session.account?.tenant?.id, -1)
     // Another tenant's transaction and watched keys end here, as with RESET.
-    if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leased.leave(session)
+    if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leave(session)
     if (session.account === undefined || session.account.tenant !== account.tenant) {
       // Another tenant's reads and writes bind nobody here; those of the same one, logged in anew, do.
       session.lastNode = -1
@@ -422,7 +427,7 @@ export class RegisProxy {
       authenticate: (session, user, password) => self.authenticate(session, user, password),
       login: (session, account) => self.login(session, account),
       logout: (session) => {
-        self.path.leased.leave(session)
+        self.path.leave(session)
         self.countTenant(session.account?.tenant?.id, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()

@@ -47,6 +47,7 @@ import { levelOfKey } from './routing/levels.ts'
 import {
   modeMulti,
   modePinned,
+  modeTracking,
   replyOn,
   replySkipNext,
   type Session,
@@ -65,6 +66,7 @@ import { FilteredReplies } from './tenant/filtered-replies.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
 import { SecondLook } from './tenant/second-look.ts'
+import { TrackingPath } from './tracking-path.ts'
 import { kindPass, kindSwallow, type Lane, type Transform } from './upstream/lane.ts'
 import type { Leases } from './upstream/leases.ts'
 import type { Pool } from './upstream/pool.ts'
@@ -89,6 +91,8 @@ export interface Parts {
   now(): number
   after(ms: number, run: () => void): void
   sessionClosed(session: Session, reason: string): void
+  /** A connection of this tenant by its id. */
+  findSession(tenant: string, id: number): Session | undefined
 }
 
 /** How the handling of one command ended. */
@@ -156,6 +160,7 @@ export class RequestPath implements SessionHost {
   private readonly secondLook: SecondLook
   private readonly filteredReplies = new FilteredReplies()
   readonly leased: LeasedPath
+  readonly tracking: TrackingPath
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -181,7 +186,31 @@ export class RequestPath implements SessionHost {
       isConnected: (node) => parts.pool.counts(node).ready > 0,
       nextSeq: () => this.marks.nextSeq,
     })
-    this.leased = new LeasedPath(this.hands(), parts)
+    const hands = this.hands()
+    this.leased = new LeasedPath(hands, {
+      ...parts,
+      isTracked: (session, lease) => this.tracking.isTracked(session, lease),
+      trackingLost: (session) => this.tracking.trackingLost(session),
+    })
+    this.tracking = new TrackingPath(
+      hands,
+      this.leased,
+      {
+        leases: parts.leases,
+        tracker: parts.tracker,
+        find: (tenant, id) => parts.findSession(tenant, id),
+        hearsInvalidations: () => false,
+        deliver: (session, bytes) => {
+          session.writeOwn(bytes)
+        },
+        foreignPrefix: (lease) => {
+          parts.cells.tripwires.foreignPrefix++
+          lease.lane.destroy('a name without the prefix of its tenant')
+        },
+        after: (ms, run) => parts.after(ms, run),
+      },
+      parts.table.byName('client|tracking')!.id,
+    )
     parts.cells.regionIndex(parts.region)
     this.regionOf = Int32Array.from(this.nodes, (node) => parts.cells.regionIndex(node.address.region))
   }
@@ -233,6 +262,7 @@ export class RequestPath implements SessionHost {
         if (ms === 0) resume()
         else this.parts.after(ms, resume)
       },
+      wantsFlush: (lane) => this.parts.pool.wantsFlush(lane),
     }
   }
 
@@ -364,7 +394,7 @@ export class RequestPath implements SessionHost {
     let lane = session.lane
     // The common case: one more command for the lane that this chunk is already on.
     if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
-      if (route > ROUTE.primary || session.lease !== undefined)
+      if (route > ROUTE.primary || session.lease !== undefined || (session.mode & modeTracking) !== 0)
         return this.forwardLeased(session, account, id, route, pos)
       const isRead = route === ROUTE.read && !this.isPrimaryForced
       if (lane === undefined) {
@@ -422,7 +452,8 @@ export class RequestPath implements SessionHost {
   /** What needs a connection of the client's own, or comes from a client that has one. */
   private forwardLeased(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
     if (route === ROUTE.transaction) return this.leased.transact(session, account, id, pos)
-    if (route <= ROUTE.primary && (session.mode & modePinned) === 0) {
+    if (route === ROUTE.tracking) return this.tracking.handle(session, account, id, pos)
+    if (route <= ROUTE.primary && (session.mode & (modePinned | modeTracking)) === 0) {
       // What it took the connection for is not answered yet.
       if (session.inFlight > 0) return this.wait(session, stallOrder)
       this.leased.idle(session)
@@ -1030,12 +1061,18 @@ export class RequestPath implements SessionHost {
     this.bounds.outputQueued(session, bytes)
   }
 
+  /** The client is gone, or starts anew (RESET, another tenant's login): nothing of what it had begun may stay. */
+  leave(session: Session): void {
+    this.leased.leave(session)
+    this.tracking.leave(session)
+  }
+
   leaseIdle(session: Session): void {
     this.leased.idle(session)
   }
 
   closed(session: Session, reason: string): void {
-    this.leased.leave(session)
+    this.leave(session)
     this.bounds.forget(session)
     this.waiting.forget(session)
     this.parts.sessionClosed(session, reason)

@@ -244,6 +244,21 @@ export const errors = {
     fate: 'notExecuted',
     when: 'EXEC after a command that was refused between MULTI and EXEC',
   },
+  TRACKING_REDIRECT: {
+    text: 'ERR The client ID you want redirect to does not exist',
+    fate: 'notExecuted',
+    when: 'CLIENT TRACKING ... REDIRECT to no connection of this tenant',
+  },
+  TRACKING_TWICE: {
+    text: 'ERR A client can only redirect to a single other client',
+    fate: 'notExecuted',
+    when: 'CLIENT TRACKING with REDIRECT twice',
+  },
+  CACHING_MODE: {
+    text: 'ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled',
+    fate: 'notExecuted',
+    when: 'CLIENT CACHING without tracking',
+  },
   UNBLOCKED: {
     text: 'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)',
     fate: 'notExecuted',

@@ -71,3 +71,5 @@ export const transactionCommandsMax = 1_000_000
 export const transactionBytesMax = 64 * 1024 * 1024
 /** A transaction up to this size travels on a shared connection, in one piece; a larger one on a leased one. */
 export const sharedTransactionCommandsMax = 512
+/** One message of the server about keys that have changed: with BCAST one may hold all those of a turn of its loop. */
+export const pushBytesMax = 64 * 1024 * 1024

@@ -3,6 +3,7 @@ import { errorText } from '../base/errors.ts'
 import { clientNameBytesMax } from '../base/limits.ts'
 import { bulk, failure, integer, nil, ok, type Reply } from '../resp/encode.ts'
 import { replyOff, replyOn, replySkipNext, type Session } from '../session/session.ts'
+import { redirectOf, trackingInfo } from '../session/tracking.ts'
 import type { Builtin } from './builtin.ts'
 
 /** Redis's rule for names: printable ASCII without blanks (networking.c, validateClientAttr); and ours: not without end. */
@@ -40,6 +41,8 @@ export const clientBuiltins: Readonly<Record<string, Builtin>> = {
       return undefined
     },
   },
+  'client|getredir': { run: (_args, session) => integer(redirectOf(session)) },
+  'client|trackinginfo': { run: (_args, session) => trackingInfo(session) },
   'client|no-evict': { run: (args) => onOrOff(args[2]!) },
   'client|no-touch': { run: (args) => onOrOff(args[2]!) },
 }

@@ -178,9 +178,17 @@ export const policy: readonly PolicyGroup[] = [
   },
   {
     family: 'client-side caching',
-    answer: 'denied',
-    why: `${notYet}the server would push names of other tenants' keys`,
-    commands: 'client|caching client|getredir client|tracking client|trackinginfo',
+    answer: 'upstream',
+    via: 'tracking',
+    inMulti: 'denied', // it changes the connection that EXEC runs on
+    why: "the client's keys are tracked on a connection of its own to the primary; prefixes are put on and names stripped",
+    commands: 'client|caching client|tracking',
+  },
+  {
+    family: 'client-side caching, told',
+    answer: 'proxy',
+    why: 'ids and prefixes as the client knows them',
+    commands: 'client|getredir client|trackinginfo',
   },
   {
     family: 'other connections',

@@ -20,10 +20,11 @@ export const ROUTE = {
   blocking: 5,
   script: 6,
   transaction: 7,
+  tracking: 8,
 } as const
 
 /** Why a command of a node cannot travel on a shared connection: it may wait there, runs the tenant's code, or leaves state. */
-export type Via = 'blocking' | 'script' | 'transaction'
+export type Via = 'blocking' | 'script' | 'transaction' | 'tracking'
 
 /** How keys are found: none, by first/last/step alone, or by a finder of keys.ts. */
 export const KEYS = { none: 0, range: 1, finder: 2 } as const

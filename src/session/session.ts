@@ -23,6 +23,7 @@ import type { TenantRules } from '../routing/rules.ts'
 import type { Account } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
+import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
 
 /** Why a client's bytes are not being parsed. */
@@ -50,6 +51,8 @@ export const modeMulti = 1
 export const modePinned = 2
 /** Has subscriptions. On RESP2 it may send nothing but what concerns them. */
 export const modeSubscriber = 4
+/** Its leased connection tracks the keys that it reads (CLIENT TRACKING). */
+export const modeTracking = 16
 /** Is shown the commands of its tenant (MONITOR). */
 export const modeMonitor = 8
 
@@ -114,6 +117,10 @@ export class Session implements ReplySink {
   localBytes = 0
   /** An upstream connection of its own, while it needs one: see leased-path.ts. It may not be ready yet. */
   lease: Lease | undefined
+  /** CLIENT TRACKING is on. */
+  tracking: Tracking | undefined
+  /** CLIENT CACHING was given for the next command. */
+  isCachingNext = false
   /** A command of it waits on the server for something to happen. */
   isBlocked = false
   /** The connection on which it watched keys is lost: its next EXEC fails as if one had changed. */

@@ -18,6 +18,7 @@ import {
   collectedReplyBytesMax,
   earlyFlushBytes,
   laneCommandsMax,
+  pushBytesMax,
   sharedTransactionCommandsMax,
 } from '../base/limits.ts'
 import type { Histogram } from '../metrics/counters.ts'
@@ -108,6 +109,7 @@ export const sharedLaneSize: LaneSize = {
 }
 
 const flagWrite = 1
+const pushByte = 0x3e
 /** Whoever was turned away is told when a lane that had less room than a whole transaction needs has some again. */
 const transactionRoom = 2 * sharedTransactionCommandsMax
 /** The one desync that means: replies have moved. */
@@ -122,6 +124,11 @@ export class Lane {
   readonly isBulk: boolean
   /** It belongs to one client at a time (upstream/leases.ts): no other's commands, and no marks. */
   isLeased = false
+  /**
+   * Whole pushes of the server go here, between replies. Undefined: nothing on this connection may cause one, so that a push
+   * is a desync.
+   */
+  onPush: ((push: Buffer) => void) | undefined
   /** Of a leased one that was lost: what was in flight can no longer run. */
   isLossSettled = false
   /** In the list of those that the pool will flush at the end of this turn. */
@@ -450,6 +457,15 @@ export class Lane {
     let pos = start
     let done = 0
     while (pos < end) {
+      if (this.onPush !== undefined && (this.isInPush || (!this.framer.started && buf[pos] === pushByte))) {
+        if (done > 0) this.partial(this.head & this.mask, buf, from, pos, done)
+        done = 0
+        pos = this.takePush(buf, pos, end)
+        if (pos < 0) return
+        from = pos
+        if (this.isInPush) break
+        continue
+      }
       if (this.head === this.tail) return this.events.desync(this, 'a reply that nobody asked for')
       const at = this.head & this.mask
       const isWhole = !this.framer.started
@@ -481,6 +497,44 @@ export class Lane {
     if (pos > from) this.partial(this.head & this.mask, buf, from, pos, done)
     if (pos < end) this.keep(buf, pos, end)
     if (before > this.flagMask - transactionRoom && this.port !== undefined) this.events.hasRoom(this)
+  }
+
+  private isInPush = false
+  private pushPieces: Buffer[] = []
+  private pushBytes = 0
+
+  /** A push, or the next part of one. Returns one past what was taken; -1 when the connection was given up. */
+  private takePush(buf: Buffer, pos: number, end: number): number {
+    const next = this.framer.next(buf, pos, end)
+    const upTo = next === replyMore ? this.framer.consumed : next
+    if (next === replyBroken) {
+      this.events.desync(this, 'a push that is no RESP')
+      return -1
+    }
+    if (upTo > pos) {
+      this.pushPieces.push(Buffer.from(buf.subarray(pos, upTo)))
+      this.pushBytes += upTo - pos
+    }
+    this.isInPush = next === replyMore && this.framer.started
+    if (this.pushBytes > pushBytesMax) {
+      this.events.desync(this, 'a push that does not end')
+      return -1
+    }
+    if (next === replyMore) {
+      // What is left is the beginning of a header: it is put in front of what comes next.
+      if (upTo < end) this.keep(buf, upTo, end)
+      return this.port === undefined ? -1 : end
+    }
+    const push = this.pushPieces.length === 1 ? this.pushPieces[0]! : Buffer.concat(this.pushPieces)
+    this.dropPush()
+    this.onPush!(push)
+    return this.port === undefined ? -1 : next
+  }
+
+  private dropPush(): void {
+    this.isInPush = false
+    this.pushPieces = []
+    this.pushBytes = 0
   }
 
   /** The last reply of the head entry ends at `pos`. False when the connection was given up. */
@@ -609,6 +663,7 @@ export class Lane {
     assert(this.port === undefined && this.head === this.tail, 'a lane is opened once at a time')
     this.port = port
     this.framer.reset()
+    this.dropPush()
     this.leftover = 0
     this.isHeadPartial = false
     this.isWriting = false

@@ -58,6 +58,8 @@ export class Lease {
   /** Silence is no fault until then: a blocking command waits. */
   patientUntilMs = 0
   isLost = false
+  /** CLIENT TRACKING was switched on here for its holder: it does not go back to the warm ones. */
+  isTracked = false
 
   constructor(key: LeaseKey, lane: Lane, connection: (lease: Lease) => UpstreamConnection) {
     this.key = key
@@ -88,6 +90,8 @@ export interface LeaseEvents extends LaneEvents {
   ready(lease: Lease, holder: LeaseHolder): void
   /** It is gone; what was in flight on it has been answered. */
   lost(lease: Lease, holder: LeaseHolder | undefined, reason: string): void
+  /** The server has told the holder something that it had not asked for. */
+  push(lease: Lease, holder: LeaseHolder, push: Buffer): void
   /** What was in flight on a lost one can no longer run (`lane.isLossSettled`). */
   settled(): void
   /** The end of a read from the node: nothing of the lane is on the stack. */
@@ -161,7 +165,7 @@ export class Leases {
     if (lease.isLost) return
     const name = perKey(lease.key)
     const waiting = this.warm.get(name)
-    if (!lease.lane.isReady || (waiting?.length ?? 0) >= leasesWarmMax) {
+    if (!lease.lane.isReady || lease.isTracked || (waiting?.length ?? 0) >= leasesWarmMax) {
       this.close(lease, 'not needed')
       return
     }
@@ -240,6 +244,11 @@ export class Leases {
     )
     lane.isLeased = true
     const lease = new Lease(key, lane, (it) => this.connect(it))
+    if (key.resp === 3) {
+      lane.onPush = (push) => {
+        if (lease.holder !== undefined) events.push(lease, lease.holder, push)
+      }
+    }
     this.all.add(lease)
     return lease
   }

@@ -20,6 +20,7 @@ export const rooms: readonly string[] = [
   'session',
   'builtin',
   'leased-path',
+  'tracking-path',
   'request-path',
   'config',
   'admin',

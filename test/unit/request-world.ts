@@ -188,6 +188,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     now: () => clock.ms,
     after() {},
     sessionClosed() {},
+    findSession: () => undefined,
   })
   let id = 1
   return {

@@ -1,0 +1,146 @@
+/**
+ * What a client has asked of CLIENT TRACKING, and the messages it gets for it. The server does the tracking, on the client's
+ * leased connection (leased-path.ts); here stand the state that the proxy answers questions from and the shapes on the wire.
+ *
+ *   the server's push on the lease --names stripped--> this client, or the client that it redirects to
+ */
+import { bulk, encodeReply, type Reply } from '../resp/encode.ts'
+import { elements, readHead, stringAt, TYPE } from '../resp/reply-walk.ts'
+import type { Session } from './session.ts'
+
+/** RESP2 clients hear of invalidations as messages on this channel; it belongs to no tenant and carries no prefix. */
+export const invalidateChannel = '__redis__:invalidate'
+
+/** Tracking of one client. Replaced as a whole when the server has accepted another command. */
+export interface Tracking {
+  readonly isBcast: boolean
+  readonly isOptin: boolean
+  readonly isOptout: boolean
+  readonly isNoloop: boolean
+  /** In the client's own names, without the tenant's prefix. */
+  readonly prefixes: readonly Buffer[]
+  /** The client that gets the messages; undefined: this one itself. */
+  readonly redirect: Session | undefined
+}
+
+export interface TrackingRequest extends Tracking {
+  readonly isOn: boolean
+}
+
+/** The options of CLIENT TRACKING as Redis reads them (networking.c, clientCommand); the code of the error otherwise. */
+export function parseTracking(
+  args: readonly Buffer[],
+  find: (id: number) => Session | undefined,
+): TrackingRequest | 'SYNTAX' | 'NOT_INTEGER' | 'TRACKING_REDIRECT' | 'TRACKING_TWICE' {
+  let [isBcast, isOptin, isOptout, isNoloop] = [false, false, false, false]
+  let redirect: Session | undefined
+  const prefixes: Buffer[] = []
+  for (let i = 3; i < args.length; i++) {
+    const word = args[i]!.toString('latin1').toLowerCase()
+    const more = i + 1 < args.length
+    if (word === 'redirect' && more) {
+      if (redirect !== undefined) return 'TRACKING_TWICE'
+      const text = args[++i]!.toString('latin1')
+      if (!/^-?(0|[1-9]\d{0,18})$/.test(text)) return 'NOT_INTEGER'
+      redirect = find(Number(text))
+      if (redirect === undefined) return 'TRACKING_REDIRECT'
+    } else if (word === 'bcast') isBcast = true
+    else if (word === 'optin') isOptin = true
+    else if (word === 'optout') isOptout = true
+    else if (word === 'noloop') isNoloop = true
+    else if (word === 'prefix' && more) prefixes.push(args[++i]!)
+    else return 'SYNTAX'
+  }
+  const word = args[2]!.toString('latin1').toLowerCase()
+  if (word !== 'on' && word !== 'off') return 'SYNTAX'
+  return { isOn: word === 'on', isBcast, isOptin, isOptout, isNoloop, prefixes, redirect }
+}
+
+/** The same command for the server: the tenant's prefix on, and the id of a connection of ours for the client's. */
+export function trackingCommand(want: Tracking, prefix: Buffer, redirectId: number): (string | Buffer)[] {
+  const words: (string | Buffer)[] = ['CLIENT', 'TRACKING', 'ON']
+  if (want.redirect !== undefined) words.push('REDIRECT', String(redirectId))
+  if (want.isBcast) words.push('BCAST')
+  if (want.isOptin) words.push('OPTIN')
+  if (want.isOptout) words.push('OPTOUT')
+  if (want.isNoloop) words.push('NOLOOP')
+  for (const own of want.prefixes) words.push('PREFIX', Buffer.concat([prefix, own]))
+  // Without one the server would tell of every tenant's keys.
+  if (want.isBcast && want.prefixes.length === 0) words.push('PREFIX', prefix)
+  return words
+}
+
+/** CLIENT TRACKINGINFO. */
+export function trackingInfo(session: Session): Reply {
+  const { tracking } = session
+  const flags =
+    tracking === undefined
+      ? ['off']
+      : [
+          'on',
+          ...(tracking.isBcast ? ['bcast'] : []),
+          ...(tracking.isOptin ? ['optin'] : []),
+          ...(tracking.isOptout ? ['optout'] : []),
+          ...(session.isCachingNext ? [tracking.isOptin ? 'caching-yes' : 'caching-no'] : []),
+          ...(tracking.isNoloop ? ['noloop'] : []),
+          ...(tracking.redirect?.isClosed === true ? ['broken_redirect'] : []),
+        ]
+  return {
+    kind: 'map',
+    pairs: [
+      [bulk('flags'), { kind: 'set', items: flags.map((flag) => bulk(flag)) }],
+      [bulk('redirect'), { kind: 'integer', value: redirectOf(session) }],
+      [bulk('prefixes'), { kind: 'array', items: (tracking?.prefixes ?? []).map((own) => bulk(own)) }],
+    ],
+  }
+}
+
+/** CLIENT GETREDIR: -1 without tracking, 0 without redirection. */
+export function redirectOf(session: Session): number {
+  return session.tracking === undefined ? -1 : (session.tracking.redirect?.id ?? 0)
+}
+
+export type Push =
+  | { readonly kind: 'invalidate' /** undefined: everything. */; readonly names: readonly Buffer[] | undefined }
+  | { readonly kind: 'broken' }
+
+/** A push of the server's, names without the tenant's prefix. 'foreign': a name has it not; undefined: no push that we know. */
+export function readPush(push: Buffer, prefix: Buffer): Push | 'foreign' | undefined {
+  const [kind, payload] = elements(push, 0, push.length)
+  if (kind === undefined) return undefined
+  const word = stringAt(push, kind, push.length)?.toString('latin1')
+  if (word === 'tracking-redir-broken') return { kind: 'broken' }
+  if (word !== 'invalidate' || payload === undefined) return undefined
+  const head = readHead(push, payload, push.length)
+  if (head === undefined) return undefined
+  if (head.count === -1) return { kind: 'invalidate', names: undefined }
+  if (head.type !== TYPE.array) return undefined
+  const names: Buffer[] = []
+  for (const at of elements(push, payload, push.length)) {
+    const name = stringAt(push, at, push.length)
+    if (name === undefined || !name.subarray(0, prefix.length).equals(prefix)) return 'foreign'
+    names.push(name.subarray(prefix.length))
+  }
+  return { kind: 'invalidate', names }
+}
+
+/** An invalidation as a client hears it: a push on RESP3, a message on RESP2. */
+export function invalidation(names: readonly Buffer[] | undefined, resp: 2 | 3): Buffer {
+  const list: Reply =
+    names === undefined ? { kind: 'nullArray' } : { kind: 'array', items: names.map((name) => bulk(name)) }
+  const body = encodeReply(list, resp)
+  if (resp === 3) return Buffer.concat([Buffer.from('>2\r\n$10\r\ninvalidate\r\n'), body])
+  const head = `*3\r\n$7\r\nmessage\r\n$${invalidateChannel.length}\r\n${invalidateChannel}\r\n`
+  return Buffer.concat([Buffer.from(head), body])
+}
+
+/** To a client on RESP3 whose redirection has lost its target. */
+export function redirectionBroken(id: number): Buffer {
+  return Buffer.from(`>2\r\n$21\r\ntracking-redir-broken\r\n:${id}\r\n`)
+}
+
+/** The server's errors about prefixes repeat them. */
+export function stripTrackingError(reply: Buffer, prefix: Buffer): Buffer {
+  if (reply[0] !== TYPE.error) return reply
+  return Buffer.from(reply.toString('latin1').replaceAll(`'${prefix.toString('latin1')}`, "'"), 'latin1')
+}
