@@ -396,7 +396,7 @@ export class LeasedPath {
     const { primary } = parts.tracker
     let { lease } = session
     if (session.inFlight > 0 && (lease === undefined || session.lane !== lease.lane)) return hands.waitForOrder(session)
-    if (lease !== undefined && lease.lane.isReady && session.inFlight === 0) {
+    if (lease?.lane.isReady && session.inFlight === 0) {
       // Taken while its node was the primary, or before HELLO: what it watched there says nothing here.
       const isFit = hands.isPrimaryLane(lease.lane) && lease.key.resp === session.resp
       if (!isFit) {

@@ -63,7 +63,7 @@ export class ProxyProcess {
   /** Resolves when GET /readyz answers 200; rejects with the child's last lines when it does not in time, or ends. */
   static async start(options: ProxyOptions): Promise<ProxyProcess> {
     const proxy = new ProxyProcess(options)
-    const readyMsMax = options.readyMsMax ?? 20_000
+    const readyMsMax = options.readyMsMax ?? 60_000
     const endsAt = performance.now() + readyMsMax
     let last = 'no answer'
     while (proxy.isRunning && performance.now() < endsAt) {
