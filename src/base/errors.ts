@@ -270,6 +270,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'LMPOP, ZMPOP or SINTERCARD with a key count that is not a positive number',
   },
+  NUMKEYS_RANGE: {
+    text: 'ERR invalid numkeys value or out of range',
+    fate: 'notExecuted',
+    when: 'MSETEX with a key count that is not a positive number',
+  },
   NUMKEYS_NEGATIVE: {
     text: "ERR Number of keys can't be negative",
     fate: 'notExecuted',

@@ -4,8 +4,10 @@
  */
 import { assert } from '../base/assert.ts'
 import { facts } from './facts.generated.ts'
+import { newerFacts } from './facts-newer.generated.ts'
+import { newerByHand, sinceByHand } from './facts-newer.ts'
 import type { FactRow, KeySpec } from './facts-render.ts'
-import { newer, ours, type Particular, type PolicyGroup, particulars, policy } from './policy.ts'
+import { ours, type Particular, type PolicyGroup, particulars, policy } from './policy.ts'
 import { type Answer, type CommandSpec, FINDER, type InMulti, KEYS, NUMKEYS_RULE } from './spec.ts'
 
 /** The key columns of one command; what first, last and step mean for a finder is said in keys.ts. */
@@ -94,12 +96,15 @@ export interface Derived {
 /** Every command that Regis knows, in order of id. */
 export function derive(): readonly Derived[] {
   const groups = policyByName()
+  const rows: (FactRow & { since?: string; isOurs?: true })[] = [...facts]
   const known = new Set(facts.map((row) => row.name))
-  const rows: (FactRow & { since?: string; isOurs?: true })[] = [
-    ...facts,
-    ...newer.filter((row) => !known.has(row.name)),
-    ...ours.map((row) => ({ ...row, isOurs: true as const })),
-  ]
+  for (const row of [...newerFacts, ...newerByHand]) {
+    // A live server's word comes first: what we wrote by hand before it could be asked gives way.
+    if (known.has(row.name)) continue
+    known.add(row.name)
+    rows.push({ ...row, since: Object.hasOwn(sinceByHand, row.name) ? sinceByHand[row.name]! : row.since })
+  }
+  rows.push(...ours.map((row) => ({ ...row, isOurs: true as const })))
   const names = new Set(rows.map((row) => row.name))
   for (const name of [...groups.keys(), ...Object.keys(particulars)])
     assert(names.has(name), `policy names a command that is in no table: ${name}`)

@@ -16,7 +16,9 @@ function where(spec: CommandSpec): string {
   return spec.isReplicaSafe ? 'nearest fresh node' : 'primary'
 }
 
-const columns = '| command | answered by | names in its reply | since |\n|---|---|---|---|'
+const columns = '| command | answered by | in MULTI | names in its reply | since |\n|---|---|---|---|---|'
+
+const inMulti = { ok: 'queued', local: 'queued', now: 'runs at once', denied: 'refused' } as const
 
 function row(spec: CommandSpec): string {
   const names = {
@@ -28,7 +30,8 @@ function row(spec: CommandSpec): string {
     commandInfo: 'refused commands left out',
     commandDocs: 'refused commands left out',
   }[spec.answer === 'upstream' ? spec.reply : 'pass']
-  return `| ${shown(spec.name)} | ${where(spec)} | ${names} | ${spec.since ?? ''} |`
+  const multi = spec.answer === 'denied' ? '' : inMulti[spec.inMulti]
+  return `| ${shown(spec.name)} | ${where(spec)} | ${multi} | ${names} | ${spec.since ?? ''} |`
 }
 
 /** The whole page. Every command of the table stands on it exactly once, containers with subcommands excepted. */

@@ -96,6 +96,8 @@ function numkeysError(rule: number, value: number, most: number): ErrorCode | un
       return !(value >= 1) ? 'NUMKEYS_POSITIVE' : value > most ? 'SYNTAX' : undefined
     case NUMKEYS_RULE.positiveStrict: // t_set.c sinterCardCommand
       return !(value >= 1) ? 'NUMKEYS_POSITIVE' : value > most ? 'NUMKEYS' : undefined
+    case NUMKEYS_RULE.msetex: // t_string.c msetexCommand, of Valkey 9.1
+      return !(value >= 1) || value > 0x7fffffff ? 'NUMKEYS_RANGE' : value > most ? 'SYNTAX' : undefined
     default: // eval.c evalGenericCommand
       if (Number.isNaN(value)) return 'NOT_INTEGER'
       return value < 0 ? 'NUMKEYS_NEGATIVE' : value > most ? 'NUMKEYS' : undefined
@@ -129,8 +131,8 @@ function findStreams(argv: Argv, keys: KeyList): ErrorCode | undefined {
     } else if (isWord(argv, i, 'count') && more > 0) {
       i++
       if (Number.isNaN(integer(argv, i))) return 'NOT_INTEGER'
-    } else if (isWord(argv, i, 'claim') && more > 0) {
-      i++ // newer than 7.0; an older server refuses the whole command
+    } else if ((isWord(argv, i, 'claim') || isWord(argv, i, 'maxcount') || isWord(argv, i, 'maxsize')) && more > 0) {
+      i++ // newer than 7.0 (8.4, 8.10); an older server refuses the whole command
     } else if (isWord(argv, i, 'group') && more >= 2) i += 2
     else if (!isWord(argv, i, 'noack')) return 'SYNTAX'
   }

@@ -7,6 +7,7 @@
  */
 
 import type { FactRow } from './facts-render.ts'
+import { newerPolicy } from './policy-newer.ts'
 import type { Answer, Blocks, FinderName, InMulti, NumkeysRule, ReplyKind, Via } from './spec.ts'
 
 /** Commands that are treated alike. `commands` holds names separated by white space. */
@@ -130,7 +131,7 @@ export const policy: readonly PolicyGroup[] = [
     family: 'this connection',
     answer: 'proxy',
     why: 'the state of a client connection lives in the proxy',
-    commands: `auth hello reset quit ping echo select readonly readwrite client|getname client|id client|info
+    commands: `auth hello reset quit ping echo select readonly readwrite client|capa client|getname client|id client|info
       client|no-evict client|no-touch client|reply client|setinfo client|setname acl|whoami proxy|help proxy|whoami
       proxy|consistency`,
   },
@@ -252,14 +253,7 @@ export const policy: readonly PolicyGroup[] = [
       cluster|nodes cluster|replicas cluster|replicate cluster|reset cluster|saveconfig cluster|set-config-epoch
       cluster|setslot cluster|shards cluster|slaves cluster|slots`,
   },
-  {
-    family: 'newer than Redis 7.0',
-    answer: 'upstream',
-    why: 'a server that does not have it says so',
-    commands: `hexpire hexpireat hexpiretime hgetdel hgetex hpersist hpexpire hpexpireat hpexpiretime hpttl hsetex httl
-      vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrem vsetattr vsim xackdel xdelex delex delifeq
-      digest`,
-  },
+  ...newerPolicy,
 ]
 
 export const particulars: Readonly<Record<string, Particular>> = {
@@ -299,6 +293,11 @@ export const particulars: Readonly<Record<string, Particular>> = {
   sunsubscribe: { inMulti: 'denied' },
   monitor: { inMulti: 'denied' },
   sintercard: { numkeys: 'positiveStrict' },
+  sdiffcard: { numkeys: 'positiveStrict' },
+  sunioncard: { numkeys: 'positiveStrict' },
+  msetex: { numkeys: 'msetex' },
+  blmovem: { blocks: { timeout: 5, unit: 's' } },
+  waitaof: { blocks: { timeout: 3, unit: 'ms' }, inMulti: 'ok' },
   eval: { numkeys: 'script' },
   eval_ro: { numkeys: 'script' },
   evalsha: { numkeys: 'script' },
@@ -324,63 +323,4 @@ export const ours: readonly FactRow[] = [
   { name: 'proxy|consistency', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|whoami', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
-]
-
-const write = 'write fast'
-const writeOom = 'write denyoom fast'
-const read = 'readonly fast'
-const key: FactRow['keys'] = [{ at: 1, last: 0, step: 1, limit: 0, flags: 'RW' }]
-const newerRow = (since: string, name: string, arity: number, flags: string, kind: string) => ({
-  since,
-  name,
-  arity,
-  flags,
-  categories: `${flags.startsWith('write') ? 'write' : 'read'} ${kind} fast`,
-  keys: key,
-})
-
-/**
- * Commands that came after 7.0, with key shapes written by hand from their published syntax: all have one key, their
- * first argument. Only such are here; whatever else a newer server knows stays refused.
- */
-export const newer: readonly (FactRow & { readonly since: string })[] = [
-  {
-    ...newerRow('7.2', 'client|no-touch', 3, 'noscript loading stale', 'connection'),
-    keys: [],
-    categories: 'connection slow',
-  },
-  {
-    ...newerRow('7.2', 'client|setinfo', 4, 'noscript loading stale', 'connection'),
-    keys: [],
-    categories: 'connection slow',
-  },
-  newerRow('7.4', 'hexpire', -6, writeOom, 'hash'),
-  newerRow('7.4', 'hexpireat', -6, writeOom, 'hash'),
-  newerRow('7.4', 'hexpiretime', -5, read, 'hash'),
-  newerRow('7.4', 'hpersist', -5, write, 'hash'),
-  newerRow('7.4', 'hpexpire', -6, writeOom, 'hash'),
-  newerRow('7.4', 'hpexpireat', -6, writeOom, 'hash'),
-  newerRow('7.4', 'hpexpiretime', -5, read, 'hash'),
-  newerRow('7.4', 'hpttl', -5, read, 'hash'),
-  newerRow('7.4', 'httl', -5, read, 'hash'),
-  newerRow('8.0', 'hgetdel', -5, write, 'hash'),
-  newerRow('8.0', 'hgetex', -5, write, 'hash'),
-  newerRow('8.0', 'hsetex', -6, writeOom, 'hash'),
-  newerRow('8.0', 'vadd', -5, writeOom, 'vectorset'),
-  newerRow('8.0', 'vcard', 2, read, 'vectorset'),
-  newerRow('8.0', 'vdim', 2, read, 'vectorset'),
-  newerRow('8.0', 'vemb', -3, read, 'vectorset'),
-  newerRow('8.0', 'vgetattr', 3, read, 'vectorset'),
-  newerRow('8.0', 'vinfo', 2, read, 'vectorset'),
-  newerRow('8.0', 'vismember', 3, read, 'vectorset'),
-  newerRow('8.0', 'vlinks', -3, read, 'vectorset'),
-  newerRow('8.0', 'vrandmember', -2, read, 'vectorset'),
-  newerRow('8.0', 'vrem', 3, write, 'vectorset'),
-  newerRow('8.0', 'vsetattr', 4, write, 'vectorset'),
-  newerRow('8.0', 'vsim', -4, read, 'vectorset'),
-  newerRow('8.2', 'xackdel', -6, write, 'stream'),
-  newerRow('8.2', 'xdelex', -5, write, 'stream'),
-  newerRow('8.4', 'delex', -2, write, 'string'),
-  newerRow('8.4', 'digest', 2, read, 'string'),
-  newerRow('9.0 of Valkey', 'delifeq', 3, write, 'string'),
 ]

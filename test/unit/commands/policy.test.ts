@@ -1,9 +1,21 @@
 import { derive, keyShape, policyByName } from '../../../src/commands/derive.ts'
 import { facts } from '../../../src/commands/facts.generated.ts'
+import { newerFacts } from '../../../src/commands/facts-newer.generated.ts'
+import { newerByHand } from '../../../src/commands/facts-newer.ts'
 import { buildCommandTable } from '../../../src/commands/lookup.ts'
-import { newer, ours, particulars, policy } from '../../../src/commands/policy.ts'
+import { ours, particulars, policy } from '../../../src/commands/policy.ts'
 import { BLOCK_OPTION, KEYS, NUMKEYS_RULE } from '../../../src/commands/spec.ts'
 
+interface Published {
+  readonly arity: number
+  readonly flags: readonly string[]
+  readonly keyStart: number
+  readonly keyStop: number
+  readonly step: number
+  readonly subcommands?: Readonly<Record<string, Published>>
+}
+/** A table of the commands of Redis 8.10 that others keep. */
+const published = require('@ioredis/commands/built/commands.json') as Readonly<Record<string, Published>>
 const table = buildCommandTable()
 const named = (answer: string) => table.specs.filter((spec) => spec.answer === answer)
 
@@ -82,15 +94,79 @@ describe('what rows leave out is closed', () => {
   })
 })
 
-test('commands newer than the facts have one key and lose their arguments in an unknown-command error', () => {
-  for (const row of newer) {
-    const spec = table.byName(row.name)
-    if (row.name.startsWith('client|')) expect(spec?.answer).toBe('proxy')
-    else {
-      expect([row.name, spec?.answer, spec?.reply]).toEqual([row.name, 'upstream', 'errorNames'])
-      expect(row.keys).toHaveLength(1)
+describe('commands newer than the facts', () => {
+  const newer = table.specs.filter((spec) => spec.since !== undefined)
+
+  test('are judged one by one, and in an unknown-command error lose their arguments', () => {
+    const byName = policyByName()
+    for (const spec of newer) {
+      expect([spec.name, byName.has(spec.name) || spec.isContainer]).toEqual([spec.name, true])
+      if (spec.answer === 'upstream') expect([spec.name, spec.reply]).toEqual([spec.name, 'errorNames'])
     }
-  }
+  })
+
+  test('stand in one of two tables, and the live one counts', () => {
+    const byHand = new Set(newerByHand.map((row) => row.name))
+    expect(newerByHand).toHaveLength(byHand.size)
+    expect(newerFacts.filter((row) => byHand.has(row.name))).toEqual([])
+    expect(facts.filter((row) => byHand.has(row.name))).toEqual([])
+  })
+
+  test('have their keys where the published syntax puts them', () => {
+    const shape = (name: string) => {
+      const { id } = table.byName(name)!
+      return [table.keyMode[id], table.keyFirst[id], table.keyLast[id], table.keyStep[id]]
+    }
+    for (const name of [
+      'hexpire',
+      'vadd',
+      'vrange',
+      'arset',
+      'argrep',
+      'delex',
+      'digest',
+      'increx',
+      'xnack',
+      'xcfgset',
+    ])
+      expect([name, ...shape(name)]).toEqual([name, KEYS.range, 1, 1, 1])
+    for (const name of ['xackdel', 'xdelex', 'delifeq', 'json.set', 'bf.add', 'topk.list', 'ts.range'])
+      expect([name, ...shape(name)]).toEqual([name, KEYS.range, 1, 1, 1])
+    for (const name of ['lmovem', 'blmovem']) expect([name, ...shape(name)]).toEqual([name, KEYS.range, 1, 2, 1])
+    for (const name of ['sdiffcard', 'sunioncard']) expect([name, ...shape(name)]).toEqual([name, KEYS.finder, 1, 0, 1])
+    for (const name of ['cms.merge', 'tdigest.merge'])
+      expect([name, ...shape(name)]).toEqual([name, KEYS.finder, 2, 1, 1])
+    expect(shape('msetex')).toEqual([KEYS.finder, 1, 0, 2])
+    expect(shape('himport|set')).toEqual([KEYS.range, 2, 2, 1])
+    expect(shape('json.mget')).toEqual([KEYS.range, 1, -2, 1])
+    for (const name of ['json.mset', 'ts.madd']) expect([name, ...shape(name)]).toEqual([name, KEYS.range, 1, -1, 3])
+  })
+
+  test('those of the core are as @ioredis/commands has them: arity, flags, range of keys', () => {
+    for (const spec of newer) {
+      const [name = '', sub] = spec.name.split('|')
+      const top = published[name]
+      const entry = sub === undefined ? top : top?.subcommands?.[sub]
+      if (entry === undefined) continue
+      const flags = (words: readonly string[]) => words.filter((word) => word !== 'movablekeys').sort()
+      const isApart = spec.name.startsWith('cluster|') // of other flags in Valkey, and in later releases
+      expect([spec.name, spec.arity]).toEqual([spec.name, entry.arity])
+      if (!isApart) expect([spec.name, flags(spec.flags)]).toEqual([spec.name, flags(entry.flags)])
+      if (spec.answer === 'upstream' && entry.keyStart > 0)
+        expect([spec.name, table.keyFirst[spec.id], table.keyLast[spec.id], table.keyStep[spec.id]]).toEqual([
+          spec.name,
+          entry.keyStart,
+          entry.keyStop,
+          entry.step,
+        ])
+    }
+    // And it knows none that we do not.
+    const names = Object.entries(published).flatMap(([name, entry]) => [
+      name,
+      ...Object.keys(entry.subcommands ?? {}).map((sub) => `${name}|${sub}`),
+    ])
+    expect(names.filter((name) => table.byName(name) === undefined)).toEqual([])
+  })
 })
 
 describe('between MULTI and EXEC', () => {
@@ -118,7 +194,7 @@ describe('between MULTI and EXEC', () => {
 test('what Redis flags as blocking says where its timeout stands', () => {
   const expected = {
     ...{ blmove: -1, blpop: -1, brpop: -1, brpoplpush: -1, bzpopmax: -1, bzpopmin: -1 },
-    ...{ blmpop: 1, bzmpop: 1, wait: 2, xread: BLOCK_OPTION, xreadgroup: BLOCK_OPTION },
+    ...{ blmovem: 5, blmpop: 1, bzmpop: 1, wait: 2, waitaof: 3, xread: BLOCK_OPTION, xreadgroup: BLOCK_OPTION },
   }
   const isBlocking = (name: string) => facts.some((row) => row.name === name && /\bblocking\b/.test(row.flags))
   const found = table.specs.filter((spec) => isBlocking(spec.name) || spec.blocks !== undefined)
@@ -135,7 +211,8 @@ test('particulars belong to commands of the table', () => {
   for (const [name, particular] of Object.entries(particulars)) {
     const spec = table.byName(name)
     expect([name, spec?.name]).toEqual([name, name])
-    expect(spec?.reply).toBe(particular.reply ?? 'pass')
+    const isNewer = spec?.since !== undefined && spec.answer === 'upstream'
+    expect(spec?.reply).toBe(particular.reply ?? (isNewer ? 'errorNames' : 'pass'))
     if (particular.numkeys !== undefined) expect(table.numkeysRule[spec!.id]).toBe(NUMKEYS_RULE[particular.numkeys])
   }
 })
