@@ -19,6 +19,7 @@ import {
 } from './builtin/command.ts'
 import { levelName } from './builtin/proxy-verb.ts'
 import { buildBuiltins } from './builtin/table.ts'
+import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import type { Config, NodeConfig } from './config/config.ts'
@@ -175,6 +176,7 @@ export class RegisProxy {
       },
     })
     this.tracker.onChange(() => this.onRegionsChanged())
+    this.tracker.onCommands((commands, node) => this.learn(commands, node.address.name))
     this.tracker.onShown(() => {
       if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     })
@@ -504,6 +506,19 @@ export class RegisProxy {
       this.limitedLog.error({ node: node.address.name }, 'a node redirects: cluster mode is not supported')
       setImmediate(() => lane.destroy('redirection')) // its replies are being taken on this very stack
     }
+  }
+
+  /** The primary's own table of commands, laid over ours. */
+  private learn(commands: readonly ServerCommand[], node: string): void {
+    const learned = learn(this.table, commands)
+    this.accounts.learn()
+    this.path.rightsChanged()
+    const { missing, unknown, unfit, arity, flags } = learned
+    const counts = { missing: missing.length, unknown: unknown.length, arity: arity.length, flags: flags.length }
+    this.log.info({ node, commands: commands.length, ...counts }, 'commands of the primary')
+    if (unfit.length > 0) this.log.warn({ node, unfit }, 'commands refused: the server looks for their keys elsewhere')
+    if (flags.length > 0) this.log.warn({ node, flags }, 'commands that are a write on one side only')
+    this.log.debug({ node, missing, unknown, arity }, 'commands of the primary that differ from our facts')
   }
 
   private primaryName = ''

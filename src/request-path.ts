@@ -25,7 +25,7 @@ import type { Log } from './base/log.ts'
 import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
-import { KEYS, REPLY, ROUTE } from './commands/spec.ts'
+import { KEYS, MISSING, REPLY, ROUTE } from './commands/spec.ts'
 import { LeasedPath, type PathHands } from './leased-path.ts'
 import { type Cells, FallbackReason, Kind, Outcome, Source, servedIndex } from './metrics/cells.ts'
 import type { Node } from './regions/node.ts'
@@ -266,6 +266,11 @@ export class RequestPath implements SessionHost {
     }
   }
 
+  /** The command table or the users' rights are others than they were. */
+  rightsChanged(): void {
+    this.filteredReplies.clear()
+  }
+
   // ---- the corridor ----
 
   /** Takes as many whole requests of [pos, end) as it can. Returns one past the last byte taken. */
@@ -339,6 +344,16 @@ export class RequestPath implements SessionHost {
     }
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
+    return this.refuseDenied(session, account, id, pos)
+  }
+
+  /** What nobody answers: the primary lacks it, there is no login, or it is denied. In Redis's order. */
+  private refuseDenied(session: Session, account: SessionAccount | undefined, id: number, pos: number): number {
+    const { table } = this
+    if (table.missing[id] === MISSING.lacks) {
+      const container = table.containerOf(id)
+      return container < 0 ? this.refuseUnknown(session, pos) : this.refuseUnknownSub(session, pos, container)
+    }
     if (account === undefined) return this.refuse(session, pos, 'NOAUTH')
     this.parts.cells.commands.denied[id]!++
     const denied = account.tenant?.cells
@@ -991,6 +1006,7 @@ export class RequestPath implements SessionHost {
   }
 
   private refuseUnknownSub(session: Session, pos: number, container: number): number {
+    if (this.table.missing[container] === MISSING.lacks) return this.refuseUnknown(session, pos)
     this.spoil(session)
     const { frame } = this
     const sub = this.buf.toString('latin1', frame.off[1]!, frame.off[1]! + Math.min(frame.len[1]!, 128))

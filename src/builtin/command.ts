@@ -2,8 +2,7 @@
  * COMMAND COUNT, LIST, GETKEYS and GETKEYSANDFLAGS as a tenant sees them: denied commands do not exist. COMMAND, INFO
  * and DOCS are the server's own replies with the denied left out: tenant/reply-names.ts.
  *
- * Like COMMAND itself these speak of the commands that the server has by our facts: neither PROXY nor commands newer
- * than the facts are listed.
+ * Like COMMAND itself these speak of the commands that the primary has; PROXY is not listed.
  */
 import type { ErrorCode } from '../base/errors.ts'
 import { namePatternBytesMax } from '../base/limits.ts'
@@ -18,7 +17,7 @@ export type Denied = (spec: CommandSpec) => boolean
 const nothing: Denied = () => false
 
 function isListed(table: CommandTable, spec: CommandSpec, denied: Denied): boolean {
-  return spec.since === undefined && spec.isOurs === undefined && !table.isHidden(spec, denied)
+  return table.isListed[spec.id] !== 0 && !table.isHidden(spec, denied)
 }
 
 /** COMMAND COUNT: commands without their subcommands, as Redis counts. */

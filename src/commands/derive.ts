@@ -7,7 +7,7 @@ import { facts } from './facts.generated.ts'
 import { newerFacts } from './facts-newer.generated.ts'
 import { newerByHand, sinceByHand } from './facts-newer.ts'
 import type { FactRow, KeySpec } from './facts-render.ts'
-import { ours, type Particular, type PolicyGroup, particulars, policy } from './policy.ts'
+import { ours, type Particular, type PolicyGroup, particularOf, particulars, policy } from './policy.ts'
 import { type Answer, type CommandSpec, FINDER, type InMulti, KEYS, NUMKEYS_RULE } from './spec.ts'
 
 /** The key columns of one command; what first, last and step mean for a finder is said in keys.ts. */
@@ -111,7 +111,7 @@ export function derive(): readonly Derived[] {
   const containers = new Set(rows.filter((row) => row.name.includes('|')).map((row) => row.name.split('|')[0]))
 
   return rows.map((row, id) => {
-    const particular = Object.hasOwn(particulars, row.name) ? (particulars[row.name] ?? {}) : {}
+    const particular = particularOf(row.name)
     const group = groups.get(row.name)
     const shape = keyShape(row, particular)
     const flags = words(row.flags)

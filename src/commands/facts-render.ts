@@ -81,23 +81,28 @@ function keySpec(value: unknown): KeySpec {
   }
 }
 
+/** One entry of a COMMAND reply, without its subcommands. Throws on one of another shape. */
+export function factRow(entry: unknown): FactRow {
+  const [name, arity, flags, , , , categories, hints, keys] = list(entry)
+  const keySpecs = list(keys).map(keySpec)
+  const row: FactRow = {
+    name: String(name).toLowerCase(),
+    arity: Number(arity),
+    flags: words(flags),
+    categories: words(categories).replaceAll('@', ''),
+    ...(list(hints).length > 0 ? { hints: words(hints) } : {}),
+    ...(keySpecs.length > 0 ? { keys: keySpecs } : {}),
+  }
+  if (!Number.isInteger(row.arity)) throw new Error(`COMMAND: ${row.name} has no arity`)
+  return row
+}
+
 /** Every command and subcommand of a COMMAND reply, by name. Throws on a reply of another shape. */
 export function factRows(commandReply: unknown): FactRow[] {
   const rows: FactRow[] = []
   const add = (entry: unknown): void => {
-    const [name, arity, flags, , , , categories, hints, keys, subcommands] = list(entry)
-    const keySpecs = list(keys).map(keySpec)
-    const row: FactRow = {
-      name: String(name).toLowerCase(),
-      arity: Number(arity),
-      flags: words(flags),
-      categories: words(categories).replaceAll('@', ''),
-      ...(list(hints).length > 0 ? { hints: words(hints) } : {}),
-      ...(keySpecs.length > 0 ? { keys: keySpecs } : {}),
-    }
-    if (!Number.isInteger(row.arity)) throw new Error(`COMMAND: ${row.name} has no arity`)
-    rows.push(row)
-    list(subcommands).forEach(add)
+    rows.push(factRow(entry))
+    list(list(entry)[9]).forEach(add)
   }
   list(commandReply).forEach(add)
   return rows.sort((a, b) => (a.name < b.name ? -1 : 1))

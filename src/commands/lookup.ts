@@ -1,6 +1,6 @@
 /**
- * The command table: a name as bytes off the wire -> a small number, and columns by that number. Built once; the hot
- * path makes no string and no object here. Which keys a request has is keys.ts.
+ * The command table: a name as bytes off the wire -> a small number, and columns by that number. Built once, and laid
+ * over with what the primary has (live.ts); the hot path makes no string and no object here. Which keys a request has is keys.ts.
  */
 import { assert } from '../base/assert.ts'
 import { type Derived, derive } from './derive.ts'
@@ -45,6 +45,10 @@ export class CommandTable {
   readonly blockAt: Int8Array
   /** Its unit in ms. */
   readonly blockUnitMs: Int16Array
+  /** Codes of MISSING; as long as no primary was asked, none is. With `arity` and `isListed` the only columns that change. */
+  readonly missing: Uint8Array
+  /** Named by COMMAND LIST and counted by COMMAND COUNT, unless denied: what the primary has. */
+  readonly isListed: Uint8Array
 
   /** Open addressing: id + 1, 0 is free. */
   readonly #slots = new Int16Array(slots)
@@ -73,6 +77,8 @@ export class CommandTable {
       blocks === undefined ? 0 : blocks.timeout === 'block' ? BLOCK_OPTION : blocks.timeout,
     )
     this.blockUnitMs = Int16Array.from(derived, ({ spec: { blocks } }) => (blocks?.unit === 's' ? 1000 : 1))
+    this.missing = new Uint8Array(count)
+    this.isListed = Uint8Array.from(derived, ({ spec }) => ((spec.since ?? spec.isOurs) === undefined ? 1 : 0))
     this.#parent = new Int16Array(count).fill(-1)
     this.#nameOff = new Int32Array(count)
     this.#nameLen = new Uint8Array(count)
@@ -148,6 +154,11 @@ export class CommandTable {
       id = this.lookupSub(id, subBytes, 0, subBytes.length)
     }
     return this.specs[id]
+  }
+
+  /** Id of the container of a subcommand; -1 for a command of its own. */
+  containerOf(id: number): number {
+    return this.#parent[id]!
   }
 
   /** Subcommands of a container. */

@@ -317,6 +317,10 @@ export const particulars: Readonly<Record<string, Particular>> = {
   'xinfo|consumers': { reply: 'errorNames' },
 }
 
+export function particularOf(name: string): Particular {
+  return Object.hasOwn(particulars, name) ? (particulars[name] ?? {}) : {}
+}
+
 /** Commands that Redis does not have. Arity as COMMAND counts it. */
 export const ours: readonly FactRow[] = [
   { name: 'proxy', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },

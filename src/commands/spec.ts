@@ -52,6 +52,9 @@ export const REPLY = {
 } as const
 export type ReplyKind = keyof typeof REPLY
 
+/** What the primary's own COMMAND says of a row of ours; see live.ts. `unfit`: its keys stand elsewhere there. */
+export const MISSING = { not: 0, lacks: 1, unfit: 2 } as const
+
 /**
  * Between MULTI and EXEC. `ok`: queued at the server. `local`: queued, and the proxy gives its own answer in that place
  * of EXEC's reply. `now`: Redis does not queue it but runs it at once. `denied`: refused, which spoils the transaction.

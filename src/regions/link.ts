@@ -29,6 +29,8 @@ export interface LinkEvents {
   listening(): void
   deaf(reason: string): void
   mark(text: string): void
+  /** What COMMAND answered; undefined: this user may not ask. */
+  commands(reply: unknown): void
   /** The connection for marks is open; each opening is a new lane. */
   marksReady(): void
   marksLost(reason: string): void
@@ -41,6 +43,8 @@ export interface NodeLink {
   stop(): void
   /** Ask now, or right after the answer that is being waited for. No-op while not connected. */
   probeNow(): void
+  /** Ask for the server's commands, on a connection of its own; `commands` tells them once. */
+  askCommands(): void
   /** Keep a connection for marks open from now on, until `closeMarks`. */
   openMarks(): void
   closeMarks(): void

@@ -1,7 +1,9 @@
 /**
  * The connections to one node, joined: a probe always, a subscriber while the probe is connected (so that a node that is
- * away is tried by one connection, not three), a mark sender while the tracker wants one.
+ * away is tried by one connection, not three), a mark sender while the tracker wants one, and for a moment one that asks
+ * for the commands.
  */
+import { CommandAsker } from './command-asker.ts'
 import type { LinkEvents, NodeLink } from './link.ts'
 import { MarkSender } from './mark-sender.ts'
 import type { NodeAddress } from './node.ts'
@@ -24,11 +26,13 @@ export function openNodeLink(
     lost: (reason) => events.marksLost(reason),
     refused: (reason) => events.markRefused(reason),
   })
+  const asker = new CommandAsker(address, options, (reply) => events.commands(reply))
   const probe = new Probe(address, options, {
     open: () => subscriber.start(),
     answered: (round) => events.answered(round),
     lost: (reason) => {
       subscriber.stop()
+      asker.stop()
       events.deaf(reason)
       events.lost(reason)
     },
@@ -39,7 +43,9 @@ export function openNodeLink(
       probe.stop()
       subscriber.stop()
       sender.stop()
+      asker.stop()
     },
+    askCommands: () => asker.start(),
     probeNow: () => probe.probeNow(),
     openMarks: () => sender.start(),
     closeMarks: () => sender.stop(),

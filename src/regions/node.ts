@@ -2,6 +2,8 @@
  * What is known of one Redis server. Facts only: nothing here decides where a read goes (that is routing/), and nothing
  * but regions/ writes these fields. They are plain and mutable because the request path reads them per command.
  */
+import type { ServerCommand } from '../commands/live.ts'
+
 export interface NodeAddress {
   /** `host:port`, as metrics and logs call it. */
   readonly name: string
@@ -58,6 +60,9 @@ export class Node {
   /** The history that `replId` continues, after a promotion; '' when none. */
   replId2 = ''
   version = ''
+  /** What it has said of its commands, and in which run; undefined: not asked, or it may not say. Only a primary is asked. */
+  commands: readonly ServerCommand[] | undefined
+  commandsRunId = ''
   /** Replication offset: written by a primary, applied by a replica. Bytes. */
   offset = 0
   isLoading = false

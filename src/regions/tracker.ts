@@ -18,6 +18,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import { type ServerCommand, serverCommands } from '../commands/live.ts'
 import type { LinkEvents, NodeLink, OpenLink, ProbeRound } from './link.ts'
 import { Node, type NodeAddress } from './node.ts'
 import { openNodeLink } from './node-link.ts'
@@ -74,6 +75,7 @@ export class RegionTracker {
   private readonly links: readonly NodeLink[]
   private readonly ranksMs: number[]
   private readonly changeListeners: (() => void)[] = []
+  private readonly commandListeners: ((commands: readonly ServerCommand[], node: Node) => void)[] = []
   private readonly shownListeners: ((node: Node) => void)[] = []
   /** Raised by each connection for marks; a mark of another lane is an echo. */
   private lane = 0
@@ -120,6 +122,11 @@ export class RegionTracker {
     this.changeListeners.push(listener)
   }
 
+  /** Called when the primary's commands are known: once for each primary, again when it is another or has restarted. */
+  onCommands(listener: (commands: readonly ServerCommand[], node: Node) => void): void {
+    this.commandListeners.push(listener)
+  }
+
   /** Called when a node has shown a newer mark. */
   onShown(listener: (node: Node) => void): void {
     this.shownListeners.push(listener)
@@ -159,7 +166,10 @@ export class RegionTracker {
     this.links[node.index]?.probeNow()
   }
 
-  /** Resolves when every node has answered or failed once, at the latest after the timeout. Never rejects. */
+  /**
+   * Resolves when every node has answered or failed once and the primary has told its commands, at the latest after the
+   * timeout. Never rejects.
+   */
   start(): Promise<void> {
     this.look()
     const everyNode = new Promise<void>((resolve) => {
@@ -230,6 +240,7 @@ export class RegionTracker {
         node.startIncarnation(this.clock.now())
       },
       mark: (text) => this.onMark(node, text),
+      commands: (reply) => this.takeCommands(node, reply),
       marksReady: () => {
         if (node !== this.primary) return
         this.lane++
@@ -420,7 +431,31 @@ export class RegionTracker {
     for (const node of this.nodes) node.startIncarnation(now)
     this.marks.setRoundTrip(found.rttMs)
     this.links[found.index]!.openMarks()
+    this.askCommands(found)
     this.log.info({ node: found.address.name, epoch: this.epoch }, 'primary confirmed')
+  }
+
+  private askCommands(node: Node): void {
+    if (node.commandsRunId === node.runId && node.runId !== '') this.tellCommands(node)
+    else this.links[node.index]!.askCommands()
+  }
+
+  private takeCommands(node: Node, reply: unknown): void {
+    node.commandsRunId = node.runId
+    node.commands = undefined
+    try {
+      if (reply === undefined)
+        this.log.warn({ node: node.address.name }, 'node does not tell its commands: COMMAND is refused')
+      else node.commands = serverCommands(reply)
+    } catch (error) {
+      this.log.warn({ node: node.address.name, error: String(error) }, 'node tells its commands in another form')
+    }
+    if (node === this.primary) this.tellCommands(node)
+    this.answerStart()
+  }
+
+  private tellCommands(node: Node): void {
+    if (node.commands !== undefined) for (const listener of this.commandListeners) listener(node.commands, node)
   }
 
   /**
@@ -447,7 +482,13 @@ export class RegionTracker {
 
   private hearOf(node: Node): void {
     this.heardOf[node.index] = true
-    if (this.heardOf.every(Boolean)) this.onAllHeardOf?.()
+    this.answerStart()
+  }
+
+  private answerStart(): void {
+    const { primary } = this
+    const isTold = primary === undefined || primary.commandsRunId === primary.runId
+    if (isTold && this.heardOf.every(Boolean)) this.onAllHeardOf?.()
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { denyColumn } from '../commands/deny.ts'
 import type { CommandTable } from '../commands/lookup.ts'
-import { KEYS, ROUTE } from '../commands/spec.ts'
+import { KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
@@ -48,6 +48,8 @@ export class Accounts {
   /** Route columns that users share: most have no deny list. */
   private readonly routes = new Map<string, Uint8Array>()
   private readonly table: CommandTable
+  /** Route columns before the primary was asked for its commands, by the column that sessions read. */
+  private readonly bases = new Map<Uint8Array, Uint8Array>()
 
   constructor(config: AccountOptions, table: CommandTable, cells: Cells) {
     this.table = table
@@ -59,6 +61,23 @@ export class Accounts {
         this.byUser.set(user.name, this.tenantAccount(config, tenant, user, state, rules))
     }
     for (const user of config.operators) this.byUser.set(user.name, this.operatorAccount(user))
+  }
+
+  /** The table has learned what the primary lacks: nobody may run that. Columns change in place, for open sessions too. */
+  learn(): void {
+    for (const [column, base] of this.bases) this.fill(column, base)
+  }
+
+  private column(base: Uint8Array): Uint8Array {
+    const column = new Uint8Array(base.length)
+    this.bases.set(column, base)
+    this.fill(column, base)
+    return column
+  }
+
+  private fill(column: Uint8Array, base: Uint8Array): void {
+    const { missing } = this.table
+    for (let id = 0; id < column.length; id++) column[id] = missing[id] === MISSING.not ? base[id]! : ROUTE.denied
   }
 
   get(user: string): SessionAccount | undefined {
@@ -90,13 +109,13 @@ export class Accounts {
 
   /** No keyspace: what names a key, or travels to a node at all, is denied. */
   private operatorAccount(user: UserOptions): SessionAccount {
-    const route = this.table.route.slice()
-    for (let id = 0; id < route.length; id++) if (route[id]! >= ROUTE.read) route[id] = ROUTE.denied
+    const base = this.table.route.slice()
+    for (let id = 0; id < base.length; id++) if (base[id]! >= ROUTE.read) base[id] = ROUTE.denied
     return {
       user: user.name,
       tenant: undefined,
       isReadOnly: true,
-      route,
+      route: this.column(base),
       level: LEVEL.eventual,
       boundedMs: Number.POSITIVE_INFINITY,
       ceilingMs: Number.POSITIVE_INFINITY,
@@ -110,15 +129,16 @@ export class Accounts {
     const key = `${isReadOnly ? 'r' : 'w'} ${deny.join(' ')}`
     let column = this.routes.get(key)
     if (column === undefined) {
-      column = this.table.route.slice()
+      const base = this.table.route.slice()
       const denied = denyColumn(this.table, deny)
-      for (let id = 0; id < column.length; id++) {
+      for (let id = 0; id < base.length; id++) {
         // A read-only user also loses what is no write by its flags but may change something: keyed, primary only.
         const mayWrite =
           this.table.specs[id]!.isWrite ||
-          ((column[id] === ROUTE.primary || column[id] === ROUTE.script) && this.table.keyMode[id] !== KEYS.none)
-        if (denied[id] !== 0 || (isReadOnly && mayWrite)) column[id] = ROUTE.denied
+          ((base[id] === ROUTE.primary || base[id] === ROUTE.script) && this.table.keyMode[id] !== KEYS.none)
+        if (denied[id] !== 0 || (isReadOnly && mayWrite)) base[id] = ROUTE.denied
       }
+      column = this.column(base)
       this.routes.set(key, column)
     }
     return column

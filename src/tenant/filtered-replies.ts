@@ -16,6 +16,12 @@ export class FilteredReplies {
   private readonly entries: Entry[] = []
   private next = 0
 
+  /** What users may run has changed. */
+  clear(): void {
+    this.entries.length = 0
+    this.next = 0
+  }
+
   /** `route`: the user's column, compared by identity; `kind`: what sort of reply. `filter` runs when the reply is new. */
   get(route: Uint8Array, kind: number, raw: Buffer, filter: (raw: Buffer) => Buffer | undefined): Buffer | undefined {
     for (const entry of this.entries) {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import { silentLog } from '../../src/base/log.ts'
 import type { BuiltinHost } from '../../src/builtin/builtin.ts'
 import { buildBuiltins } from '../../src/builtin/table.ts'
+import { learn, type ServerCommand } from '../../src/commands/live.ts'
 import { buildCommandTable } from '../../src/commands/lookup.ts'
 import { Cells } from '../../src/metrics/cells.ts'
 import { Histogram } from '../../src/metrics/counters.ts'
@@ -95,6 +96,8 @@ export interface World {
   /** By lane index. */
   readonly ports: readonly MemoryPort[]
   client(user: string): MemoryClient
+  /** The primary's commands are these. For all worlds of a test file: they share the table. */
+  learn(commands: readonly ServerCommand[]): void
   /** Calls of a command so far, by its name. */
   calls(name: string): number
   /** What was sent to a node by all its lanes, after a flush. */
@@ -214,6 +217,11 @@ export function buildWorld(options: WorldOptions = {}): World {
         }
       }
       return { session, socket, send }
+    },
+    learn: (commands) => {
+      learn(table, commands)
+      accounts.learn()
+      path.rightsChanged()
     },
     calls: (name) => cells.commands.calls[table.byName(name)!.id]!,
     sentTo: (node) => {

@@ -67,6 +67,8 @@ export class FakeLink implements NodeLink {
   readonly sent: string[] = []
   probes = 0
   wantsMarks = false
+  /** What COMMAND answers at once; undefined: nothing yet. */
+  commands: unknown = []
   isStarted = false
 
   constructor(address: NodeAddress, events: LinkEvents) {
@@ -82,6 +84,11 @@ export class FakeLink implements NodeLink {
   }
   probeNow(): void {
     this.probes++
+  }
+  asked = 0
+  askCommands(): void {
+    this.asked++
+    if (this.commands !== undefined) this.events.commands(this.commands)
   }
   openMarks(): void {
     this.wantsMarks = true

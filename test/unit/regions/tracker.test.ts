@@ -409,6 +409,71 @@ describe('start', () => {
   })
 })
 
+describe('the commands', () => {
+  const get = [['get', 2, ['readonly', 'fast']]]
+  function told(fleet: Fleet): string[] {
+    const names: string[] = []
+    fleet.tracker.onCommands((commands, node) => {
+      names.push(`${node.address.name} ${commands.map(({ name }) => name).join(' ')}`)
+    })
+    return names
+  }
+
+  test('are asked of the primary alone, once for each of its runs', () => {
+    const fleet = new Fleet(['eu', 'us'], 'us')
+    const names = told(fleet)
+    fleet.links[0]!.commands = get
+    fleet.answer(0)
+    fleet.answer(1)
+    fleet.answer(0)
+    expect(fleet.links.map((link) => link.asked)).toEqual([1, 0])
+    // Lost and back in the same run: told again, since another may have been told of between, and not asked.
+    fleet.links[0]!.events.lost('closed')
+    fleet.answer(0)
+    expect(fleet.links[0]!.asked).toBe(1)
+    fleet.answer(0, { runId: 'another' })
+    expect(fleet.links[0]!.asked).toBe(2)
+    expect(names).toEqual(Array.from({ length: 3 }, () => 'eu-0:6379 get'))
+  })
+
+  test('are those of the new primary after a promotion', () => {
+    const fleet = new Fleet(['eu', 'us'], 'us')
+    const names = told(fleet)
+    for (const link of fleet.links) link.commands = get
+    fleet.answer(0)
+    fleet.answer(0, { role: 'replica' })
+    fleet.answer(1, { role: 'primary' })
+    expect(names).toEqual(['eu-0:6379 get', 'us-1:6379 get'])
+  })
+
+  test('that a server may not tell, or tells in another form, are warned of and taken for none', () => {
+    for (const commands of [undefined, 'OK']) {
+      const fleet = new Fleet(['eu'], 'eu')
+      const names = told(fleet)
+      fleet.links[0]!.commands = undefined
+      fleet.answer(0)
+      fleet.links[0]!.events.commands(commands)
+      expect(names).toEqual([])
+      expect(fleet.warnings.at(-1)).toMatch(/its commands/)
+      expect(fleet.node(0).commands).toBeUndefined()
+    }
+  })
+
+  test('are waited for at the start', async () => {
+    const fleet = new Fleet(['eu'], 'eu')
+    fleet.links[0]!.commands = undefined
+    let isStarted = false
+    const started = fleet.tracker.start().then(() => {
+      isStarted = true
+    })
+    fleet.answer(0)
+    await Promise.resolve()
+    expect(isStarted).toBe(false)
+    fleet.links[0]!.events.commands(get)
+    await started
+  })
+})
+
 test('after stop nothing is sent and no timer goes on', async () => {
   const fleet = healthy()
   await fleet.tracker.stop()
