@@ -65,9 +65,8 @@ test('COMMAND, COUNT, LIST, INFO and DOCS tell the same commands', async () => {
   const names = namesOf(await client.call('COMMAND'))
   expect(namesOf(await client.call('COMMAND', 'INFO'))).toEqual(names)
   expect(((await client.call('COMMAND', 'LIST')) as string[]).sort()).toEqual(names)
-  // Of a module's commands a server has no docs.
-  const documented = new Set(docsNames(await server.call('COMMAND', 'DOCS')))
-  expect(docsNames(await client.call('COMMAND', 'DOCS')).sort()).toEqual(names.filter((name) => documented.has(name)))
+  const documented = docsNames(await client.call('COMMAND', 'DOCS')).map((name) => name.toLowerCase())
+  expect(documented.sort()).toEqual(names)
   expect(await client.call('COMMAND', 'COUNT')).toBe(names.filter((name) => !name.includes('|')).length)
 })
 
