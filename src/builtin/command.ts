@@ -130,12 +130,13 @@ export function commandGetKeysAndFlags(
   const argv = argvOf(args)
   const spec = args.length === 0 ? undefined : specOf(table, argv, denied)
   if (spec === undefined) return 'GETKEYS_NO_COMMAND'
-  if (spec.keySpecs.length === 0) return 'GETKEYS_NO_KEYS'
-  if (!arityFits(spec.arity, args.length)) return 'GETKEYS_ARITY'
+  const keySpecs = table.keySpecs[spec.id]!
+  if (keySpecs.length === 0) return 'GETKEYS_NO_KEYS'
+  if (!arityFits(table.arity[spec.id]!, args.length)) return 'GETKEYS_ARITY'
   const keys = newKeyList()
   if (findNamedKeys(table, spec.id, argv, keys) !== undefined) return 'GETKEYS_INVALID'
   const flagsOf = (index: number): readonly string[] =>
-    variableFlags(spec, args) ?? specFor(spec.keySpecs, index, args.length)?.flags.split(' ') ?? []
+    variableFlags(spec, args) ?? specFor(keySpecs, index, args.length)?.flags.split(' ') ?? []
   // Of a repeated STORE only the last is used (sortGetKeys, georadiusGetKeys).
   let indices = Array.from(keys.arg.subarray(0, keys.count))
   if (/^(sort|georadius)/.test(spec.name) && indices.length > 2) indices = [indices[0]!, indices.at(-1)!]

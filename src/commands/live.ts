@@ -58,7 +58,7 @@ export interface Learned {
   readonly flags: readonly string[]
 }
 
-/** Sets the table's columns `missing`, `isListed` and `arity` to what this server has. */
+/** Sets the table's columns `missing`, `isListed`, `arity` and `keySpecs` to what this server has. */
 export function learn(table: CommandTable, commands: readonly ServerCommand[]): Learned {
   const byName = new Map(commands.map((command) => [command.name, command]))
   const namesSubcommands = commands.some((command) => command.name.includes('|'))
@@ -72,6 +72,7 @@ export function learn(table: CommandTable, commands: readonly ServerCommand[]): 
     const container = byName.get(name.split('|')[0]!)
     const has = there !== undefined || (!namesSubcommands && container !== undefined)
     table.arity[id] = spec.arity
+    table.keySpecs[id] = there?.keys ?? spec.keySpecs
     table.missing[id] = MISSING.not
     table.isListed[id] = has && spec.isOurs === undefined ? 1 : 0
     if (!has) {

@@ -4,6 +4,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { type Derived, derive } from './derive.ts'
+import type { KeySpec } from './facts-render.ts'
 import { BLOCK_OPTION, type CommandSpec, IN_MULTI, KEYS, REPLY, ROUTE } from './spec.ts'
 
 /** Power of two, well above the number of names, so that a search ends after one or two looks. */
@@ -45,8 +46,10 @@ export class CommandTable {
   readonly blockAt: Int8Array
   /** Its unit in ms. */
   readonly blockUnitMs: Int16Array
-  /** Codes of MISSING; as long as no primary was asked, none is. With `arity` and `isListed` the only columns that change. */
+  /** Codes of MISSING; as long as no primary was asked, none is. With `arity`, `keySpecs` and `isListed` the only columns that change. */
   readonly missing: Uint8Array
+  /** Key specifications in the primary's own words: for COMMAND GETKEYSANDFLAGS, not for finding keys. */
+  readonly keySpecs: (readonly KeySpec[])[]
   /** Named by COMMAND LIST and counted by COMMAND COUNT, unless denied: what the primary has. */
   readonly isListed: Uint8Array
 
@@ -77,6 +80,7 @@ export class CommandTable {
       blocks === undefined ? 0 : blocks.timeout === 'block' ? BLOCK_OPTION : blocks.timeout,
     )
     this.blockUnitMs = Int16Array.from(derived, ({ spec: { blocks } }) => (blocks?.unit === 's' ? 1000 : 1))
+    this.keySpecs = derived.map((row) => row.spec.keySpecs)
     this.missing = new Uint8Array(count)
     this.isListed = Uint8Array.from(derived, ({ spec }) => ((spec.since ?? spec.isOurs) === undefined ? 1 : 0))
     this.#parent = new Int16Array(count).fill(-1)
