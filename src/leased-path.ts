@@ -94,7 +94,9 @@ export class LeasedPath {
   private readonly hands: PathHands
   private readonly parts: LeasedParts
   private readonly table: CommandTable
-  private readonly ids: { multi: number; exec: number; discard: number; watch: number; unwatch: number; wait: number }
+  private readonly ids: Readonly<
+    Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof', number>
+  >
 
   constructor(hands: PathHands, parts: LeasedParts) {
     this.hands = hands
@@ -109,6 +111,7 @@ export class LeasedPath {
       watch: id('watch'),
       unwatch: id('unwatch'),
       wait: id('wait'),
+      waitaof: id('waitaof'),
     }
   }
 
@@ -353,8 +356,8 @@ export class LeasedPath {
       return hands.isolationFailure(session, lane)
     const isLarge = !lane.hasRoomFor(out.length)
     if (isLarge && !lane.canFlush) return hands.waitForRoom(session, lane)
-    // WAIT speaks of what its own connection did last; a word echoed before it moves that up to now.
-    if (id === ids.wait) lane.sendInternal(encodeRequest(['ECHO', 'regis']), () => {})
+    // WAIT and WAITAOF speak of what their own connection did last; a word echoed before it moves that up to now.
+    if (id === ids.wait || id === ids.waitaof) lane.sendInternal(encodeRequest(['ECHO', 'regis']), () => {})
     if (!isLarge) put(lane, out)
     session.lane = lane
     session.inFlight++

@@ -37,8 +37,9 @@ export const newerPolicy: readonly PolicyGroup[] = [
   },
   {
     family: 'newer, blocking',
-    answer: 'denied',
-    why: 'not built yet: needs an upstream connection of its own',
+    answer: 'upstream',
+    via: 'blocking',
+    why: 'takes an upstream connection of its own until it is answered',
     commands: 'blmovem waitaof',
   },
   {

@@ -100,3 +100,13 @@ test('an arity that the server has widened is the arity', async () => {
   ])
     expect([argv, await client.callRaw(...argv)]).toEqual([argv, await server.callRaw(...argv)])
 })
+
+test('WAITAOF is held up as by the server, where the server has it', async () => {
+  for (const argv of [
+    ['WAITAOF', '0', '0', '0'],
+    ['WAITAOF', '0', '3', '10'],
+    ['WAITAOF', '1', '0', '10'],
+    ['WAITAOF', '0', '0', 'x'],
+  ])
+    expect([argv, await client.callRaw(...argv)]).toEqual([argv, await server.callRaw(...argv)])
+})
