@@ -1094,6 +1094,10 @@ export class RequestPath implements SessionHost {
     this.parts.sessionClosed(session, reason)
   }
 
+  errorNamed(): void {
+    this.parts.cells.errorNames++
+  }
+
   uncertain(session: Session, lane: Lane): void {
     this.parts.cells.uncertain++
     const tenant = session.account?.tenant

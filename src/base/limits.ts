@@ -19,6 +19,8 @@ export const sharedFrameBytesMax = 64 * 1024
 export const arenaHalfBytes = 1024 * 1024
 /** A lane writes before the end of the turn when it holds this much (8 to 192 KiB measured alike). */
 export const earlyFlushBytes = 64 * 1024
+/** Of an error reply, this much is looked through for names: Redis cuts what it echoes at 128 bytes. */
+export const errorTextBytesMax = 512
 /** Commands in flight on one lane; power of two, the size of the ring of flags. */
 export const laneCommandsMax = 65_536
 /** Commands in flight of one client; above it the client's socket is not read. */

@@ -145,6 +145,14 @@ export const catalogue = {
     help: 'Commands whose reply was lost after they had been sent; answered -UNCERTAIN, never sent again.',
     since: '0.1.0',
   },
+  error_names_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: "Error replies of nodes that passed to a client with its tenant's prefix in quotes.",
+    since: '0.1.0',
+    note: 'Either a value of the client that looks like a name, or a server whose texts echo names that Regis does not know of: tell us.',
+  },
   writes_rejected_total: {
     type: 'counter',
     labels: ['reason'],

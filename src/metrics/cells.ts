@@ -180,6 +180,8 @@ export class Cells {
 
   /** Replies lost after the command was sent. */
   uncertain = 0
+  /** Error replies that passed with the tenant's prefix in quotes. */
+  errorNames = 0
   /** Watermarks written through the primary. */
   marksSent = 0
 

@@ -132,6 +132,7 @@ export class Metrics {
         cells.commands.names.flatMap((command, id) => nonZero({ command }, cells.commands.denied[id]!)),
       command_duration_seconds: () => this.#commandDuration(),
       uncertain_total: () => plain(cells.uncertain),
+      error_names_total: () => plain(cells.errorNames),
       writes_rejected_total: () => keyed('writes_rejected_total', cells.writesRejected),
 
       reads_total: () => this.#readsTotal(),

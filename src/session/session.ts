@@ -72,6 +72,8 @@ export interface SessionHost {
   closed(session: Session, reason: string): void
   /** Nothing of a client that holds a lease is in flight any more. */
   leaseIdle(session: Session): void
+  /** An error text that we let pass as it was quotes the tenant's prefix: a name, or a value that looks like one. */
+  errorNamed(): void
   /** A write of this tenant is of unknown fate on that lane. */
   uncertain(session: Session, lane: Lane): void
   readonly slab: Buffer
@@ -350,8 +352,11 @@ export class Session implements ReplySink {
     if (this.inFlight === 0) this.onIdle()
   }
 
-  onErrorReply(_code: string, isWrite: boolean): void {
-    this.account?.tenant?.cells.fail(isWrite ? Kind.write : Kind.read, Outcome.error)
+  onErrorReply(_code: string, isWrite: boolean, text?: Buffer): void {
+    const tenant = this.account?.tenant
+    if (tenant === undefined) return
+    tenant.cells.fail(isWrite ? Kind.write : Kind.read, Outcome.error)
+    if (text?.includes(tenant.quotedPrefix) === true) this.host.errorNamed()
   }
 
   onUncertain(lane: Lane): void {

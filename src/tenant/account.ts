@@ -8,6 +8,8 @@ import type { TenantCells } from '../metrics/cells.ts'
 export class TenantState {
   readonly id: string
   readonly prefix: Buffer
+  /** As Redis's error texts begin a name. */
+  readonly quotedPrefix: Buffer
   readonly cells: TenantCells
   /**
    * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
@@ -32,6 +34,7 @@ export class TenantState {
   constructor(id: string, prefix: string, cells: TenantCells) {
     this.id = id
     this.prefix = Buffer.from(prefix)
+    this.quotedPrefix = Buffer.from(`'${prefix}`)
     this.cells = cells
   }
 

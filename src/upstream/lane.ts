@@ -17,6 +17,7 @@ import {
   clientReadBytes,
   collectedReplyBytesMax,
   earlyFlushBytes,
+  errorTextBytesMax,
   laneCommandsMax,
   pushBytesMax,
   sharedTransactionCommandsMax,
@@ -44,8 +45,8 @@ export interface ReplySink {
   onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean
   /** `completed` requests were answered and nothing is to be written. */
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void
-  /** An error reply of the node passed by; `code` is its first word. */
-  onErrorReply(code: string, isWrite: boolean): void
+  /** An error reply of the node passed by; `code` is its first word, `text` its beginning where nobody else looks at it. */
+  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void
   /** A write of this client was sent on `lane` and its reply is lost. */
   onUncertain(lane: Lane): void
   /** A reply was cut in the middle: nothing can follow on this connection. */
@@ -652,7 +653,9 @@ export class Lane {
     const code = isWhole ? buf.toString('latin1', pos + 1, end) : ''
     const sink = this.sinks[at]
     if (sink !== undefined) {
-      sink.onErrorReply(code, (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0)
+      const isUnread = isWhole && !this.isLeased && this.kinds[at] === kindPass
+      const text = isUnread ? buf.subarray(pos, Math.min(next, pos + errorTextBytesMax)) : undefined
+      sink.onErrorReply(code, (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0, text)
       this.events.errorReply(this, code)
     }
   }

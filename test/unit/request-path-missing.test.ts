@@ -60,3 +60,13 @@ test('what the proxy answers, it answers whatever the primary has', () => {
   send(['PING'], ['CLIENT', 'SETINFO', 'lib-name', 'x'])
   expect(socket.text).toBe('+PONG\r\n+OK\r\n')
 })
+
+test('an error text that passes with the prefix in quotes is counted, and others are not', () => {
+  const world = buildWorld({ consistency: 'strong' })
+  const { send, socket } = world.client('shop')
+  const answers = ["-ERR no key 'shop:k' here\r\n", "-ERR no key 'k' of shop: here\r\n", "$7\r\n'shop:k\r\n"]
+  send(...answers.map((_answer, i) => ['GET', `k${i}`]))
+  world.reply(world.primary, answers.join(''))
+  expect(socket.text).toBe(answers.join(''))
+  expect(world.cells.errorNames).toBe(1)
+})
