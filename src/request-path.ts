@@ -47,8 +47,8 @@ import { levelOfKey } from './routing/levels.ts'
 import {
   modeMulti,
   modePinned,
-  modeTracking,
   modeSubscriber,
+  modeTracking,
   replyOn,
   replySkipNext,
   type Session,
@@ -63,6 +63,7 @@ import {
 import { SharedBounds } from './session/shared-bounds.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
+import { invalidateChannel } from './tenant/channels.ts'
 import { FilteredReplies } from './tenant/filtered-replies.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
@@ -209,9 +210,11 @@ export class RequestPath implements SessionHost {
         leases: parts.leases,
         tracker: parts.tracker,
         find: (tenant, id) => parts.findSession(tenant, id),
-        hearsInvalidations: () => false,
+        hearsInvalidations: (session) => session.subscriber?.c.has(invalidateChannel) === true,
+        // Between replies, never inside of one.
         deliver: (session, bytes) => {
-          session.writeOwn(bytes)
+          session.push(bytes)
+          session.flushPushes()
         },
         foreignPrefix: (lease) => {
           parts.cells.tripwires.foreignPrefix++
@@ -515,7 +518,13 @@ export class RequestPath implements SessionHost {
     else {
       const isMessage = mode === REPLY.receivers
       // Nobody's reads need to see a message.
-      lane.appendTransformed(session, this.transformOf(id, session, account)!, isWrite, this.nowMs, isWrite && !isMessage)
+      lane.appendTransformed(
+        session,
+        this.transformOf(id, session, account)!,
+        isWrite,
+        this.nowMs,
+        isWrite && !isMessage,
+      )
       if (isMessage) {
         this.callWrites--
         account.tenant!.cells.pubsub++
@@ -546,9 +555,7 @@ export class RequestPath implements SessionHost {
     const isShard = table.specs[id]!.name === 'spublish'
     const { subscriptions } = this.parts.host
     return (reply) =>
-      reply[0] === 58
-        ? Buffer.from(`:${subscriptions.receivers(account.tenant!, channel, isShard)}\r\n`)
-        : reply
+      reply[0] === 58 ? Buffer.from(`:${subscriptions.receivers(account.tenant!, channel, isShard)}\r\n`) : reply
   }
 
   /** A request that no arena should hold: it goes to the bulk lane in a buffer of its own. */

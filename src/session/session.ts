@@ -23,9 +23,9 @@ import type { TenantRules } from '../routing/rules.ts'
 import type { Account } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
+import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
-import type { Subscriber } from './subscriptions.ts'
 
 /** Why a client's bytes are not being parsed. */
 export const stallNone = 0

@@ -332,3 +332,25 @@ test('ioredis and node-redis subscribe and publish as with a server of their own
     if (RESP === 3) expect(await client.get('none')).toBeNull()
   }
 }, 30_000)
+
+test('PUBLISH in a transaction is answered with the own receivers in its place', async () => {
+  const listener = await subscriber('shop-app', 2, ['SUBSCRIBE', 'n'])
+  const a = await proxy.client('shop-app')
+  for (const args of [['MULTI'], ['SET', 'k', '1'], ['PUBLISH', 'n', 'x'], ['PUBLISH', 'm', 'y'], ['GET', 'k']])
+    await a.call(...args)
+  expect(await a.call('EXEC')).toEqual(['OK', 1, 0, '1'])
+  expect(await listener.read()).toEqual(['message', 'n', 'x'])
+  listener.close()
+})
+
+test('a RESP2 client hears of invalidations on their channel', async () => {
+  const listener = await proxy.client('shop-app')
+  const id = await listener.call('CLIENT', 'ID')
+  await listener.call('SUBSCRIBE', '__redis__:invalidate')
+  const [reader, writer] = [await proxy.client('shop-app'), await proxy.client('shop-app')]
+  expect(await reader.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id))).toBe('OK')
+  await reader.call('GET', 'tracked')
+  await writer.call('SET', 'tracked', '1')
+  expect(await listener.read()).toEqual(['message', '__redis__:invalidate', ['tracked']])
+  listener.close()
+})
