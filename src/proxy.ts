@@ -7,7 +7,7 @@ import type net from 'node:net'
 import { AdminServer } from './admin/http.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
-import { halfFrameMs, unauthMs } from './base/limits.ts'
+import { halfFrameMs, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer } from './base/log.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
 import {
@@ -33,12 +33,16 @@ import { RequestPath } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
 import { LEVEL } from './routing/choose.ts'
 import { Accounts } from './session/accounts.ts'
+import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
-import { Session, type SessionAccount } from './session/session.ts'
+import { modeSubscriber, Session, type SessionAccount } from './session/session.ts'
+import { Subscriptions } from './session/subscriptions.ts'
+import type { FeedName } from './tenant/channels.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
 import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
+import { SubscriptionLink } from './upstream/subscription-link.ts'
 
 export interface ProxyOptions {
   readonly config: Config
@@ -71,6 +75,8 @@ export class RegisProxy {
   private readonly failures: FailureLimiter
   private readonly path: RequestPath
   private readonly trails: Trails
+  private readonly feeds: Readonly<Record<FeedName, Feed>>
+  private readonly subscriptions: Subscriptions
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
   private readonly admin: AdminServer
@@ -152,6 +158,15 @@ export class RegisProxy {
       clock: systemClock,
       timers: systemTimers,
       wantsFlush: (lane) => this.pool.wantsFlush(lane),
+    })
+    this.feeds = { near: this.buildFeed('near'), primary: this.buildFeed('primary') }
+    this.subscriptions = new Subscriptions({
+      feeds: this.feeds,
+      cells: this.cells.pubsub,
+      // A node may have to be found and connected to first.
+      waitMs: waitBudgetMs + config.upstream.timeoutMs,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      soon: (run) => void setImmediate(run),
     })
     this.path = new RequestPath({
       table: this.table,
@@ -304,6 +319,8 @@ export class RegisProxy {
     }
     for (const socket of this.lingering) socket.destroy()
     this.leases.stop()
+    this.feeds.near.stop()
+    this.feeds.primary.stop()
     this.pool.stop()
     await this.tracker.stop()
     await this.admin.stop()
@@ -313,6 +330,28 @@ export class RegisProxy {
   /** An exception that nobody caught: the process must not go on. For the tripwire only. */
   noteUncaught(): void {
     this.cells.tripwires.uncaught++
+  }
+
+  /** Subscriptions at the nearest readable node, or at the primary. */
+  private buildFeed(name: FeedName): Feed {
+    const { config, log, tracker } = this
+    return new Feed({
+      name,
+      tracker,
+      log,
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      openLink: (node, events) =>
+        new SubscriptionLink({
+          ...events,
+          address: node.address,
+          clientName: `regis-${config.region}-pubsub`,
+          timeoutMs: config.upstream.timeoutMs,
+        }),
+      onMessage: (message) => this.subscriptions.take(message),
+      afterRead: () => this.subscriptions.flush(),
+      onGap: (reason) => this.cells.pubsub.gaps.add([reason]),
+    })
   }
 
   // ---- clients ----
@@ -361,6 +400,7 @@ export class RegisProxy {
       // Another tenant's reads and writes bind nobody here; those of the same one, logged in anew, do.
       session.lastNode = -1
       session.seen = 0
+      this.subscriptions.drop(session)
     }
     session.account = account
     session.level = -1
@@ -394,6 +434,7 @@ export class RegisProxy {
 
   private onSessionClosed(session: Session, reason: string): void {
     if (!this.sessions.delete(session.id)) return
+    this.subscriptions.drop(session)
     this.countTenant(session.account?.tenant?.id, -1)
     this.cells.disconnects.add([reason])
     if (!session.socket.destroyed) {
@@ -430,12 +471,16 @@ export class RegisProxy {
       login: (session, account) => self.login(session, account),
       logout: (session) => {
         self.path.leave(session)
+        self.subscriptions.drop(session)
         self.countTenant(session.account?.tenant?.id, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()
         session.account = undefined
         const account = self.defaultAccount()
         if (account !== undefined) self.login(session, account)
+      },
+      get subscriptions() {
+        return self.subscriptions
       },
       command: (id, args, session) => self.command(id, args, session),
       levelOf: (session) => {
@@ -545,6 +590,12 @@ export class RegisProxy {
       if (node.role === 'replica' || !node.isUp) this.leases.destroyNode(node.index, 'not the primary')
     this.path.unsettled.settle()
     this.path.waiting.retryNodes()
+    this.settleFeeds()
+  }
+
+  private settleFeeds(): void {
+    this.feeds.near.settle()
+    this.feeds.primary.settle()
   }
 
   private *nodeSamples(): Iterable<NodeSample> {
@@ -595,6 +646,7 @@ export class RegisProxy {
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     if (++this.ticks % 10 !== 0) return
     this.pool.checkNonces()
+    this.settleFeeds()
     const { idleTimeoutMs, outputBytes } = this.config.limits
     let unreadBytes = 0
     for (const session of this.sessions.values()) {
@@ -603,7 +655,12 @@ export class RegisProxy {
         session.destroy('no authentication')
       else if (isHalf && nowMs - session.halfFrameSinceMs > halfFrameMs) session.destroy('half a request')
       else if (session.isOutputOverdue(nowMs)) session.destroy('output limit')
-      else if (idleTimeoutMs > 0 && session.inFlight === 0 && nowMs - session.lastActiveMs > idleTimeoutMs)
+      else if (
+        idleTimeoutMs > 0 &&
+        session.inFlight === 0 &&
+        (session.mode & modeSubscriber) === 0 && // whoever listens is not idle, as in Redis
+        nowMs - session.lastActiveMs > idleTimeoutMs
+      )
         session.destroy('idle')
       else unreadBytes += session.socket.writableLength
     }

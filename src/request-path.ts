@@ -47,6 +47,7 @@ import { levelOfKey } from './routing/levels.ts'
 import {
   modeMulti,
   modePinned,
+  modeSubscriber,
   modeTracking,
   replyOn,
   replySkipNext,
@@ -62,6 +63,7 @@ import {
 import { SharedBounds } from './session/shared-bounds.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
+import { invalidateChannel } from './tenant/channels.ts'
 import { FilteredReplies } from './tenant/filtered-replies.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
@@ -105,6 +107,12 @@ const again = 2
 /** Routes of a connection that has not logged in: only the proxy's own login commands. */
 export const loginCommands = ['auth', 'hello', 'quit', 'reset'] as const
 
+/** What a RESP2 connection with subscriptions may send. */
+const subscriberCommands = [
+  ...['subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'punsubscribe', 'sunsubscribe'],
+  ...['ping', 'quit', 'reset'],
+] as const
+
 const outBytes = 64 * 1024
 /** Up to this many keys of a large request are written as pieces of their own. */
 const keysApartMax = 16
@@ -125,6 +133,7 @@ export class RequestPath implements SessionHost {
   private readonly need: ReadNeed = newReadNeed()
   private readonly choice: Choice = { reason: REASON.none, passedOver: -1 }
   private readonly loginRoute: Uint8Array
+  private readonly subscriberCommands: Uint8Array
   private readonly regionOf: Int32Array
 
   private readonly lastName = new Uint8Array(64)
@@ -176,6 +185,8 @@ export class RequestPath implements SessionHost {
     this.check.maxRequestBytes = parts.maxRequestBytes * 2
     this.loginRoute = new Uint8Array(parts.table.specs.length)
     for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
+    this.subscriberCommands = new Uint8Array(parts.table.specs.length)
+    for (const name of subscriberCommands) this.subscriberCommands[parts.table.byName(name)!.id] = 1
     this.waiting = new WaitingRoom(parts.now)
     this.bounds = new SharedBounds(parts.maxOutputBytes)
     this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
@@ -199,9 +210,11 @@ export class RequestPath implements SessionHost {
         leases: parts.leases,
         tracker: parts.tracker,
         find: (tenant, id) => parts.findSession(tenant, id),
-        hearsInvalidations: () => false,
+        hearsInvalidations: (session) => session.subscriber?.c.has(invalidateChannel) === true,
+        // Between replies, never inside of one.
         deliver: (session, bytes) => {
-          session.writeOwn(bytes)
+          session.push(bytes)
+          session.flushPushes()
         },
         foreignPrefix: (lease) => {
           parts.cells.tripwires.foreignPrefix++
@@ -338,9 +351,13 @@ export class RequestPath implements SessionHost {
       this.calls[id]!++
       session.commands++
     }
-    if (session.mode !== 0 && account !== undefined && (session.mode & modeMulti) !== 0) {
-      const step = this.leased.queue(session, account, id, route, pos)
-      if (step !== undefined) return step
+    if (session.mode !== 0) {
+      if (this.isOutOfContext(session, id, route))
+        return this.refuse(session, pos, 'SUBSCRIBER_CONTEXT', table.specs[id]!.name)
+      if (account !== undefined && (session.mode & modeMulti) !== 0) {
+        const step = this.leased.queue(session, account, id, route, pos)
+        if (step !== undefined) return step
+      }
     }
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
@@ -368,6 +385,16 @@ export class RequestPath implements SessionHost {
   /** A command was refused between MULTI and EXEC: EXEC will be too. */
   private spoil(session: Session): void {
     if (session.transaction !== undefined) session.transaction.isSpoiled = true
+  }
+
+  /** A RESP2 client could not tell a reply from a message: with subscriptions it may ask for little (server.c, processCommand). */
+  private isOutOfContext(session: Session, id: number, route: number): boolean {
+    return (
+      (session.mode & modeSubscriber) !== 0 &&
+      session.resp === 2 &&
+      route !== ROUTE.denied &&
+      this.subscriberCommands[id] === 0
+    )
   }
 
   /** Id of a command by its name. Clients repeat themselves: the last name is compared before the table is asked. */
@@ -486,8 +513,23 @@ export class RequestPath implements SessionHost {
       if (session.replyMode === replySkipNext) session.replyMode = replyOn
       return
     }
-    if (this.table.replyMode[id] === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
-    else lane.appendTransformed(session, this.transformOf(id, session, account)!, isWrite, this.nowMs)
+    const mode = this.table.replyMode[id]!
+    if (mode === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
+    else {
+      const isMessage = mode === REPLY.receivers
+      // Nobody's reads need to see a message.
+      lane.appendTransformed(
+        session,
+        this.transformOf(id, session, account)!,
+        isWrite,
+        this.nowMs,
+        isWrite && !isMessage,
+      )
+      if (isMessage) {
+        this.callWrites--
+        account.tenant!.cells.pubsub++
+      }
+    }
   }
 
   /** What a command's reply becomes before its client may see it; undefined: nothing has to be done to it. */
@@ -495,6 +537,7 @@ export class RequestPath implements SessionHost {
     const { table } = this
     const mode = table.replyMode[id]!
     if (mode === REPLY.pass) return undefined
+    if (mode === REPLY.receivers) return this.receiversOf(id, account)
     // The prefix is the tenant's of now: the connection may belong to somebody else when the reply comes.
     const prefix = account.tenant!.prefix
     const denied = (spec: { id: number }): boolean => account.route[spec.id] === ROUTE.denied
@@ -503,6 +546,16 @@ export class RequestPath implements SessionHost {
     if (mode !== REPLY.commandAll && mode !== REPLY.commandInfo && mode !== REPLY.commandDocs) return strip
     const kind = mode * 4 + session.resp
     return (reply) => this.filteredReplies.get(account.route, kind, reply, strip)
+  }
+
+  /** PUBLISH: the number in the reply becomes that of the tenant's own receivers here. */
+  private receiversOf(id: number, account: SessionAccount): Transform {
+    const { frame, table } = this
+    const channel = Buffer.from(this.buf.subarray(frame.off[1]!, frame.off[1]! + frame.len[1]!))
+    const isShard = table.specs[id]!.name === 'spublish'
+    const { subscriptions } = this.parts.host
+    return (reply) =>
+      reply[0] === 58 ? Buffer.from(`:${subscriptions.receivers(account.tenant!, channel, isShard)}\r\n`) : reply
   }
 
   /** A request that no arena should hold: it goes to the bulk lane in a buffer of its own. */
@@ -910,7 +963,10 @@ export class RequestPath implements SessionHost {
       args.push(Buffer.from(this.buf.subarray(frame.off[i]!, frame.off[i]! + frame.len[i]!)))
     }
     const tenant = session.account?.tenant
-    if (tenant !== undefined) tenant.cells.admin++
+    if (tenant !== undefined) {
+      if (this.table.specs[id]!.categories.includes('pubsub')) tenant.cells.pubsub++
+      else tenant.cells.admin++
+    }
     session.lastCommand = this.table.specs[id]!.name
     const before = session.replyMode
     const result = this.runBuiltin(builtin, args, session, id)
@@ -928,8 +984,13 @@ export class RequestPath implements SessionHost {
     }
     // This was the silent one, unless CLIENT REPLY has set another mode; its errors are as silent as others.
     const isModeSet = session.lastCommand === 'client|reply' && (before !== session.replyMode || result === undefined)
-    if (before === replySkipNext && !isModeSet) session.replyMode = replyOn
-    else if (result !== undefined && session.replyMode === replyOn) {
+    const isSkipped = before === replySkipNext && !isModeSet
+    if (isSkipped) session.replyMode = replyOn
+    if (result?.kind === 'messages') {
+      // Confirmations of subscriptions are messages: CLIENT REPLY does not silence them (pubsub.c, CLIENT_PUSHING).
+      if (this.outPos > 0) this.flushOut(session)
+      session.writeOwn(result.bytes)
+    } else if (!isSkipped && result !== undefined && session.replyMode === replyOn) {
       return this.local(session, pos, encodeReply(result, session.resp), frame.end)
     }
     this.skip(pos)

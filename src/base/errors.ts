@@ -290,6 +290,36 @@ export const errors = {
     fate: 'notExecuted',
     when: 'XREAD or XREADGROUP with an odd number of arguments after STREAMS',
   },
+  SUBSCRIBER_CONTEXT: {
+    text: "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+    fate: 'notExecuted',
+    when: 'any other command on a RESP2 connection that has subscriptions',
+  },
+  NOPERM_CHANNEL: {
+    text: 'NOPERM this user has no permissions to access one of the channels used as arguments',
+    fate: 'notExecuted',
+    when: "the servers' user of the proxy may not subscribe to the channel",
+  },
+  SUBSCRIBE_REFUSED: {
+    text: 'ERR the server refuses the subscription',
+    fate: 'notExecuted',
+    when: 'SSUBSCRIBE where a server is older than Redis 7',
+  },
+  CHANNEL_NAME: {
+    text: 'ERR channel name or pattern too long',
+    fate: 'notExecuted',
+    when: 'SUBSCRIBE to a channel above 8 KiB, or PSUBSCRIBE to a pattern above 1 KiB',
+  },
+  MAX_SUBSCRIPTIONS: {
+    text: 'ERR max number of subscriptions reached',
+    fate: 'notExecuted',
+    when: 'the client (16,384), its tenant (262,144, or 16 MiB of names) or all tenants together have too many subscriptions',
+  },
+  PUBSUB_SUBCOMMAND: {
+    text: "ERR unknown subcommand or wrong number of arguments for '%s'. Try PUBSUB HELP.",
+    fate: 'notExecuted',
+    when: 'PUBSUB CHANNELS or SHARDCHANNELS with more than a pattern',
+  },
   GETKEYS_NO_COMMAND: {
     text: 'ERR Invalid command specified',
     fate: 'notExecuted',

@@ -75,3 +75,17 @@ export const transactionBytesMax = 64 * 1024 * 1024
 export const sharedTransactionCommandsMax = 512
 /** One message of the server about keys that have changed: with BCAST one may hold all those of a turn of its loop. */
 export const pushBytesMax = 64 * 1024 * 1024
+/** A channel or pattern that is subscribed to, without its prefix: kept while it is, and sent again after each loss of a node. */
+export const channelBytesMax = 8 * 1024
+/** A pattern is matched against every message of its tenant. */
+export const channelPatternBytesMax = 1024
+/** Subscriptions of one client (all may come in one command, which takes some 0.1 s), of one tenant, of all: each costs some 300 bytes. */
+export const clientSubscriptionsMax = 16_384
+export const tenantSubscriptionsMax = 262_144
+export const allSubscriptionsMax = 1_048_576
+/** Bytes of their distinct names. */
+export const tenantChannelNamesBytesMax = 16 * 1024 * 1024
+/** Steps of matching a tenant's patterns against one message, some 10 ms: patterns beyond do not get it, and that is counted. */
+export const patternStepsMax = 500_000
+/** Clients that are written to in one turn when a message has many receivers. */
+export const pushClientsPerTurn = 500

@@ -3,6 +3,7 @@
  */
 import type { Reply } from '../resp/encode.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
+import type { Subscriptions } from '../session/subscriptions.ts'
 
 /** What such commands may ask of the proxy. */
 export interface BuiltinHost {
@@ -39,6 +40,7 @@ export interface BuiltinHost {
   logout(session: Session): void
   /** COMMAND and its subcommands. */
   command(id: number, args: readonly Buffer[], session: Session): Reply
+  readonly subscriptions: Subscriptions
   levelOf(session: Session): { level: string; maxStalenessMs: number }
 }
 

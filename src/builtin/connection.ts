@@ -1,14 +1,16 @@
 /** PING, ECHO, QUIT, RESET, SELECT, READONLY, READWRITE: what concerns one connection and nothing else. */
 import { errorText } from '../base/errors.ts'
-import { bulk, failure, ok, simple } from '../resp/encode.ts'
+import { array, bulk, failure, ok, simple } from '../resp/encode.ts'
 import { LEVEL } from '../routing/choose.ts'
-import { replyOn } from '../session/session.ts'
+import { modeSubscriber, replyOn } from '../session/session.ts'
 import type { Builtin } from './builtin.ts'
 
 export const connectionBuiltins: Readonly<Record<string, Builtin>> = {
   ping: {
-    run: (args) => {
+    run: (args, session) => {
       if (args.length > 2) return failure(errorText('WRONG_ARITY', 'ping'))
+      // As a message, so that a RESP2 client can tell it from those (server.c, pingCommand).
+      if (session.resp === 2 && (session.mode & modeSubscriber) !== 0) return array([bulk('pong'), bulk(args[1] ?? '')])
       return args[1] === undefined ? simple('PONG') : bulk(args[1])
     },
   },

@@ -6,11 +6,19 @@ import type { Builtin } from './builtin.ts'
 import { clientBuiltins } from './client.ts'
 import { connectionBuiltins } from './connection.ts'
 import { proxyBuiltins } from './proxy-verb.ts'
+import { pubsubBuiltins } from './pubsub.ts'
 import { serverBuiltins } from './server.ts'
 
 export function buildBuiltins(table: CommandTable): readonly (Builtin | undefined)[] {
   const byName = new Map<string, Builtin>(
-    Object.entries({ ...authBuiltins, ...clientBuiltins, ...connectionBuiltins, ...proxyBuiltins, ...serverBuiltins }),
+    Object.entries({
+      ...authBuiltins,
+      ...clientBuiltins,
+      ...connectionBuiltins,
+      ...proxyBuiltins,
+      ...pubsubBuiltins,
+      ...serverBuiltins,
+    }),
   )
   const answerCommand: Builtin = { run: (args, session, host, id) => host.command(id, args, session) }
   const builtins = table.specs.map((spec) => {

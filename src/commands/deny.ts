@@ -12,9 +12,11 @@ function matches(spec: CommandSpec, entry: string, isCommand: (name: string) => 
     if (spec.name === word || spec.name.startsWith(`${word}|`)) return true
     if (isCommand(word)) return false
   }
-  // What Regis answers itself is judged by name only: its categories speak about the server's own command.
+  // What Regis answers itself is judged by name only: its categories speak about the server's own command. Subscriptions
+  // are what they are, whoever keeps them.
   const category = word.startsWith('@') ? word.slice(1) : word
-  return spec.answer === 'upstream' && (category === 'all' || spec.categories.includes(category))
+  const isJudged = spec.answer === 'upstream' || spec.categories.includes('pubsub')
+  return isJudged && (category === 'all' || spec.categories.includes(category))
 }
 
 /** Whether the list denies this command. Entries that mean nothing deny nothing: see unknownDenyEntry. */

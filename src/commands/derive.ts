@@ -64,6 +64,7 @@ export function keyShape(row: FactRow, particular: Particular): KeyShape | undef
   if (finder === FINDER.sort)
     return { ...noKeys, mode: KEYS.finder, finder, last: row.flags.startsWith('write') ? 1 : 0 }
   if (finder !== FINDER.none) return { ...noKeys, mode: KEYS.finder, finder }
+  if (particular.channel === true) return { ...noKeys, mode: KEYS.range, first: 1, last: 1, step: 1 }
   if (specs.length === 0) return noKeys
   const range = oneRange(specs)
   if (range !== undefined) return { ...noKeys, mode: KEYS.range, ...range }
@@ -116,7 +117,7 @@ export function derive(): readonly Derived[] {
     const shape = keyShape(row, particular)
     const flags = words(row.flags)
     const isContainer = containers.has(row.name)
-    const isWrite = flags.includes('write')
+    const isWrite = flags.includes('write') || particular.hasEffect === true
     let answer = group?.answer ?? 'denied'
     let why = group?.why
     if (group === undefined)

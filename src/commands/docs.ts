@@ -29,6 +29,7 @@ function row(spec: CommandSpec): string {
     commandAll: 'refused commands left out',
     commandInfo: 'refused commands left out',
     commandDocs: 'refused commands left out',
+    receivers: 'receivers: those of this tenant at this proxy',
   }[spec.answer === 'upstream' ? spec.reply : 'pass']
   const multi = spec.answer === 'denied' ? '' : inMulti[spec.inMulti]
   return `| ${shown(spec.name)} | ${where(spec)} | ${multi} | ${names} | ${spec.since ?? ''} |`
@@ -60,6 +61,7 @@ A command that is not on this page is refused as unknown and never forwarded.
 - \`SORT\` and \`SORT_RO\`: the patterns of \`BY\` and \`GET\` are prefixed too, except \`GET #\` and a \`BY\` without \`*\`.
 - \`COPY ... DB n\` is refused for any other database than 0. \`XREAD\` and \`XREADGROUP\` with \`BLOCK\` take a
   connection of their own to the primary.
+- \`PUBLISH\` and \`SPUBLISH\`: the channel is prefixed as a key is.
 - \`MSET\`, \`DEL\` and all others with several keys work on one server, so they stay atomic.
 `,
   ]

@@ -33,6 +33,10 @@ export interface Particular {
   readonly reply?: ReplyKind
   readonly inMulti?: InMulti
   readonly blocks?: Blocks
+  /** Its first argument is a channel: prefixed as a key is, though no key. */
+  readonly channel?: true
+  /** No write by its flags, but it cannot be taken back: a lost one is uncertain, and read-only users have no use for it. */
+  readonly hasEffect?: true
 }
 
 const lastSeconds: Blocks = { timeout: -1, unit: 's' }
@@ -163,11 +167,23 @@ export const policy: readonly PolicyGroup[] = [
     commands: 'blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin wait',
   },
   {
-    family: 'pub/sub',
-    answer: 'denied',
-    why: `${notYet}channels must carry the prefix too`,
-    commands: `psubscribe publish pubsub|channels pubsub|help pubsub|numpat pubsub|numsub pubsub|shardchannels
-      pubsub|shardnumsub punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe`,
+    family: 'subscriptions',
+    answer: 'proxy',
+    why: 'one connection to a node carries the subscriptions of all clients; each message is handed to its own tenant, with the prefix taken off',
+    commands: 'psubscribe punsubscribe ssubscribe subscribe sunsubscribe unsubscribe',
+  },
+  {
+    family: 'facts about subscriptions',
+    answer: 'proxy',
+    why: 'the server would count the subscriptions of proxies, and name the channels of all tenants; these are the own clients of this proxy',
+    commands: `pubsub|channels pubsub|help pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub`,
+  },
+  {
+    family: 'messages',
+    answer: 'upstream',
+    node: 'primary',
+    why: 'published on the primary a message reaches the subscribers of every region, behind the writes before it; the number in the reply is that of the receivers at this proxy',
+    commands: 'publish spublish',
   },
   {
     family: 'scripts',
@@ -304,6 +320,8 @@ export const particulars: Readonly<Record<string, Particular>> = {
   evalsha_ro: { numkeys: 'script' },
   fcall: { numkeys: 'script' },
   fcall_ro: { numkeys: 'script' },
+  publish: { channel: true, hasEffect: true, reply: 'receivers' },
+  spublish: { channel: true, hasEffect: true, reply: 'receivers' },
   sort: { finder: 'sort' },
   sort_ro: { finder: 'sort' },
   xread: { finder: 'streams', reply: 'streams', blocks: { timeout: 'block', unit: 'ms' } },

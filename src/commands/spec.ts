@@ -39,7 +39,8 @@ export type NumkeysRule = keyof typeof NUMKEYS_RULE
 
 /**
  * What must happen to a reply before the client may see it. `pass`: nothing, no byte is looked at. All others need the
- * whole reply; see tenant/reply-names.ts. `errorNames` concerns error replies only.
+ * whole reply; see tenant/reply-names.ts. `errorNames` concerns error replies only. `receivers`: the number in it is that
+ * of the tenant's own (session/subscriptions.ts).
  */
 export const REPLY = {
   pass: 0,
@@ -49,6 +50,7 @@ export const REPLY = {
   commandAll: 4,
   commandInfo: 5,
   commandDocs: 6,
+  receivers: 7,
 } as const
 export type ReplyKind = keyof typeof REPLY
 
@@ -82,7 +84,7 @@ export interface CommandSpec {
   readonly answer: Answer
   /** Travels on a connection of the client's own. */
   readonly via?: Via
-  /** Redis's write flag: goes to the primary. */
+  /** Redis's write flag, or an effect that cannot be taken back: goes to the primary. */
   readonly isWrite: boolean
   /** May be answered by a replica: keyed, read-only, and true there; or keyless by a row of the policy. */
   readonly isReplicaSafe: boolean

@@ -125,7 +125,7 @@ and a full file.
   end); \`$$\` is one \`$\`, and a \`$\` before anything else is itself. Inside \`{ }\` and \`[ ]\` such values must be quoted.
 - **Paths** of files are relative to the folder of the configuration.
 - **Names** of regions, tenants, users: \`${namePattern}\`. A user name occurs once in the file, operators included.
-- **Prefixes** hold no glob sign, brace or space; none may be the start of another; \`regis:\` is reserved.
+- **Prefixes** hold no glob sign, brace or space; none may be the start of another; \`regis:\` and \`__key\` are reserved.
 - **Password hashes** come from \`regis hash-password\`: \`scrypt$N$r$p$salt$hash\` (base64) for passwords of people,
   \`sha256$salt$hash\` (base64) or \`sha256$\` and 64 hex digits for generated secrets only.
 - **Secrets** are never shown: source lines under a caret, \`--print\` and logs have \`***\` in their place.

@@ -287,6 +287,38 @@ export const catalogue = {
     note: 'What freshness costs the primary.',
   },
 
+  // ---- Pub/sub
+  pubsub_subscriptions: {
+    type: 'gauge',
+    labels: ['kind'],
+    unit: 'count',
+    help: 'Subscriptions of clients by kind (channel, pattern, shard); a name with ten subscribers counts ten.',
+    since: '0.1.0',
+  },
+  pubsub_messages_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Messages delivered to clients; one with ten receivers counts ten.',
+    since: '0.1.0',
+  },
+  pubsub_gaps_total: {
+    type: 'counter',
+    labels: ['reason'],
+    unit: 'count',
+    help: 'Times at which messages may have been lost between nodes and this proxy, by reason (lost, handover, unfenced, refused).',
+    since: '0.1.0',
+    note: 'lost: the node that was listened to went away. Subscribers were subscribed again elsewhere and are not told. unfenced: a message may also have come twice.',
+  },
+  pubsub_unmatched_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Messages that were not tried on all patterns of their tenant, because matching them took too long.',
+    since: '0.1.0',
+    note: 'A tenant has very many patterns, or patterns that are made to be slow.',
+  },
+
   // ---- Tripwires: 0 for ever
   desync_total: {
     type: 'counter',

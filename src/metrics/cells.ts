@@ -142,6 +142,25 @@ export class NodeCells {
   }
 }
 
+export const subscriptionKindNames = ['channel', 'pattern', 'shard'] as const
+export type SubscriptionKindName = (typeof subscriptionKindNames)[number]
+
+/** Of subscriptions, all tenants together. */
+export class PubSubCells {
+  /** Pairs of client and name, now. */
+  readonly subscriptions: Record<SubscriptionKindName, number> = { channel: 0, pattern: 0, shard: 0 }
+  /** Messages to clients: one that has ten receivers counts ten. */
+  delivered = 0
+  /** Messages that some patterns were not tried on, because matching had taken too long. */
+  dropped = 0
+  /** Times at which messages may have been lost, by reason. */
+  readonly gaps = new KeyedCounter(1)
+
+  add(kind: SubscriptionKindName, by: number): void {
+    this.subscriptions[kind] += by
+  }
+}
+
 /** Anything but 0 here is a bug of ours, or of a server: alerts stand on it. */
 export class Tripwires {
   /** Replies that did not fit what was asked: the connection was destroyed. */
@@ -164,6 +183,7 @@ export interface CellsOptions {
 export class Cells {
   readonly commands: CommandCells
   readonly tripwires = new Tripwires()
+  readonly pubsub = new PubSubCells()
   readonly tenants = new Map<string, TenantCells>()
   readonly nodes = new Map<string, NodeCells>()
   /** Names by region index. */

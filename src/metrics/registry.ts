@@ -18,6 +18,7 @@ import {
   Source,
   servedIndex,
   sourceNames,
+  subscriptionKindNames,
 } from './cells.ts'
 import type { Histogram, KeyedCounter } from './counters.ts'
 import { bytesInOffset, bytesOutOffset, servedOffset, TenantFold, type TenantLabel, type TenantSeries } from './fold.ts'
@@ -166,6 +167,12 @@ export class Metrics {
       replication_lag_bytes: node((n) => n.lagBytes),
       primary_changes_total: () => keyed('primary_changes_total', cells.primaryChanges),
       marks_sent_total: () => plain(cells.marksSent),
+
+      pubsub_subscriptions: () =>
+        subscriptionKindNames.map((kind) => ({ labels: { kind }, value: cells.pubsub.subscriptions[kind] })),
+      pubsub_messages_total: () => plain(cells.pubsub.delivered),
+      pubsub_gaps_total: () => keyed('pubsub_gaps_total', cells.pubsub.gaps),
+      pubsub_unmatched_total: () => plain(cells.pubsub.dropped),
 
       desync_total: () => plain(tripwires.desync),
       foreign_prefix_total: () => plain(tripwires.foreignPrefix),

@@ -65,7 +65,8 @@ export class RegionTracker {
   readOrder: readonly Node[]
   readonly marks: Marks
   readonly instance: string
-  private readonly channel: string
+  /** Where marks are published: every node shows them in the order of its replication stream, among all other messages. */
+  readonly channel: string
 
   private readonly options: TrackerOptions
   private readonly log: TrackerOptions['log']

@@ -19,6 +19,10 @@ export type Reply =
   | { readonly kind: 'array'; readonly items: readonly Reply[] }
   | { readonly kind: 'set'; readonly items: readonly Reply[] }
   | { readonly kind: 'map'; readonly pairs: readonly (readonly [Reply, Reply])[] }
+  /** Out of band on RESP3, an array on RESP2. */
+  | { readonly kind: 'push'; readonly items: readonly Reply[] }
+  /** Messages, encoded already for the version of their client: SUBSCRIBE answers one for each channel. */
+  | { readonly kind: 'messages'; readonly bytes: Buffer }
 
 export const simple = (text: string): Reply => ({ kind: 'simple', text })
 export const failure = (text: string): Reply => ({ kind: 'error', text })
@@ -26,6 +30,7 @@ export const integer = (value: number | bigint): Reply => ({ kind: 'integer', va
 export const bulk = (value: string | Uint8Array): Reply => ({ kind: 'bulk', value })
 export const array = (items: readonly Reply[]): Reply => ({ kind: 'array', items })
 export const map = (pairs: readonly (readonly [Reply, Reply])[]): Reply => ({ kind: 'map', pairs })
+export const push = (items: readonly Reply[]): Reply => ({ kind: 'push', items })
 export const nil: Reply = { kind: 'null' }
 export const ok: Reply = { kind: 'simple', text: 'OK' }
 
@@ -81,6 +86,13 @@ function write(reply: Reply, version: 2 | 3, parts: (string | Uint8Array)[]): vo
     case 'set':
       parts.push(`${reply.kind === 'set' && version === 3 ? '~' : '*'}${reply.items.length}${crlf}`)
       for (const item of reply.items) write(item, version, parts)
+      return
+    case 'push':
+      parts.push(`${version === 3 ? '>' : '*'}${reply.items.length}${crlf}`)
+      for (const item of reply.items) write(item, version, parts)
+      return
+    case 'messages':
+      parts.push(reply.bytes)
       return
     case 'map':
       parts.push(version === 3 ? `%${reply.pairs.length}${crlf}` : `*${reply.pairs.length * 2}${crlf}`)

@@ -15,8 +15,22 @@ const backslash = 0x5c
 const caret = 0x5e
 const dash = 0x2d
 
-/** Does the pattern match all of text[off, off + len)? Allocates nothing. */
-export function globMatch(pattern: Uint8Array, text: Uint8Array, off: number, len: number): boolean {
+/** How much work matching may be, in steps of some nanoseconds. Used up: below 0. */
+export interface GlobBudget {
+  steps: number
+}
+
+/**
+ * Does the pattern match all of text[off, off + len)? Allocates nothing. With a budget: false as well when that is used up,
+ * for one pattern of a kilobyte and one text of as much can take a million steps.
+ */
+export function globMatch(
+  pattern: Uint8Array,
+  text: Uint8Array,
+  off: number,
+  len: number,
+  budget?: GlobBudget,
+): boolean {
   const end = off + len
   let p = 0
   let t = off
@@ -39,6 +53,10 @@ export function globMatch(pattern: Uint8Array, text: Uint8Array, off: number, le
       continue
     }
     if (starAt === -1) return false
+    if (budget !== undefined) {
+      budget.steps -= p - starAt + (pattern[p] === open ? pattern.length - p : 0)
+      if (budget.steps < 0) return false
+    }
     p = starAt + 1
     t = ++starText
   }

@@ -110,7 +110,8 @@ export class Accounts {
   /** No keyspace: what names a key, or travels to a node at all, is denied. */
   private operatorAccount(user: UserOptions): SessionAccount {
     const base = this.table.route.slice()
-    for (let id = 0; id < base.length; id++) if (base[id]! >= ROUTE.read) base[id] = ROUTE.denied
+    for (const { id, categories } of this.table.specs)
+      if (base[id]! >= ROUTE.read || categories.includes('pubsub')) base[id] = ROUTE.denied
     return {
       user: user.name,
       tenant: undefined,

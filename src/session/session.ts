@@ -23,6 +23,7 @@ import type { TenantRules } from '../routing/rules.ts'
 import type { Account } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
+import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -55,6 +56,8 @@ export const modeSubscriber = 4
 export const modeTracking = 16
 /** Is shown the commands of its tenant (MONITOR). */
 export const modeMonitor = 8
+
+const nothingWaits: Buffer[] = []
 
 /** What Node keeps for one piece of waiting output: the Buffer, its store, the entry of the queue. */
 const queuedWriteBytes = 256
@@ -103,6 +106,8 @@ export class Session implements ReplySink {
   replyMode = replyOn
   /** What is unusual about it: bits `mode...`, 0 for nearly all. */
   mode = 0
+  /** Its subscriptions; undefined: none. */
+  subscriber: Subscriber | undefined
   /** Level code set on this connection, or -1. */
   level = -1
   /** Since when it has been without a login; looked at while it is. */
@@ -172,6 +177,11 @@ export class Session implements ReplySink {
   private isDraining = false
   /** The proxy is going, and waits for this client's EXEC. */
   private isDrainingMulti = false
+  /** What was written last is the beginning of a reply. */
+  private isMidReply = false
+  /** Messages that wait for the end of that reply, or of the read that brought them; the shared empty list when none do. */
+  private pushes: Buffer[] = nothingWaits
+  private pushBytes = 0
 
   constructor(id: number, socket: Socket, host: SessionHost, nowMs: number) {
     this.id = id
@@ -311,6 +321,8 @@ export class Session implements ReplySink {
       if (this.partialBytes > this.largestReplyBytes) this.largestReplyBytes = this.partialBytes
     }
     const isHeld = this.send(view)
+    this.isMidReply = lane.isHeadPartial
+    if (this.pushes !== nothingWaits) this.flushPushes()
     if (this.inFlight === 0) this.onIdle()
     if (socket.writableLength > 0) this.onSlowReader()
     return isHeld
@@ -321,6 +333,54 @@ export class Session implements ReplySink {
     if (this.replyMode === replyOn) return false
     if (this.replyMode === replySkipNext) this.replyMode = replyOn
     return true
+  }
+
+  // ---- messages ----
+
+  /** A message for this client, in bytes that others may share. True: the first that waits, so `flushPushes` is due. */
+  push(bytes: Buffer): boolean {
+    if (this.isClosed) return false
+    const isFirst = this.pushes === nothingWaits
+    if (isFirst) this.pushes = []
+    this.pushes.push(bytes)
+    this.pushBytes += bytes.length + queuedWriteBytes
+    // Behind a reply that does not end they are unread output like any other.
+    if (this.pushBytes > clientOutputHardBytes + bytes.length) this.destroy('output limit')
+    return isFirst
+  }
+
+  /** Writes the messages that wait, unless a reply is half delivered. */
+  flushPushes(): void {
+    const { pushes, socket } = this
+    if (pushes === nothingWaits || this.isMidReply || this.isClosed) return
+    this.dropPushes()
+    const tenant = this.account?.tenant
+    if (socket.writableLength === 0) this.largestReplyBytes = this.partialBytes
+    let written = 0
+    // One write to the kernel, however many there are; none is copied.
+    if (pushes.length > 1) socket.cork()
+    for (const bytes of pushes) {
+      written += bytes.length
+      if (bytes.length > this.largestReplyBytes) this.largestReplyBytes = bytes.length
+      if (socket.writableLength === 0) socket.write(bytes)
+      else {
+        this.queuedWrites++
+        socket.write(bytes, this.onQueuedWritten)
+      }
+    }
+    if (pushes.length > 1) socket.uncork()
+    this.bytesOut += written
+    if (tenant !== undefined) tenant.cells.bytesOut += written
+    if (socket.writableLength > 0) {
+      this.host.outputQueued(this, written)
+      if (!this.isClosed) this.onSlowReader()
+    }
+  }
+
+  /** What has not been written is for nobody any more: the client is another tenant's now. */
+  dropPushes(): void {
+    this.pushes = nothingWaits
+    this.pushBytes = 0
   }
 
   private readonly onQueuedWritten = (): void => {
@@ -402,6 +462,7 @@ export class Session implements ReplySink {
   /** Bytes of the proxy's own, with nothing in flight before them. */
   writeOwn(bytes: Buffer): boolean {
     if (this.isClosed) return false
+    if (this.pushes !== nothingWaits) this.flushPushes() // they came before
     this.bytesOut += bytes.length
     if (this.account?.tenant !== undefined) this.account.tenant.cells.bytesOut += bytes.length
     const isHeld = this.send(bytes)

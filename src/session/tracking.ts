@@ -6,10 +6,8 @@
  */
 import { bulk, encodeReply, type Reply } from '../resp/encode.ts'
 import { elements, readHead, stringAt, TYPE } from '../resp/reply-walk.ts'
+import { invalidateChannel } from '../tenant/channels.ts'
 import type { Session } from './session.ts'
-
-/** RESP2 clients hear of invalidations as messages on this channel; it belongs to no tenant and carries no prefix. */
-export const invalidateChannel = '__redis__:invalidate'
 
 /** Tracking of one client. Replaced as a whole when the server has accepted another command. */
 export interface Tracking {

@@ -170,8 +170,8 @@ export class Lane {
   private isInputHeld = false
   private collected: Buffer[] = []
   private collectedBytes = 0
-  /** A part of the head's reply went out already. */
-  private isHeadPartial = false
+  /** A part of the head's reply went out already. For sinks during onReply: what they were given ends inside of a reply. */
+  isHeadPartial = false
 
   private readonly size: LaneSize
   private mask: number
@@ -272,12 +272,21 @@ export class Lane {
     this.push(sink, kind, isWrite, nowMs, undefined)
   }
 
-  /** A command whose reply is collected and transformed before the client gets it. */
-  appendTransformed(sink: ReplySink, transform: Transform, isWrite: boolean, nowMs: number): void {
+  /**
+   * A command whose reply is collected and transformed before the client gets it. `isWrite`: lost, it may have run.
+   * `fences`: answered, the tenant's reads must see it.
+   */
+  appendTransformed(
+    sink: ReplySink,
+    transform: Transform,
+    isWrite: boolean,
+    nowMs: number,
+    fences: boolean = isWrite,
+  ): void {
     this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
     this.inFlight++
-    this.push(sink, kindCollect, isWrite, nowMs, transform)
+    this.push(sink, kindCollect, fences, nowMs, transform)
   }
 
   /** Room for `commands` more in flight, beyond the usual bound: for a transaction, which is sent as one. */

@@ -42,6 +42,7 @@ export const windows: Readonly<Record<string, Window>> = {
   'base/log.ts': 'writes the log to stdout',
   'config/load.ts': 'reads proxy.yaml and the files it names',
   'upstream/connection.ts': 'the socket to a node',
+  'upstream/subscription-link.ts': 'the socket to a node that carries subscriptions',
   'regions/probe.ts': 'asks nodes for role and round trip on connections of its own, by the clock',
   'regions/subscriber.ts': 'hears the watermarks come out at a replica',
   'regions/wire.ts': 'opens and keeps the control connections of the regions room, through ioredis',

@@ -16,7 +16,9 @@ import { RegionTracker } from '../../src/regions/tracker.ts'
 import { RequestPath } from '../../src/request-path.ts'
 import type { LevelName } from '../../src/routing/choose.ts'
 import { Accounts, type TenantOptions } from '../../src/session/accounts.ts'
+import type { Feed } from '../../src/session/feed.ts'
 import { Session } from '../../src/session/session.ts'
+import { Subscriptions } from '../../src/session/subscriptions.ts'
 import type { Lane, LanePort } from '../../src/upstream/lane.ts'
 import type { Leases } from '../../src/upstream/leases.ts'
 import { Pool } from '../../src/upstream/pool.ts'
@@ -32,7 +34,12 @@ export class MemorySocket extends EventEmitter {
   isDestroyed = false
   /** What is called when a piece has been written. */
   readonly callbacks: (() => void)[] = []
+  /** The pieces as they were written. */
+  readonly pieces: Uint8Array[] = []
+  cork(): void {}
+  uncork(): void {}
   write(view: Uint8Array, done?: () => void): boolean {
+    this.pieces.push(view)
     this.text += Buffer.from(view).toString('latin1')
     if (done !== undefined) this.callbacks.push(done)
     return true
@@ -102,6 +109,11 @@ export interface World {
   calls(name: string): number
   /** What was sent to a node by all its lanes, after a flush. */
   sentTo(node: Node): string
+  readonly subscriptions: Subscriptions
+  /** What was put off to a later turn. */
+  readonly later: (() => void)[]
+  /** Topics that the servers are asked for. */
+  readonly topics: Set<string>
   /** A reply of the node on its shared lane for RESP2. */
   reply(node: Node, text: string): void
   /** The shared lane for RESP2 of a node. */
@@ -174,10 +186,25 @@ export function buildWorld(options: WorldOptions = {}): World {
     table,
     cells,
   )
+  // Whatever is wanted is heard at once.
+  const topics = new Set<string>()
+  const feed = {
+    want: (topic: string) => topics.add(topic),
+    release: (topic: string) => topics.delete(topic),
+    isHeard: () => true,
+  } as unknown as Feed
+  const subscriptions = new Subscriptions({
+    feeds: { near: feed, primary: feed },
+    cells: cells.pubsub,
+    waitMs: 1_000,
+    after() {},
+    soon: (run) => later.push(run),
+  })
+  const later: (() => void)[] = []
   const path = new RequestPath({
     table,
     builtins: buildBuiltins(table),
-    host: { now: () => clock.ms } as unknown as BuiltinHost,
+    host: { now: () => clock.ms, subscriptions } as unknown as BuiltinHost,
     pool,
     leases: noLeases,
     timeoutMs: 2_000,
@@ -196,6 +223,9 @@ export function buildWorld(options: WorldOptions = {}): World {
   let id = 1
   return {
     cells,
+    subscriptions,
+    topics,
+    later,
     path,
     pool,
     tracker,

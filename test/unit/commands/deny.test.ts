@@ -46,3 +46,9 @@ test('configuration can tell what means nothing', () => {
   for (const entry of ['', '@', 'nope', '@nope', 'config|nope', '__proto__', '@get'])
     expect([entry, isDenyEntry(table, entry)]).toEqual([entry, false])
 })
+
+test('subscriptions are judged by their categories too, though Regis keeps them', () => {
+  for (const name of ['subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'pubsub|channels', 'publish'])
+    expect([name, denies(['@pubsub'], name), denies(['@all'], name)]).toEqual([name, true, true])
+  expect(denies(['@pubsub'], 'ping')).toBe(false)
+})

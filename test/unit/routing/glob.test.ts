@@ -46,3 +46,14 @@ test('a pattern of many stars takes time in proportion, not for ever', () => {
   expect(globMatch(Buffer.from(`${'a*'.repeat(30)}b`), text, 0, text.length)).toBe(false)
   expect(globMatch(Buffer.from(`${'*a'.repeat(30)}`), text, 0, text.length)).toBe(true)
 })
+
+test('a budget ends what would take too long, and leaves ordinary patterns alone', () => {
+  const text = Buffer.from('a'.repeat(1024))
+  const slow = Buffer.from(`*${'a'.repeat(600)}b*c`)
+  const budget = { steps: 10_000 }
+  expect(globMatch(slow, text, 0, text.length, budget)).toBe(false)
+  expect(budget.steps).toBeLessThan(0)
+  const enough = { steps: 10_000 }
+  expect(globMatch(Buffer.from('user:*:cart'), Buffer.from('user:1:cart'), 0, 11, enough)).toBe(true)
+  expect(enough.steps).toBeGreaterThan(9_900)
+})
