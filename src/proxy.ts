@@ -9,6 +9,7 @@ import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer } from './base/log.ts'
+import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
 import {
   commandCount,
@@ -17,14 +18,18 @@ import {
   commandList,
   parseListFilter,
 } from './builtin/command.ts'
+import { Keyspace } from './builtin/keyspace.ts'
 import { levelName } from './builtin/proxy-verb.ts'
+import { SharedSettings } from './builtin/settings.ts'
+import { Slowlog } from './builtin/slowlog.ts'
 import { buildBuiltins } from './builtin/table.ts'
+import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
-import { Cells, Kind, Role, Source } from './metrics/cells.ts'
+import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
@@ -35,13 +40,16 @@ import { LEVEL } from './routing/choose.ts'
 import { Accounts } from './session/accounts.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
-import { modeSubscriber, Session, type SessionAccount } from './session/session.ts'
+import { Monitors } from './session/monitor.ts'
+import { modeSubscriber, Session, type SessionAccount, stallBusy } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
+import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
 import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
+import { ServiceLanes } from './upstream/service.ts'
 import { SubscriptionLink } from './upstream/subscription-link.ts'
 
 export interface ProxyOptions {
@@ -77,11 +85,18 @@ export class RegisProxy {
   private readonly trails: Trails
   private readonly feeds: Readonly<Record<FeedName, Feed>>
   private readonly subscriptions: Subscriptions
+  /** The proxy's own questions to nodes, on connections of their own. */
+  private readonly service: ServiceLanes
+  private readonly keyspace: Keyspace
+  private readonly slowlog: Slowlog
+  private readonly settings: SharedSettings
+  private readonly monitors: Monitors
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
   private readonly admin: AdminServer
   private readonly sessions = new Map<number, Session>()
   private readonly perTenant = new Map<string, number>()
+  private readonly loginsPerTenant = new Map<string, number>()
   private nextId = 1
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
@@ -168,6 +183,36 @@ export class RegisProxy {
       after: (ms, run) => void setTimeout(run, ms).unref(),
       soon: (run) => void setImmediate(run),
     })
+    this.service = new ServiceLanes({
+      addresses,
+      timeoutMs: config.upstream.timeoutMs,
+      clientName: `regis-${config.region}-service`,
+      log,
+      now: systemClock.now,
+      lost: (node) => this.pool.lostOf(node),
+      ready: () => {
+        this.path.unsettled.settle()
+        this.path.waiting.retryNodes()
+      },
+      desync: (node, why) => {
+        this.cells.tripwires.desync++
+        this.log.error({ node: addresses[node]!.name, why }, 'desync: upstream connection destroyed')
+      },
+    })
+    const ask: ServiceLanes['ask'] = (node, request, isWrite) => this.service.ask(node, request, isWrite)
+    this.keyspace = new Keyspace(new Walks(this.walkHost()))
+    this.slowlog = new Slowlog({ table: this.table, nodes: this.tracker.nodes, now: systemClock.now, ask })
+    this.settings = new SharedSettings({
+      primary: () => this.tracker.primary?.index,
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      ask,
+    })
+    this.monitors = new Monitors({
+      wallUs: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
+      soon: (run) => void setImmediate(run),
+      sessions: () => this.sessions.values(),
+    })
     this.path = new RequestPath({
       table: this.table,
       builtins: buildBuiltins(this.table),
@@ -189,6 +234,7 @@ export class RegisProxy {
         const session = this.sessions.get(id)
         return session?.account?.tenant?.id === tenant ? session : undefined
       },
+      monitors: this.monitors,
     })
     this.tracker.onChange(() => this.onRegionsChanged())
     this.tracker.onCommands((commands, node) => this.learn(commands, node.address.name))
@@ -322,6 +368,7 @@ export class RegisProxy {
     this.feeds.near.stop()
     this.feeds.primary.stop()
     this.pool.stop()
+    this.service.stop()
     await this.tracker.stop()
     await this.admin.stop()
     this.isListening = false
@@ -402,14 +449,17 @@ export class RegisProxy {
       session.seen = 0
       this.subscriptions.drop(session)
     }
+    if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
     session.account = account
     session.level = -1
+    this.monitors.joined(session)
     this.countTenant(account.tenant?.id, 1)
   }
 
   private countTenant(id: string | undefined, by: number): void {
     if (id === undefined) return
     this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
+    if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
     this.cells.tenant(id).connections += by
   }
 
@@ -435,6 +485,7 @@ export class RegisProxy {
   private onSessionClosed(session: Session, reason: string): void {
     if (!this.sessions.delete(session.id)) return
     this.subscriptions.drop(session)
+    this.monitors.remove(session)
     this.countTenant(session.account?.tenant?.id, -1)
     this.cells.disconnects.add([reason])
     if (!session.socket.destroyed) {
@@ -472,17 +523,43 @@ export class RegisProxy {
       logout: (session) => {
         self.path.leave(session)
         self.subscriptions.drop(session)
+        self.monitors.remove(session)
         self.countTenant(session.account?.tenant?.id, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()
         session.account = undefined
+        self.monitors.joined(session)
         const account = self.defaultAccount()
         if (account !== undefined) self.login(session, account)
       },
       get subscriptions() {
         return self.subscriptions
       },
+      tenantLogins: (tenant) => (tenant === undefined ? 0 : (self.loginsPerTenant.get(tenant) ?? 0)),
+      tenantErrors: (session) => session.account?.tenant?.cells.failures(Outcome.error) ?? 0,
+      blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.tenants.get(tenant)?.blocked ?? 0)),
       command: (id, args, session) => self.command(id, args, session),
+      sessions: () => self.sessions.values(),
+      isUserOf: (user, session) => {
+        const account = self.accounts.get(user)
+        return account !== undefined && account.tenant === session.account?.tenant
+      },
+      stateOf: (session) => ({
+        sub: session.subscriber?.c.size ?? 0,
+        psub: session.subscriber?.p.size ?? 0,
+        ssub: session.subscriber?.s.size ?? 0,
+        multi: session.transaction?.queued.length ?? -1,
+        blocked: session.isBlocked,
+      }),
+      unblock: (session, withError) => self.path.unblock(session, withError),
+      monitor: (session, tenant) => self.monitors.add(session, tenant),
+      get keyspace() {
+        return self.keyspace
+      },
+      get slowlog() {
+        return self.slowlog
+      },
+      settings: () => self.settings.get(),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -497,13 +574,49 @@ export class RegisProxy {
     }
   }
 
-  /** COMMAND COUNT, LIST, GETKEYS, GETKEYSANDFLAGS: without what this user may not run. */
+  private walkHost(): WalkHost {
+    const { tracker, cells } = this
+    return {
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      nodes: tracker.nodes,
+      primary: () => tracker.primary,
+      mayWrite: (node) => tracker.primary?.index === node && !this.pool.hasUnsettled(node),
+      ask: (node, request, isWrite) => this.service.ask(node, request, isWrite),
+      runId: (node) => this.service.runId(node),
+      readNode: (session) => this.path.nodeForKeyspace(session),
+      noteRead: (session, node, incarnation) => session.noteRead(tracker.nodes[node]!, incarnation),
+      noteWrite: (tenant) => tenant.noteWrite(tracker.marks.nextSeq, -1, 0, systemClock.now()),
+      uncertain: (tenant, node) => {
+        cells.uncertain++
+        this.path.unsettled.add(tenant, this.service.lane(node))
+      },
+      flushed: (tenant) => this.onFlushed(tenant),
+      foreign: (tenant) => {
+        cells.tripwires.foreignPrefix++
+        this.log.fatal({ tenant: tenant.id }, 'a name without its prefix was found in a walk')
+      },
+      counted: (kind, isOk) => cells.walks.add([kind, isOk ? 'ok' : 'failed']),
+      refused: (node, command, code) =>
+        this.limitedLog.warn({ node: tracker.nodes[node]!.address.name, command, code }, 'a node refuses the proxy'),
+    }
+  }
+
+  /** All keys of a tenant are gone: who caches them is told once. */
+  private onFlushed(tenant: TenantState): void {
+    this.log.info({ tenant: tenant.id }, 'all keys of a tenant were deleted')
+    this.path.flushed(tenant.id)
+  }
+
+  /** COMMAND COUNT, LIST, GETKEYS, GETKEYSANDFLAGS, ACL CAT: without what this user may not run. */
   private command(id: number, args: readonly Buffer[], session: Session): Reply {
     const route = session.account!.route
     const denied = (spec: { id: number }): boolean => route[spec.id] === ROUTE.denied
     switch (this.table.specs[id]!.name) {
       case 'command|count':
         return integer(commandCount(this.table, denied))
+      case 'acl|cat':
+        return aclCat(this.table, args, denied)
       case 'command|list': {
         const filter = parseListFilter(args.slice(2))
         if (typeof filter === 'string') return failure(errorText(filter))
@@ -643,6 +756,7 @@ export class RegisProxy {
     this.cells.marksSent = this.tracker.marks.nextSeq - 1
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.leases.check(nowMs, this.config.upstream.timeoutMs)
+    this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     if (++this.ticks % 10 !== 0) return
     this.pool.checkNonces()
@@ -659,6 +773,7 @@ export class RegisProxy {
         idleTimeoutMs > 0 &&
         session.inFlight === 0 &&
         (session.mode & modeSubscriber) === 0 && // whoever listens is not idle, as in Redis
+        session.stall !== stallBusy &&
         nowMs - session.lastActiveMs > idleTimeoutMs
       )
         session.destroy('idle')

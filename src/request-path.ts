@@ -44,9 +44,12 @@ import {
   type ReadNeed,
 } from './routing/choose.ts'
 import { levelOfKey } from './routing/levels.ts'
+import type { Monitors } from './session/monitor.ts'
 import {
+  modeMonitor,
   modeMulti,
   modePinned,
+  modeShown,
   modeSubscriber,
   modeTracking,
   replyOn,
@@ -95,6 +98,7 @@ export interface Parts {
   sessionClosed(session: Session, reason: string): void
   /** A connection of this tenant by its id. */
   findSession(tenant: string, id: number): Session | undefined
+  readonly monitors?: Monitors
 }
 
 /** How the handling of one command ended. */
@@ -160,6 +164,11 @@ export class RequestPath implements SessionHost {
   private isStrongRead = false
   private wantsEnd = false
   private isWaitingForMark = false
+  /** Of the command that is being handled: its id, and whether it was refused. For MONITOR, as is what was shown of this chunk. */
+  private handledId = -1
+  private isRefused = false
+  private shownTo = 0
+  private readonly secret = [0, 0]
   private out = Buffer.allocUnsafeSlow(outBytes)
   private outPos = 0
 
@@ -296,8 +305,10 @@ export class RequestPath implements SessionHost {
       const outcome = frame.frame(buf, pos, end)
       if (outcome === framed) {
         const step = this.handle(session, pos)
-        if (step === done) pos = frame.end
-        else if (step === again) pos = this.takeBack(session)
+        if (step === done) {
+          if (session.mode !== 0) this.show(session, pos)
+          pos = frame.end
+        } else if (step === again) pos = this.takeBack(session)
         else break
       } else if (outcome === incomplete) {
         session.need = frame.need
@@ -345,6 +356,7 @@ export class RequestPath implements SessionHost {
       this.spoil(session)
       return this.refuse(session, pos, 'WRONG_ARITY', table.specs[id]!.name)
     }
+    this.handledId = id
     const account = session.account
     const route = account === undefined ? this.loginRoute[id]! : account.route[id]!
     if (pos >= this.countFrom) {
@@ -359,6 +371,8 @@ export class RequestPath implements SessionHost {
         if (step !== undefined) return step
       }
     }
+    if ((session.mode & modeMonitor) !== 0 && (route >= ROUTE.read || (route === ROUTE.proxy && this.isOfKeys(id))))
+      return this.refuse(session, pos, 'MONITOR_KEYSPACE')
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
     return this.refuseDenied(session, account, id, pos)
@@ -395,6 +409,37 @@ export class RequestPath implements SessionHost {
       route !== ROUTE.denied &&
       this.subscriberCommands[id] === 0
     )
+  }
+
+  /** A flag of Redis's own says that it reads or writes keys, though the proxy answers it. */
+  private isOfKeys(id: number): boolean {
+    const { flags } = this.table.specs[id]!
+    return flags.includes('readonly') || flags.includes('write')
+  }
+
+  /** A command was taken, and somebody of its tenant may be in MONITOR. What was refused, or is administration, is not shown. */
+  private show(session: Session, pos: number): void {
+    const isTold = !this.isRefused && pos >= this.shownTo
+    this.isRefused = false
+    if (pos !== Number.POSITIVE_INFINITY && pos >= this.shownTo) this.shownTo = this.frame.end
+    if ((session.mode & modeShown) === 0 || !isTold || this.handledId < 0) return
+    const { frame } = this
+    const spec = this.table.specs[this.handledId]!
+    if (spec.flags.includes('admin') || spec.flags.includes('skip_monitor')) return
+    this.secret[0] = Number.POSITIVE_INFINITY
+    this.secret[1] = Number.POSITIVE_INFINITY
+    if (spec.name === 'auth') this.secret[0] = 1
+    else if (spec.name === 'hello') {
+      for (let i = 2; i < frame.count; i += 2) {
+        const at = frame.off[i]!
+        if (this.buf.toString('latin1', at, at + Math.min(frame.len[i]!, 8)).toLowerCase() !== 'auth') continue
+        this.secret[0] = i + 1
+        this.secret[1] = i + 3
+        break
+      }
+    }
+    const { count, off, len } = frame
+    this.parts.monitors?.show(session, { buf: this.buf, count, off, len }, this.secret[0]!, this.secret[1]!)
   }
 
   /** Id of a command by its name. Clients repeat themselves: the last name is compared before the table is asked. */
@@ -809,6 +854,22 @@ export class RequestPath implements SessionHost {
     return this.refuse(session, pos, tracker.isSplit ? 'SPLIT' : 'NO_PRIMARY')
   }
 
+  /**
+   * The node that may tell this client about its whole keyspace now, -1: none. Without a key no rule speaks, and nobody
+   * waits for a mark: where no replica is fresh enough, the primary is asked.
+   */
+  nodeForKeyspace(session: Session): number {
+    const account = session.account!
+    const { tracker } = this.parts
+    this.keys.count = 0
+    this.fillNeed(session, account)
+    if (this.need.level === LEVEL.strong) return tracker.primary?.index ?? -1
+    if (this.need.level !== LEVEL.eventual) tracker.look()
+    if (this.need.maxStalenessMs !== Number.POSITIVE_INFINITY)
+      this.marks.wantWithin(Math.max(5, this.need.maxStalenessMs / 4))
+    return chooseRead(this.need, tracker.readOrder, tracker.primary, this.parts.now(), this.choice)
+  }
+
   // ---- runs: what one chunk of one client puts on one lane ----
 
   private begin(session: Session, buf: Buffer, start: number): void {
@@ -826,6 +887,8 @@ export class RequestPath implements SessionHost {
     this.callReads = 0
     this.callWrites = 0
     this.wantsEnd = false
+    this.isRefused = false
+    this.shownTo = start
     if (session.lane !== undefined && !this.isPrimaryLane(session.lane)) {
       this.callSource = this.nodes[session.lane.nodeIndex]!.isLocal ? Source.local : Source.remote
       this.callFallback = -1
@@ -1048,6 +1111,7 @@ export class RequestPath implements SessionHost {
   }
 
   private refuse(session: Session, pos: number, code: ErrorCode, ...args: (string | number)[]): number {
+    this.isRefused = true
     const closes = (errors[code] as { closes?: true }).closes === true
     if (closes) this.wantsEnd = true
     return this.local(session, pos, errorLine(code, ...args), this.frame.end)
@@ -1056,6 +1120,7 @@ export class RequestPath implements SessionHost {
   private refuseUnknown(session: Session, pos: number): number {
     this.spoil(session)
     const { frame } = this
+    this.isRefused = true
     // As far as a NUL: Redis prints C strings (server.c, commandCheckExistence).
     const text = (i: number, most: number): string =>
       this.buf.toString('latin1', frame.off[i]!, frame.off[i]! + Math.min(frame.len[i]!, most)).split('\0', 1)[0]!
@@ -1070,6 +1135,7 @@ export class RequestPath implements SessionHost {
     if (this.table.missing[container] === MISSING.lacks) return this.refuseUnknown(session, pos)
     this.spoil(session)
     const { frame } = this
+    this.isRefused = true
     const sub = this.buf.toString('latin1', frame.off[1]!, frame.off[1]! + Math.min(frame.len[1]!, 128))
     const line = errorText('UNKNOWN_SUBCOMMAND', sub, this.table.specs[container]!.name.toUpperCase())
     return this.local(session, pos, Buffer.from(`-${line}\r\n`, 'latin1'), frame.end)
@@ -1106,6 +1172,7 @@ export class RequestPath implements SessionHost {
     const countFrom = this.countFrom
     this.countFrom = 0
     const step = this.handle(session, 0)
+    if (step === done && session.mode !== 0) this.show(session, Number.POSITIVE_INFINITY)
     this.rollbackAt = -1
     if (step === done) this.endRun(session, request.length)
     this.countFrom = countFrom
@@ -1142,6 +1209,16 @@ export class RequestPath implements SessionHost {
   leave(session: Session): void {
     this.leased.leave(session)
     this.tracking.leave(session)
+  }
+
+  /** All keys of a tenant were deleted: for clients that cache them. */
+  flushed(tenant: string): void {
+    this.tracking.flushed(tenant)
+  }
+
+  /** CLIENT UNBLOCK: true when it was blocked and is no longer. */
+  unblock(session: Session, withError: boolean): Promise<boolean> {
+    return this.leased.unblockOnNode(session, withError)
   }
 
   leaseIdle(session: Session): void {

@@ -70,6 +70,88 @@ export const errors = {
     fate: 'notExecuted',
     when: 'a number was expected',
   },
+  INVALID_CURSOR: {
+    text: 'ERR invalid cursor',
+    fate: 'notExecuted',
+    when: 'SCAN with a cursor that is none of this tenant, or whose node is gone or was restarted',
+  },
+  KEYS_TOO_MANY: {
+    text: 'ERR the names are more than KEYS may return here, use SCAN',
+    fate: 'notExecuted',
+    when: 'KEYS of more than 64 MiB of names, counting 64 bytes for each besides its length',
+  },
+  PATTERN_TOO_COSTLY: {
+    text: 'ERR pattern too long to match against such long names',
+    fate: 'notExecuted',
+    when: 'SCAN or KEYS where pattern bytes times name bytes exceed 2^26',
+  },
+  FLUSH_PART: {
+    text: 'UNCERTAIN the primary was lost, some keys were deleted and some may not be',
+    fate: 'unknown',
+    when: 'FLUSHDB or FLUSHALL whose primary was lost on the way; it is safe to repeat',
+  },
+  MONITOR_KEYSPACE: {
+    text: "ERR Replica can't interact with the keyspace",
+    fate: 'notExecuted',
+    when: 'a command that reads or writes keys, on a connection in MONITOR',
+  },
+  MONITORS_MAX: {
+    text: 'ERR max number of monitors reached for this tenant',
+    fate: 'notExecuted',
+    when: 'more than 8 connections of one tenant in MONITOR',
+  },
+  CLUSTER_DISABLED: {
+    text: 'ERR This instance has cluster support disabled',
+    fate: 'notExecuted',
+    when: 'CLUSTER and ASKING: to a client Regis is one server',
+  },
+  SUBCOMMAND_ARGS: {
+    text: "ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+    fate: 'notExecuted',
+    when: 'too many arguments for a subcommand that takes some',
+  },
+  ACL_CATEGORY: { text: "ERR Unknown category '%s'", fate: 'notExecuted', when: 'ACL CAT of a category that is none' },
+  ACL_GENPASS: {
+    text: 'ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096',
+    fate: 'notExecuted',
+    when: 'ACL GENPASS with another number of bits',
+  },
+  SLOWLOG_COUNT: {
+    text: 'ERR count should be greater than or equal to -1',
+    fate: 'notExecuted',
+    when: 'SLOWLOG GET with another count',
+  },
+  LATENCY_NO_SAMPLES: {
+    text: "ERR No samples available for event '%s'",
+    fate: 'notExecuted',
+    when: 'LATENCY GRAPH: the proxy keeps no samples of events',
+  },
+  CLIENT_TYPE: {
+    text: "ERR Unknown client type '%s'",
+    fate: 'notExecuted',
+    when: 'CLIENT LIST or KILL with a TYPE that is none',
+  },
+  CLIENT_ID_INVALID: { text: 'ERR Invalid client ID', fate: 'notExecuted', when: 'CLIENT LIST ID with no number' },
+  CLIENT_ID_POSITIVE: {
+    text: 'ERR client-id should be greater than 0',
+    fate: 'notExecuted',
+    when: 'CLIENT KILL ID with no positive number',
+  },
+  CLIENT_NONE: {
+    text: 'ERR No such client',
+    fate: 'notExecuted',
+    when: 'CLIENT KILL of an address that no connection of this tenant has',
+  },
+  CLIENT_USER: {
+    text: "ERR No such user '%s'",
+    fate: 'notExecuted',
+    when: 'CLIENT KILL USER with a name that is none of this tenant',
+  },
+  UNBLOCK_REASON: {
+    text: 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR',
+    fate: 'notExecuted',
+    when: 'CLIENT UNBLOCK with another reason',
+  },
   MBULK_LENGTH: {
     text: 'ERR Protocol error: invalid multibulk length',
     fate: 'notExecuted',

@@ -89,3 +89,37 @@ export const tenantChannelNamesBytesMax = 16 * 1024 * 1024
 export const patternStepsMax = 500_000
 /** Clients that are written to in one turn when a message has many receivers. */
 export const pushClientsPerTurn = 500
+/**
+ * Walks over a keyspace (KEYS, DBSIZE, FLUSHDB ...): what one step may cost the server, by our estimate. Everybody else's
+ * commands wait behind a step, so it is short where the next can follow at once (bench/walk.bench.ts); on a far node the
+ * way takes longer than the rest that is due, and steps may be larger.
+ */
+export const stepMsMin = 0.2
+export const stepMsMax = 1
+/** After a step the server has this many times its cost for others: a walk takes a fifth of it at most. */
+export const walkRestPerCost = 5
+/** Steps may run ahead of their rest by this much: small keyspaces are walked without a pause (timers are of 1 ms). */
+export const walkBurstMs = 4
+/** One SCAN of a client looks at this many names at most, about 5 ms of the server at a microsecond each. */
+export const scanItemsMax = 5_000
+/** Names that one KEYS may return, with 64 bytes for each besides its length; all of them together. */
+export const keysBytesMax = 64 * 1024 * 1024
+export const keysAllBytesMax = 256 * 1024 * 1024
+/** Names that a DBSIZE remembers (a table that shrinks meanwhile shows some twice); above it a few may count double. */
+export const dbsizeSeenMax = 500_000
+/** Pattern bytes times name bytes that matching one name may cost us: 2^26 is about 50 ms, and no honest pattern comes near. */
+export const patternWorkMax = 1 << 26
+/** Names in one UNLINK, and their bytes: a batch is freed in the background, but taken out of the table at once. */
+export const unlinkNamesMax = 200
+export const unlinkBytesMax = 256 * 1024
+/** INFO shows a count of keys that is at most this old; below this many keys on the server it is counted anew. */
+export const keyCountMs = 60_000
+export const keyCountExactMax = 10_000
+/** How long INFO waits for a count. */
+export const keyCountWaitMs = 1_000
+/** MONITOR: clients of one tenant that may watch, what one may leave unread, and how much of a command is shown. */
+export const monitorsMax = 8
+export const monitorOutputBytesMax = 4 * 1024 * 1024
+export const monitorCommandBytesMax = 32 * 1024
+/** Entries of a node's SLOWLOG that are looked through for a tenant's own. */
+export const slowlogLookMax = 1024

@@ -4,6 +4,9 @@
 import type { Reply } from '../resp/encode.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
 import type { Subscriptions } from '../session/subscriptions.ts'
+import type { TenantState } from '../tenant/account.ts'
+import type { Keyspace } from './keyspace.ts'
+import type { Slowlog } from './slowlog.ts'
 
 /** What such commands may ask of the proxy. */
 export interface BuiltinHost {
@@ -26,6 +29,12 @@ export interface BuiltinHost {
   /** Connections of this tenant, or of all when undefined. */
   connections(tenantId: string | undefined): number
   tenantCommands(tenantId: string | undefined): number
+  /** Logins of this tenant since the start. */
+  tenantLogins(tenantId: string | undefined): number
+  /** Error replies to this tenant. */
+  tenantErrors(session: Session): number
+  /** Of this tenant's connections. */
+  blockedClients(tenantId: string | undefined): number
   /** No upstream speaks RESP3. */
   readonly lacksResp3: boolean
   /** The account for a login; undefined: refused. Takes the same time for every failure. */
@@ -38,10 +47,32 @@ export interface BuiltinHost {
   login(session: Session, account: SessionAccount): void
   /** Back to a fresh connection: the default account if the configuration has one. */
   logout(session: Session): void
-  /** COMMAND and its subcommands. */
+  /** COMMAND and its subcommands, ACL CAT: of what this user may run. */
   command(id: number, args: readonly Buffer[], session: Session): Reply
   readonly subscriptions: Subscriptions
+  /** Every open connection. */
+  sessions(): Iterable<Session>
+  /** Does this tenant (of operators: do operators) have a user of that name? */
+  isUserOf(user: string, session: Session): boolean
+  /** For CLIENT LIST: subscriptions, commands queued in MULTI (-1: none is open), waiting in a blocking command. */
+  stateOf(session: Session): SessionFacts
+  /** Ends the wait of a blocked client; false: it does not wait. */
+  unblock(session: Session, withError: boolean): Promise<boolean>
+  /** Shows the tenant's commands on this connection from now on; false: it has too many such connections. */
+  monitor(session: Session, tenant: TenantState): boolean
+  readonly keyspace: Keyspace
+  readonly slowlog: Slowlog
+  /** Settings of the primary that a tenant may read, by name; those known when it does not answer in time. */
+  settings(): Promise<ReadonlyMap<string, string>>
   levelOf(session: Session): { level: string; maxStalenessMs: number }
+}
+
+export interface SessionFacts {
+  readonly sub: number
+  readonly psub: number
+  readonly ssub: number
+  readonly multi: number
+  readonly blocked: boolean
 }
 
 export interface Builtin {

@@ -2,9 +2,18 @@
 import { errorText } from '../base/errors.ts'
 import { clientNameBytesMax } from '../base/limits.ts'
 import { bulk, failure, integer, nil, ok, type Reply } from '../resp/encode.ts'
-import { replyOff, replyOn, replySkipNext, type Session } from '../session/session.ts'
+import {
+  modeMonitor,
+  modeMulti,
+  modeSubscriber,
+  modeTracking,
+  replyOff,
+  replyOn,
+  replySkipNext,
+  type Session,
+} from '../session/session.ts'
 import { redirectOf, trackingInfo } from '../session/tracking.ts'
-import type { Builtin } from './builtin.ts'
+import type { Builtin, BuiltinHost } from './builtin.ts'
 
 /** Redis's rule for names: printable ASCII without blanks (networking.c, validateClientAttr); and ours: not without end. */
 export function isPlainWord(text: string): boolean {
@@ -24,7 +33,7 @@ export const clientBuiltins: Readonly<Record<string, Builtin>> = {
   },
   'client|setinfo': { run: setInfo },
   'client|info': {
-    run: (_args, session, host) => ({ kind: 'verbatim', value: `${describe(session, host.now())}\n` }),
+    run: (_args, session, host) => ({ kind: 'verbatim', value: `${describe(session, host)}\n` }),
   },
   'client|reply': {
     isStateful: true,
@@ -66,28 +75,50 @@ function setInfo(args: readonly Buffer[], session: Session): Reply {
   return ok
 }
 
-/** One line of CLIENT LIST, in Redis's field names; what the proxy has no number for is left out. */
-export function describe(session: Session, nowMs: number): string {
+/**
+ * One line of CLIENT LIST: the fields of Redis 7.0 in its order, since some clients read them by a pattern, and the library's
+ * name and version as Redis 7.2 has them. What the proxy has no number for is 0.
+ */
+export function describe(session: Session, host: BuiltinHost): string {
+  const nowMs = host.now()
   const seconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000))
+  const { sub, psub, ssub, multi, blocked } = host.stateOf(session)
+  const flags = [
+    blocked ? 'b' : '',
+    (session.mode & modeMonitor) !== 0 ? 'O' : '',
+    (session.mode & modeSubscriber) !== 0 ? 'P' : '',
+    (session.mode & modeMulti) !== 0 ? 'x' : '',
+    (session.mode & modeTracking) !== 0 ? 't' : '',
+  ].join('')
+  const output = session.socket.writableLength
   return [
     `id=${session.id}`,
     `addr=${session.remote}`,
     `laddr=${session.local}`,
+    'fd=0',
     `name=${session.name}`,
     `age=${seconds(nowMs - session.openedAtMs)}`,
     `idle=${seconds(nowMs - session.lastActiveMs)}`,
-    `flags=${session.subscriber === undefined ? 'N' : 'P'}`,
+    `flags=${flags === '' ? 'N' : flags}`,
     'db=0',
-    `sub=${session.subscriber?.c.size ?? 0}`,
-    `psub=${session.subscriber?.p.size ?? 0}`,
-    `ssub=${session.subscriber?.s.size ?? 0}`,
-    'multi=-1',
+    `sub=${sub}`,
+    `psub=${psub}`,
+    `ssub=${ssub}`,
+    `multi=${multi}`,
     `qbuf=${session.pendingBytes}`,
-    `omem=${session.socket.writableLength}`,
+    'qbuf-free=0',
+    'argv-mem=0',
+    'multi-mem=0',
+    'rbs=0',
+    'rbp=0',
+    'obl=0',
+    `oll=${output > 0 ? 1 : 0}`,
+    `omem=${output}`,
+    `tot-mem=${session.pendingBytes + output}`,
     'events=r',
     `cmd=${session.lastCommand === '' ? 'NULL' : session.lastCommand}`,
     `user=${session.account?.user ?? '(superuser)'}`,
-    'redir=-1',
+    `redir=${redirectOf(session)}`,
     `resp=${session.resp}`,
     `lib-name=${session.libName}`,
     `lib-ver=${session.libVer}`,

@@ -151,6 +151,7 @@ export function derive(): readonly Derived[] {
       denyOom: flags.includes('denyoom'),
       isContainer,
       keySpecs: row.keys ?? [],
+      isTenantOnly: group?.of === 'tenant',
       // A server that does not know a newer command echoes its arguments, with the prefix.
       reply: particular.reply ?? (row.since !== undefined && answer === 'upstream' ? 'errorNames' : 'pass'),
       inMulti: inMultiOf(answer, flags, particular.inMulti ?? group?.inMulti),

@@ -21,6 +21,8 @@ export interface PolicyGroup {
   readonly via?: Via
   /** Overrides what follows from `answer`: ok for a server's, local for the proxy's. What is denied stays denied. */
   readonly inMulti?: InMulti
+  /** Answered by the proxy out of a tenant's data: an operator, who has none, may not run it. */
+  readonly of?: 'tenant'
   readonly commands: string
 }
 
@@ -140,17 +142,52 @@ export const policy: readonly PolicyGroup[] = [
       proxy|consistency`,
   },
   {
+    family: "connections of the tenant's own",
+    answer: 'proxy',
+    why: "the server knows the proxy's connections, not the tenant's",
+    commands: 'client|kill client|list client|unblock',
+  },
+  {
     family: 'facts of the server, as a tenant sees them',
     answer: 'proxy',
+    inMulti: 'denied',
     why: "the server's own answer holds addresses and other tenants' numbers",
-    commands: 'config|get info role',
+    commands: 'config|get info',
+  },
+  {
+    family: 'facts of the server that are always the same',
+    answer: 'proxy',
+    why: "the server's own answer holds addresses, or the doings of other tenants",
+    commands: `latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset module|list
+      role`,
+  },
+  {
+    family: 'help texts of commands that are partly refused',
+    answer: 'proxy',
+    why: 'the words of Redis 7.0; they name subcommands that are refused here',
+    commands: 'acl|help client|help config|help latency|help module|help slowlog|help',
   },
   {
     family: 'the keyspace as a whole',
-    answer: 'denied',
+    answer: 'proxy',
+    of: 'tenant',
     inMulti: 'denied', // many commands to the server, so nothing that EXEC could do in one step
-    why: `${notYet}the server would answer for all tenants at once`,
+    why: "a server would answer for all tenants at once; the proxy walks over the keyspace in short steps and shows the tenant's names",
     commands: 'dbsize flushall flushdb keys randomkey scan',
+  },
+  {
+    family: "the tenant's own traffic",
+    answer: 'proxy',
+    of: 'tenant',
+    inMulti: 'denied',
+    why: "the server would show all tenants'; MONITOR is of this proxy, SLOWLOG of all nodes",
+    commands: 'monitor slowlog|get slowlog|len slowlog|reset',
+  },
+  {
+    family: 'words and categories',
+    answer: 'proxy',
+    why: 'needs no server; categories without what is refused',
+    commands: 'acl|cat acl|genpass',
   },
   {
     family: 'transactions',
@@ -208,12 +245,6 @@ export const policy: readonly PolicyGroup[] = [
     commands: 'client|getredir client|trackinginfo',
   },
   {
-    family: 'other connections',
-    answer: 'denied',
-    why: `${notYet}the server knows the proxy's connections, not the tenant's`,
-    commands: 'client|kill client|list client|unblock',
-  },
-  {
     family: 'holding up everybody',
     answer: 'denied',
     why: 'stops or slows every tenant of the server',
@@ -223,8 +254,7 @@ export const policy: readonly PolicyGroup[] = [
     family: 'what other tenants do',
     answer: 'denied',
     why: "shows other tenants' keys, values or load",
-    commands: `latency|doctor latency|graph latency|help latency|histogram latency|history latency|latest latency|reset
-      memory|doctor memory|malloc-stats memory|stats monitor slowlog|get slowlog|help slowlog|len slowlog|reset`,
+    commands: 'memory|doctor memory|malloc-stats memory|stats',
   },
   {
     family: 'keys elsewhere',
@@ -242,16 +272,14 @@ export const policy: readonly PolicyGroup[] = [
     family: 'users and passwords',
     answer: 'denied',
     why: "the server's users are the proxy's business; a tenant's are in proxy.yaml",
-    commands: `acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save
-      acl|setuser acl|users`,
+    commands: `acl|deluser acl|dryrun acl|getuser acl|list acl|load acl|log acl|save acl|setuser acl|users`,
   },
   {
     family: 'administration',
     answer: 'denied',
     why: 'changes or inspects the server that all tenants share',
-    commands: `bgrewriteaof bgsave client|help config|help config|resetstat config|rewrite config|set lastsave
-      memory|purge module|help module|list module|load module|loadex module|unload pfdebug pfselftest replicaof save
-      slaveof`,
+    commands: `bgrewriteaof bgsave config|resetstat config|rewrite config|set lastsave memory|purge module|load
+      module|loadex module|unload pfdebug pfselftest replicaof save slaveof`,
   },
   {
     family: 'between servers',
@@ -261,8 +289,8 @@ export const policy: readonly PolicyGroup[] = [
   },
   {
     family: 'Redis Cluster',
-    answer: 'denied',
-    why: 'to a client Regis is one server, not a cluster',
+    answer: 'proxy',
+    why: 'to a client Regis is one server, not a cluster, and says so in the words of one',
     commands: `asking cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|count-failure-reports
       cluster|countkeysinslot cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget
       cluster|getkeysinslot cluster|help cluster|info cluster|keyslot cluster|links cluster|meet cluster|myid
@@ -307,6 +335,7 @@ export const particulars: Readonly<Record<string, Particular>> = {
   unsubscribe: { inMulti: 'denied' },
   punsubscribe: { inMulti: 'denied' },
   sunsubscribe: { inMulti: 'denied' },
+  'client|unblock': { inMulti: 'denied' },
   monitor: { inMulti: 'denied' },
   sintercard: { numkeys: 'positiveStrict' },
   sdiffcard: { numkeys: 'positiveStrict' },

@@ -101,6 +101,8 @@ export interface CommandSpec {
   readonly inMulti: InMulti
   /** It may wait at the server; undefined: it never does. */
   readonly blocks?: Blocks
+  /** The proxy answers it out of a tenant's data. */
+  readonly isTenantOnly: boolean
   /** Why it is refused, or answered other than its flags suggest. */
   readonly why?: string
   /** First version of Redis that has it, when Redis 7.0 has not. */

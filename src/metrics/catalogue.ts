@@ -271,6 +271,14 @@ export const catalogue = {
     help: 'Distance of the replica behind the primary in the replication stream, as the servers report it.',
     since: '0.1.0',
   },
+  walks_total: {
+    type: 'counter',
+    labels: ['kind', 'result'],
+    unit: 'count',
+    help: 'Walks over the keyspace of a tenant, by kind (keys, dbsize, random, flush) and result (ok, failed).',
+    since: '0.1.0',
+    note: 'A walk looks at every key of the server; several clients of a tenant that wait for the same share one.',
+  },
   primary_changes_total: {
     type: 'counter',
     labels: ['from_region', 'to_region'],

@@ -211,6 +211,7 @@ export class Cells {
   readonly authFailures = new KeyedCounter(1)
   readonly protocolErrors = new KeyedCounter(1)
   readonly writesRejected = new KeyedCounter(1)
+  readonly walks = new KeyedCounter(2)
   readonly primaryChanges = new KeyedCounter(2)
   readonly configReloads = new KeyedCounter(1)
   configLastReloadOk = true

@@ -165,6 +165,7 @@ export class Metrics {
       replication_lag_age_seconds: node((n) => seconds(n.lagAgeMs)),
       replica_staleness_seconds: node((n) => seconds(n.stalenessMs)),
       replication_lag_bytes: node((n) => n.lagBytes),
+      walks_total: () => keyed('walks_total', cells.walks),
       primary_changes_total: () => keyed('primary_changes_total', cells.primaryChanges),
       marks_sent_total: () => plain(cells.marksSent),
 

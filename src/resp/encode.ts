@@ -18,6 +18,8 @@ export type Reply =
   | { readonly kind: 'double'; readonly value: number }
   | { readonly kind: 'array'; readonly items: readonly Reply[] }
   | { readonly kind: 'set'; readonly items: readonly Reply[] }
+  /** Whole replies, encoded already, the same in both versions. */
+  | { readonly kind: 'encoded'; readonly parts: readonly Uint8Array[] }
   | { readonly kind: 'map'; readonly pairs: readonly (readonly [Reply, Reply])[] }
   /** Out of band on RESP3, an array on RESP2. */
   | { readonly kind: 'push'; readonly items: readonly Reply[] }
@@ -93,6 +95,9 @@ function write(reply: Reply, version: 2 | 3, parts: (string | Uint8Array)[]): vo
       return
     case 'messages':
       parts.push(reply.bytes)
+      return
+    case 'encoded':
+      for (const part of reply.parts) parts.push(part)
       return
     case 'map':
       parts.push(version === 3 ? `%${reply.pairs.length}${crlf}` : `*${reply.pairs.length * 2}${crlf}`)

@@ -110,8 +110,9 @@ export class Accounts {
   /** No keyspace: what names a key, or travels to a node at all, is denied. */
   private operatorAccount(user: UserOptions): SessionAccount {
     const base = this.table.route.slice()
-    for (const { id, categories } of this.table.specs)
-      if (base[id]! >= ROUTE.read || categories.includes('pubsub')) base[id] = ROUTE.denied
+    for (const { id, categories, isTenantOnly } of this.table.specs) {
+      if (base[id]! >= ROUTE.read || isTenantOnly || categories.includes('pubsub')) base[id] = ROUTE.denied
+    }
     return {
       user: user.name,
       tenant: undefined,

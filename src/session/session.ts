@@ -56,6 +56,8 @@ export const modeSubscriber = 4
 export const modeTracking = 16
 /** Is shown the commands of its tenant (MONITOR). */
 export const modeMonitor = 8
+/** Somebody of its tenant is in MONITOR: its commands are shown. */
+export const modeShown = 64
 
 const nothingWaits: Buffer[] = []
 
@@ -449,6 +451,18 @@ export class Session implements ReplySink {
     this.seenAtMs = lane.lastReceivedAtMs
     this.lastNode = hasAll ? node.index : -1
     this.lastIncarnation = node.incarnation
+  }
+
+  /** The proxy has read something for it at this node, which has been in that incarnation all the time. */
+  noteRead(node: Node, incarnation: number): void {
+    const next = this.host.marks.nextSeq
+    const isSame = node.index === this.lastNode && incarnation === this.lastIncarnation
+    const hasAll = isSame || node.role === 'primary' || node.covers(this.seen, this.seenSlot, this.seenTrail)
+    this.seen = next
+    this.seenSlot = -1
+    this.seenAtMs = this.host.now()
+    this.lastNode = hasAll && node.incarnation === incarnation ? node.index : -1
+    this.lastIncarnation = incarnation
   }
 
   private onIdle(): void {

@@ -75,6 +75,11 @@ export class UpstreamConnection implements LanePort {
     this.options = options
   }
 
+  /** Of the server it is connected to, as that said when the connection was made. */
+  get serverRunId(): string {
+    return this.runId
+  }
+
   /** True from the first attempt on: connected, connecting or waiting to. */
   get isStarted(): boolean {
     return this.socket !== undefined || this.retry !== undefined

@@ -309,16 +309,20 @@ export class Lane {
   }
 
   /** A request of the proxy's own; the handler gets the whole reply, or undefined when the connection was lost. */
-  sendInternal(request: Uint8Array, handler: CollectHandler): void {
-    if (this.pos + request.length > this.limit) this.flush()
-    assert(this.pos + request.length <= this.limit, 'an internal request fits into the arena')
-    this.bytes.set(request, this.pos)
-    this.pos += request.length
-    this.flags[this.flagTail & this.flagMask] = 0
+  sendInternal(request: Uint8Array, handler: CollectHandler, isWrite = false): void {
+    const isLarge = request.length > this.size.halfBytes
+    if (!isLarge) {
+      if (this.pos + request.length > this.limit) this.flush()
+      assert(this.pos + request.length <= this.limit, 'an internal request fits into the arena')
+      this.bytes.set(request, this.pos)
+      this.pos += request.length
+    }
+    this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
     this.inFlight++
-    this.push(undefined, kindCollect, false, this.now(), handler)
-    this.events.wantsFlush(this)
+    this.push(undefined, kindCollect, isWrite, this.now(), handler)
+    if (isLarge) this.writeLarge([request])
+    else this.events.wantsFlush(this)
   }
 
   private isNonceOut = false
@@ -732,7 +736,7 @@ export class Lane {
           const isWrite = (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0
           const isSent = ((this.flagSent - this.flagHead) | 0) > 0
           fates.push(isWrite ? (isSent ? 2 : 1) : 0)
-          if (isWrite && isSent && this.sinks[at] !== undefined) lostWrite = true
+          if (isWrite && isSent) lostWrite = true
           this.flagHead = (this.flagHead + 1) | 0
           this.inFlight--
         }

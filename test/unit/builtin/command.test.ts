@@ -74,7 +74,7 @@ describe('COMMAND COUNT and LIST', () => {
     const names = commandList(table)
     expect(commandCount(table)).toBe(names.filter((name) => !name.includes('|')).length)
     for (const name of ['get', 'config', 'config|get', 'info', 'client']) expect(names).toContain(name)
-    for (const name of ['eval', 'config|set', 'cluster', 'proxy', 'hexpire', 'client|setinfo'])
+    for (const name of ['eval', 'config|set', 'debug', 'proxy', 'hexpire', 'client|setinfo'])
       expect(names).not.toContain(name)
     expect(commandCount(table, (spec) => spec.name === 'get')).toBe(commandCount(table) - 1)
     // A container stays as long as one of its subcommands does, whatever is said of itself.

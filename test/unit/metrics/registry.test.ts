@@ -64,6 +64,7 @@ function fill(cells: Cells): void {
   }
   cells.configReloads.add(['ok'])
   cells.connectionsOpened.add(['0.0.0.0:6380', 'ok'], 4)
+  cells.walks.add(['keys', 'ok'])
   cells.primaryChanges.add(['eu-west', 'us-east'])
   cells.pubsub.gaps.add(['lost'])
   cells.node('us-east', 'us-1:6379').reconnects.add(['timeout'], 2)

@@ -1,0 +1,162 @@
+/**
+ * SLOWLOG as a tenant sees it: of what the nodes hold, the entries whose keys are all this tenant's, with the client's own
+ * names. Entries without keys are shown to nobody: whose they were cannot be told. Ids are made of the time, since the
+ * servers' own count all tenants' entries; addresses are the proxy's, so they are left out.
+ */
+import { errorText } from '../base/errors.ts'
+import { slowlogLookMax } from '../base/limits.ts'
+import { type Argv, findNamedKeys, newKeyList } from '../commands/keys.ts'
+import type { CommandTable } from '../commands/lookup.ts'
+import { KEYS } from '../commands/spec.ts'
+import type { Node } from '../regions/node.ts'
+import { array, bulk, encodeRequest, failure, integer, ok, type Reply } from '../resp/encode.ts'
+import { decode } from '../resp/reply-walk.ts'
+import type { TenantState } from '../tenant/account.ts'
+import type { Answer } from '../upstream/service.ts'
+import type { Builtin } from './builtin.ts'
+
+export interface SlowlogOptions {
+  readonly table: CommandTable
+  readonly nodes: readonly Node[]
+  now(): number
+  ask(node: number, request: Uint8Array): Promise<Answer>
+}
+
+interface Entry {
+  readonly id: number
+  readonly seconds: number
+  readonly micros: number
+  readonly args: readonly Buffer[]
+}
+
+/** Tenants that ask at once share what the nodes say. */
+const freshMs = 250
+/** Redis keeps 32 arguments of a command; the last then says how many more there were (slowlog.c). */
+const argsMax = 32
+const more = /^\.\.\. \(\d+ more arguments\)$/
+
+export class Slowlog {
+  private readonly options: SlowlogOptions
+  private known: { atMs: number; entries: Promise<(readonly Entry[])[]> } | undefined
+  /** RESET: by node, the newest entry then. */
+  private readonly resetAt = new WeakMap<TenantState, Map<string, number>>()
+
+  constructor(options: SlowlogOptions) {
+    this.options = options
+  }
+
+  /** The tenant's entries, newest first. */
+  async of(tenant: TenantState): Promise<Reply[]> {
+    const reset = this.resetAt.get(tenant)
+    const found = (await this.look()).flatMap((entries, node) => {
+      const after = reset?.get(this.options.nodes[node]!.runId) ?? -1
+      return entries.flatMap((entry) => {
+        const args = entry.id > after ? this.own(entry.args, tenant.prefix) : undefined
+        return args === undefined ? [] : [{ ...entry, args }]
+      })
+    })
+    found.sort((a, b) => a.seconds - b.seconds || a.id - b.id)
+    let last = 0
+    return found
+      .map(({ seconds, micros, args }) => {
+        last = Math.max(last + 1, seconds * 1000)
+        return array([
+          integer(last),
+          integer(seconds),
+          integer(micros),
+          array(args.map((arg) => bulk(arg))),
+          bulk('?:0'),
+          bulk(''),
+        ])
+      })
+      .reverse()
+  }
+
+  async reset(tenant: TenantState): Promise<void> {
+    this.known = undefined
+    const newest = new Map<string, number>()
+    const all = await this.look()
+    all.forEach((entries, node) => {
+      const ids = entries.map((entry) => entry.id)
+      newest.set(this.options.nodes[node]!.runId, Math.max(-1, ...ids))
+    })
+    this.resetAt.set(tenant, newest)
+  }
+
+  private look(): Promise<(readonly Entry[])[]> {
+    const { nodes, now } = this.options
+    if (this.known !== undefined && now() - this.known.atMs < freshMs) return this.known.entries
+    const entries = Promise.all(nodes.map((node) => (node.isUp ? this.entriesOf(node.index) : [])))
+    this.known = { atMs: now(), entries }
+    return entries
+  }
+
+  private async entriesOf(node: number): Promise<readonly Entry[]> {
+    const answer = await this.options.ask(node, encodeRequest(['SLOWLOG', 'GET', String(slowlogLookMax)]))
+    const reply = typeof answer === 'string' ? undefined : decode(answer)
+    if (!Array.isArray(reply)) return []
+    return reply.flatMap((entry: unknown) => {
+      const [id, seconds, micros, args] = Array.isArray(entry) ? (entry as unknown[]) : []
+      const isWhole = typeof id === 'number' && typeof seconds === 'number' && typeof micros === 'number'
+      if (!isWhole || !Array.isArray(args) || !args.every((arg) => Buffer.isBuffer(arg))) return []
+      return [{ id, seconds, micros, args: args as Buffer[] }]
+    })
+  }
+
+  /** The arguments with the tenant's own names; undefined: not this tenant's, or it cannot be told. */
+  private own(args: readonly Buffer[], prefix: Buffer): readonly Buffer[] | undefined {
+    const isCut = args.length === argsMax && more.test(args.at(-1)!.toString('latin1'))
+    const known = isCut ? args.slice(0, -1) : args
+    const argv = argvOf(known)
+    const { table } = this.options
+    if (argv.count === 0) return undefined
+    let id = table.lookup(argv.buf, argv.off[0]!, argv.len[0]!)
+    if (id >= 0 && table.isContainer[id] !== 0 && argv.count > 1)
+      id = table.lookupSub(id, argv.buf, argv.off[1]!, argv.len[1]!)
+    if (id < 0 || table.keyMode[id] === KEYS.none) return undefined
+    const keys = newKeyList()
+    if (findNamedKeys(table, id, argv, keys) !== undefined || keys.count === 0) return undefined
+    const out = [...args]
+    for (let i = 0; i < keys.count; i++) {
+      const at = keys.arg[i]!
+      const name = known[at]
+      if (name === undefined || name.length < prefix.length || prefix.compare(name, 0, prefix.length) !== 0)
+        return undefined
+      out[at] = name.subarray(prefix.length)
+    }
+    return out
+  }
+}
+
+function argvOf(args: readonly Buffer[]): Argv {
+  const off = new Int32Array(args.length)
+  const len = Int32Array.from(args, (arg) => arg.length)
+  for (let i = 1; i < args.length; i++) off[i] = off[i - 1]! + len[i - 1]!
+  return { buf: Buffer.concat(args), count: args.length, off, len }
+}
+
+export const slowlogBuiltins: Readonly<Record<string, Builtin>> = {
+  'slowlog|get': {
+    isStateful: true,
+    run: async (args, session, host) => {
+      if (args.length > 3) {
+        return failure(errorText('SUBCOMMAND_ARGS', args[1]!.toString('latin1').slice(0, 128), 'SLOWLOG'))
+      }
+      const text = args[2]?.toString('latin1', 0, 32) ?? '10'
+      if (!/^(-1|0|[1-9]\d{0,17})$/.test(text)) return failure(errorText('SLOWLOG_COUNT'))
+      const entries = await host.slowlog.of(session.account!.tenant!)
+      return array(text === '-1' ? entries : entries.slice(0, Number(text)))
+    },
+  },
+  'slowlog|len': {
+    isStateful: true,
+    run: async (_args, session, host) => integer((await host.slowlog.of(session.account!.tenant!)).length),
+  },
+  'slowlog|reset': {
+    isStateful: true,
+    run: async (_args, session, host) => {
+      await host.slowlog.reset(session.account!.tenant!)
+      return ok
+    },
+  },
+}
