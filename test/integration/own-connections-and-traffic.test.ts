@@ -280,6 +280,9 @@ describe('INFO and CONFIG GET', () => {
     expect(info.get('redis_version')).toMatch(/^7\./)
     const mine = ids(await shop.call('CLIENT', 'LIST'))
     expect(info.get('connected_clients')).toBe(String(mine.length))
+    // What `redis-cli --stat` draws.
+    const drawn = ['used_memory', 'connected_clients', 'blocked_clients', 'total_commands_processed']
+    for (const field of [...drawn, 'total_connections_received']) expect(info.get(field)).toMatch(/^\d+$/)
     expect(textOf(await shop.call('INFO', 'keyspace', 'cluster'))).toBe(
       '# Cluster\r\ncluster_enabled:0\r\n\r\n# Keyspace\r\ndb0:keys=7,expires=0,avg_ttl=0\r\n',
     )
