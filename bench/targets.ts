@@ -88,6 +88,8 @@ export interface RegisOptions {
   readonly folder: string
   readonly args: readonly string[]
   readonly redisPort: number
+  /** The tenant may run scripts: then it has a Redis user of its own. */
+  readonly scripts?: 'declared' | 'any'
   readonly pinning: Pinning
 }
 
@@ -102,11 +104,11 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
       'region: here',
       `listeners: [{ address: 127.0.0.1:${port} }]`,
       `admin: { address: 127.0.0.1:${adminPort} }`,
-      'upstream: { acl: off }',
+      `upstream: { acl: ${options.scripts === undefined ? 'off' : 'provision'} }`,
       'primary: here',
       `regions: { here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] } }`,
       'tenants:',
-      `  bench: { users: { ${login.user}: { password: ${login.password} } } }`,
+      `  bench: { users: { ${login.user}: { password: ${login.password} } }${options.scripts === undefined ? '' : `, scripts: ${options.scripts}`} }`,
       '  another: { users: { another-app: { password: another } } }',
       'logging: { level: warn, format: json }',
       '',
