@@ -21,12 +21,13 @@ import {
 import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
-import { BLOCK_OPTION, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
+import { BLOCK_OPTION, FINDER, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, encodeRequest, failure, nil } from './resp/encode.ts'
 import type { RequestFramer } from './resp/request-framer.ts'
 import { modeMulti, modePinned, modeTracking, type Session, type SessionAccount } from './session/session.ts'
 import { type Queued, Transaction } from './session/transaction.ts'
+import { acrossDatabases, databaseOf } from './tenant/databases.ts'
 import { composeExec } from './tenant/exec-reply.ts'
 import { keyHeaderBytesMax, type Splicer } from './tenant/rewrite.ts'
 import type { SecondLook } from './tenant/second-look.ts'
@@ -50,7 +51,8 @@ export interface PathHands {
   waitForOrder(session: Session): number
   waitForRoom(session: Session, lane: Lane): number
   waitForNode(session: Session): number
-  transformOf(id: number, session: Session, account: SessionAccount): Transform | undefined
+  transformOf(id: number, session: Session, account: SessionAccount, prefix: Buffer): Transform | undefined
+  isOwnLane(session: Session, lane: Lane): boolean
   /** A command was appended: counted as a read or a write. */
   countSent(isWrite: boolean): void
   enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void
@@ -81,6 +83,7 @@ const done = 0
 /** Bits of a client that keeps its lease while nothing is in flight. */
 const keepsLease = modePinned | modeTracking
 const queuedLine = Buffer.from('+QUEUED\r\n')
+const nothing = Buffer.alloc(0)
 const okLine = Buffer.from('+OK\r\n')
 const multiFrame = encodeRequest(['MULTI'])
 const execFrame = encodeRequest(['EXEC'])
@@ -95,7 +98,7 @@ export class LeasedPath {
   private readonly parts: LeasedParts
   private readonly table: CommandTable
   private readonly ids: Readonly<
-    Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof', number>
+    Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof' | 'select', number>
   >
 
   constructor(hands: PathHands, parts: LeasedParts) {
@@ -112,6 +115,7 @@ export class LeasedPath {
       unwatch: id('unwatch'),
       wait: id('wait'),
       waitaof: id('waitaof'),
+      select: id('select'),
     }
   }
 
@@ -129,6 +133,7 @@ export class LeasedPath {
     const isFull = transaction.queued.length >= transactionCommandsMax
     if (isFull || transaction.bytes + size > transactionBytesMax) return this.spoil(session, pos, 'TRANSACTION_LIMIT')
     if (transaction.isSpoiled) return hands.local(session, pos, queuedLine, frame.end) // nothing of it will run
+    if (id === this.ids.select) this.queueSelect(account, transaction)
     if (route === ROUTE.proxy) transaction.add(this.localEntry(session, id), false)
     else {
       const entry = this.nodeEntry(session, account, id, route, pos)
@@ -137,6 +142,14 @@ export class LeasedPath {
       if (route === ROUTE.script) transaction.hasScript = true
     }
     return hands.local(session, pos, queuedLine, frame.end)
+  }
+
+  /** It is done where EXEC's reply is put together; what is queued behind it is of that database already. */
+  private queueSelect(account: SessionAccount, transaction: Transaction): void {
+    const database = databaseOf(this.hands.frame, 1, account.tenant?.prefixes.length ?? 1)
+    if (typeof database === 'string') return // its error comes in its place
+    transaction.database = database
+    transaction.selects = true
   }
 
   private spoil(session: Session, pos: number, code: ErrorCode): number {
@@ -175,25 +188,49 @@ export class LeasedPath {
   ): Queued | undefined {
     const { hands, table } = this
     const { frame, keys } = hands
+    const { database } = session.transaction!
+    const tenant = account.tenant!
+    const prefix = tenant.prefixes[database]!
     keys.count = 0
+    let out: Buffer | undefined
     if (table.keyMode[id] !== KEYS.none) {
-      const error = findKeys(table, id, frame, keys)
+      let error = findKeys(table, id, frame, keys)
+      if (error !== undefined && keys.crosses === true) {
+        const isMove = table.finder[id] === FINDER.move
+        const request = acrossDatabases(frame, isMove, database, tenant.prefixes, tenant.keyPrefix.length)
+        if (typeof request === 'string') error = request
+        else {
+          error = undefined
+          out = this.rewriteAcross(request, id, tenant.keyPrefix)
+        }
+      }
       // Redis queues such a command, and it fails in its place of EXEC's reply without having done anything.
       if (error !== undefined) {
         const line = Buffer.from(`-${errorText(error, table.specs[id]!.name)}\r\n`, 'latin1')
         return { id, local: () => line }
       }
     }
-    const prefix = account.tenant!.prefix
-    const out = this.rewrite(pos, prefix)
-    if (!hands.secondLook.isPrefixed(out, 0, out.length, 1, prefix)) return undefined
-    const transform = hands.transformOf(id, session, account)
+    const looked = out === undefined ? prefix : tenant.keyPrefix
+    out ??= this.rewrite(hands.bytes, pos, prefix)
+    if (!hands.secondLook.isPrefixed(out, 0, out.length, 1, looked)) return undefined
+    const transform = hands.transformOf(id, session, account, prefix)
     return transform === undefined ? { id, frame: out } : { id, frame: out, transform }
   }
 
-  /** The framed request at `pos` in a buffer of its own, with the prefix on the keys that were found. */
-  private rewrite(pos: number, prefix: Buffer): Buffer {
-    const { frame, keys, splicer, bytes } = this.hands
+  /** A request of ours between two databases, with what is common to them in front of its names. */
+  private rewriteAcross(request: Buffer, id: number, common: Buffer): Buffer {
+    const { frame, keys } = this.hands
+    const { end } = frame
+    frame.frame(request, 0, request.length)
+    findKeys(this.table, id, frame, keys)
+    const out = this.rewrite(request, 0, common)
+    frame.end = end // the client's own request is what is being taken
+    return out
+  }
+
+  /** The framed request at `pos` of `bytes` in a buffer of its own, with the prefix on the keys that were found. */
+  private rewrite(bytes: Buffer, pos: number, prefix: Buffer): Buffer {
+    const { frame, keys, splicer } = this.hands
     const from = splicer.from
     const out = Buffer.allocUnsafe(frame.end - pos + keys.count * (prefix.length + keyHeaderBytesMax))
     splicer.from = pos
@@ -212,7 +249,7 @@ export class LeasedPath {
       if (isOpen) return hands.refuse(session, pos, 'NESTED_MULTI')
       // Reads on a replica may yet be taken back and parsed again; what is queued here could not be.
       if (session.lane !== undefined && !hands.isPrimaryLane(session.lane)) return hands.waitForOrder(session)
-      session.transaction = new Transaction()
+      session.transaction = new Transaction(session.database)
       session.mode |= modeMulti
       return hands.local(session, pos, okLine, end)
     }
@@ -269,6 +306,7 @@ export class LeasedPath {
       return hands.local(session, pos, encodeReply(session.resp === 3 ? nil : { kind: 'nullArray' }, session.resp), end)
     }
     if (transaction.sent === 0 && !isWatching) {
+      if (transaction.selects) hands.endRun(session, pos)
       this.endTransaction(session)
       const answers = transaction.queued.map((entry) => entry.local!())
       return hands.local(session, pos, Buffer.concat([Buffer.from(`*${answers.length}\r\n`), ...answers]), end)
@@ -289,7 +327,9 @@ export class LeasedPath {
     if (session.lane !== undefined && !hands.isPrimaryLane(session.lane)) return hands.waitForOrder(session)
     if (session.lane?.isLeased === true) return hands.waitForOrder(session)
     if (primary === undefined || parts.pool.hasUnsettled(primary.index)) return hands.noPrimary(session, account, pos)
-    const lane = session.lane ?? parts.pool.lane(primary.index, session.resp, false, session.id)
+    const lane =
+      session.lane ?? parts.pool.lane(primary.index, session.resp, false, session.id, account.tenant!.database)
+    if (!hands.isOwnLane(session, lane)) return hands.isolationFailure(session, lane)
     if (lane.isBulk) return hands.waitForOrder(session)
     if (!lane.isReady || !hands.isPrimaryLane(lane)) return hands.noPrimary(session, account, pos)
     hands.endRun(session, pos)
@@ -329,15 +369,19 @@ export class LeasedPath {
     const { nowMs } = hands
     for (let i = 0; i <= transaction.sent; i++) lane.append(session, kindSwallow, false, nowMs)
     const isSilent = session.takeSilence()
-    if (isSilent) lane.append(session, kindSwallow, transaction.hasWrite, nowMs)
+    if (isSilent && !transaction.selects) lane.append(session, kindSwallow, transaction.hasWrite, nowMs)
     else if (transaction.needsTransform) {
       const parts = transaction.queued
-      lane.appendTransformed(session, (reply) => composeExec(reply, parts), transaction.hasWrite, nowMs)
+      const compose: Transform = (reply) => composeExec(reply, parts)
+      // Silent or not, what is put together decides whether SELECT counts.
+      const transform: Transform = isSilent ? (reply) => (compose(reply) === undefined ? undefined : nothing) : compose
+      lane.appendTransformed(session, transform, transaction.hasWrite, nowMs)
     } else lane.append(session, kindPass, transaction.hasWrite, nowMs)
     session.lane = lane
     session.inFlight += transaction.sent + 2
     hands.countSent(transaction.hasWrite)
     this.endTransaction(session)
+    if (transaction.selects) hands.waitForOrder(session)
   }
 
   // ---- commands on a lease ----
@@ -350,8 +394,8 @@ export class LeasedPath {
     const { lane } = lease
     session.isCachingNext = false
     const { frame, keys } = hands
-    const prefix = account.tenant!.prefix
-    const out = this.rewrite(pos, prefix)
+    const { prefix } = session
+    const out = this.rewrite(hands.bytes, pos, prefix)
     if (keys.count > 0 && !hands.secondLook.isPrefixed(out, 0, out.length, 1, prefix))
       return hands.isolationFailure(session, lane)
     const isLarge = !lane.hasRoomFor(out.length)
@@ -410,7 +454,8 @@ export class LeasedPath {
     if (lease === undefined) {
       if (primary === undefined || (isWrite && parts.pool.hasUnsettled(primary.index)))
         return hands.noPrimary(session, account, pos)
-      const key = { tenant: account.tenant!.id, nodeIndex: primary.index, resp: session.resp }
+      const { id, database } = account.tenant!
+      const key = { tenant: id, nodeIndex: primary.index, resp: session.resp, database }
       lease = parts.leases.take(key, session)
       if (lease === undefined) {
         session.stallUntilMs = 0
@@ -418,6 +463,7 @@ export class LeasedPath {
       }
       session.lease = lease
     }
+    if (!hands.isOwnLane(session, lease.lane)) return hands.isolationFailure(session, lease.lane)
     if (lease.lane.isReady && this.parts.isTracked(session, lease)) {
       session.stallUntilMs = 0
       return lease

@@ -450,7 +450,7 @@ export class RegisProxy {
       this.subscriptions.drop(session)
     }
     if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
-    session.account = account
+    session.enter(account)
     session.level = -1
     this.monitors.joined(session)
     this.countTenant(account.tenant?.id, 1)
@@ -527,7 +527,7 @@ export class RegisProxy {
         self.countTenant(session.account?.tenant?.id, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()
-        session.account = undefined
+        session.enter(undefined)
         self.monitors.joined(session)
         const account = self.defaultAccount()
         if (account !== undefined) self.login(session, account)
@@ -902,6 +902,8 @@ export class RegisProxy {
       return {
         tenant: tenant.id,
         prefix: tenant.prefix,
+        database: tenant.database,
+        databases: tenant.databases,
         clients: cells.connections,
         reads: cells.reads,
         writes: cells.writes,

@@ -25,7 +25,7 @@ import type { Log } from './base/log.ts'
 import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
-import { KEYS, MISSING, REPLY, ROUTE } from './commands/spec.ts'
+import { FINDER, KEYS, MISSING, REPLY, ROUTE } from './commands/spec.ts'
 import { LeasedPath, type PathHands } from './leased-path.ts'
 import { type Cells, FallbackReason, Kind, Outcome, Source, servedIndex } from './metrics/cells.ts'
 import type { Node } from './regions/node.ts'
@@ -67,6 +67,7 @@ import { SharedBounds } from './session/shared-bounds.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
 import { invalidateChannel } from './tenant/channels.ts'
+import { acrossDatabases } from './tenant/databases.ts'
 import { FilteredReplies } from './tenant/filtered-replies.ts'
 import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
@@ -146,7 +147,6 @@ export class RequestPath implements SessionHost {
 
   // State of one call of `consume`.
   private buf: Buffer
-  private isSlab = true
   private nowMs = 0
   private runLane: Lane | undefined
   private runAt = 0
@@ -154,6 +154,7 @@ export class RequestPath implements SessionHost {
   private runCommands = 0
   private rollbackAt = -1
   private rollbackReplyMode: number = replyOn
+  private rollbackDatabase = 0
   private countFrom = 0
   private isPrimaryForced = false
   private whenStale: SessionAccount['whenStale'] = 'primary'
@@ -269,13 +270,14 @@ export class RequestPath implements SessionHost {
         this.waiting.addForNode(session)
         return this.wait(session, stallNode)
       },
-      transformOf: (id, session, account) => this.transformOf(id, session, account),
+      transformOf: (id, session, account, prefix) => this.transformOf(id, session, account, prefix),
       countSent: (isWrite) => {
         if (isWrite) this.callWrites++
         else this.callReads++
       },
       enqueue: (session, account, lane, id, isWrite) => this.enqueue(session, account, lane, id, isWrite),
       isolationFailure: (session, lane) => this.isolationFailure(session, lane),
+      isOwnLane,
       resumeLater: (session, ms) => {
         const resume = (): void => {
           this.waiting.forget(session)
@@ -470,10 +472,13 @@ export class RequestPath implements SessionHost {
       keys.patterns = 0
     } else {
       const error = findKeys(table, id, frame, keys)
-      if (error !== undefined) return this.refuse(session, pos, error, table.specs[id]!.name)
+      if (error !== undefined) {
+        if (keys.crosses === true) return this.forwardAcross(session, account, id, route, pos)
+        return this.refuse(session, pos, error, table.specs[id]!.name)
+      }
       if (keys.blocks === true) route = ROUTE.blocking
     }
-    const prefix = account.tenant!.prefix
+    const { prefix } = session
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const size = frame.end - pos
     // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
@@ -487,11 +492,13 @@ export class RequestPath implements SessionHost {
       if (lane === undefined) {
         lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
         if (lane === undefined) return this.noLane(session, account, isRead, pos)
+        if (lane.database !== account.tenant!.database) return this.isolationFailure(session, lane)
         session.stallUntilMs = 0
         session.fallback = this.callFallback
         if (!this.isPrimaryLane(lane)) {
           this.rollbackAt = pos
           this.rollbackReplyMode = session.replyMode
+          this.rollbackDatabase = session.database
           lane.save()
         }
       } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
@@ -530,10 +537,35 @@ export class RequestPath implements SessionHost {
     session.lane = lane
     session.inFlight++
     if (keys.count > 0) {
-      lane.pos = this.splicer.splice(this.buf, this.isSlab, frame, keys, prefix, lane.bytes, lane.pos)
+      lane.pos = this.splicer.splice(this.buf, this.buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
     }
     this.enqueue(session, account, lane, id, route === ROUTE.write)
     return done
+  }
+
+  /**
+   * MOVE, COPY ... DB: it becomes a request whose names begin with their databases' numbers, under what is common to all
+   * databases of the tenant. A run of its own.
+   */
+  private forwardAcross(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
+    const { frame, buf } = this
+    const tenant = account.tenant!
+    const isMove = this.table.finder[id] === FINDER.move
+    const request = acrossDatabases(frame, isMove, session.database, tenant.prefixes, tenant.keyPrefix.length)
+    if (typeof request === 'string') return this.refuse(session, pos, request)
+    if (session.lane !== undefined && !this.isPrimaryLane(session.lane)) return this.wait(session, stallOrder)
+    this.endRun(session, pos)
+    const next = frame.end
+    this.buf = request
+    session.prefix = tenant.keyPrefix
+    frame.frame(request, 0, request.length)
+    const step = this.forward(session, account, id, route, 0)
+    this.rollbackAt = -1
+    if (step === done) this.endRun(session, request.length)
+    session.select(session.database)
+    this.buf = buf
+    frame.end = next
+    return step
   }
 
   /** What needs a connection of the client's own, or comes from a client that has one. */
@@ -565,7 +597,7 @@ export class RequestPath implements SessionHost {
       // Nobody's reads need to see a message.
       lane.appendTransformed(
         session,
-        this.transformOf(id, session, account)!,
+        this.transformOf(id, session, account, session.prefix)!,
         isWrite,
         this.nowMs,
         isWrite && !isMessage,
@@ -577,14 +609,15 @@ export class RequestPath implements SessionHost {
     }
   }
 
-  /** What a command's reply becomes before its client may see it; undefined: nothing has to be done to it. */
-  private transformOf(id: number, session: Session, account: SessionAccount): Transform | undefined {
+  /**
+   * What a command's reply becomes before its client may see it; undefined: nothing has to be done to it. `prefix`: the
+   * one it is sent with; when the reply comes, the client may have another database or be somebody else.
+   */
+  private transformOf(id: number, session: Session, account: SessionAccount, prefix: Buffer): Transform | undefined {
     const { table } = this
     const mode = table.replyMode[id]!
     if (mode === REPLY.pass) return undefined
     if (mode === REPLY.receivers) return this.receiversOf(id, account)
-    // The prefix is the tenant's of now: the connection may belong to somebody else when the reply comes.
-    const prefix = account.tenant!.prefix
     const denied = (spec: { id: number }): boolean => account.route[spec.id] === ROUTE.denied
     const strip = (reply: Buffer): Buffer | undefined => stripReply(mode, reply, prefix, table, denied)
     // Replies of COMMAND hold no names of the tenant's: what differs is what the user may run.
@@ -616,9 +649,9 @@ export class RequestPath implements SessionHost {
       this.waiting.addForRoom(session, lane)
       return this.wait(session, stallRoom)
     }
-    const prefix = account.tenant!.prefix
+    const { prefix } = session
     const parts = this.keys.count > keysApartMax ? this.spliceLarge(pos, prefix) : this.partLarge(pos, prefix)
-    if (parts === undefined) return this.isolationFailure(session, lane)
+    if (parts === undefined || !isOwnLane(session, lane)) return this.isolationFailure(session, lane)
     session.lane = lane
     session.inFlight++
     this.enqueue(session, account, lane, id, route === ROUTE.write)
@@ -635,7 +668,8 @@ export class RequestPath implements SessionHost {
     this.check.frame(copy, 0, copy.length)
     const parts = rewriteLarge(copy, 0, this.check, this.keys, prefix)
     for (let i = 0; i < this.keys.count; i++) {
-      if (!parts[2 * i + 1]!.subarray(-prefix.length).equals(prefix)) return undefined
+      const part = parts[2 * i + 1]!
+      if (!part.subarray(part.length - prefix.length).equals(prefix)) return undefined
     }
     return parts
   }
@@ -664,7 +698,7 @@ export class RequestPath implements SessionHost {
     const { tracker, pool } = this.parts
     const { primary } = tracker
     if (primary === undefined || pool.hasUnsettled(primary.index)) return false
-    const lane = pool.lane(primary.index, session.resp, false, session.id)
+    const lane = pool.lane(primary.index, session.resp, false, session.id, databaseOf(session))
     return lane.isReady && lane.isPrimary
   }
 
@@ -690,7 +724,7 @@ export class RequestPath implements SessionHost {
           this.marks.wantWithin(Math.max(5, need.maxStalenessMs / 4))
         const index = chooseRead(need, tracker.readOrder, tracker.primary, this.nowMs, this.choice)
         if (index < 0) return undefined
-        let lane = pool.lane(index, session.resp, isLarge, session.id)
+        let lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
         if (!lane.isReady || (index === tracker.primary?.index && !lane.isPrimary)) {
           const other = this.firstUsable(session, isLarge)
           if (other === undefined) return undefined
@@ -715,7 +749,7 @@ export class RequestPath implements SessionHost {
     const primary = tracker.primary
     if (primary === undefined) return undefined
     if (isWrite && pool.hasUnsettled(primary.index)) return undefined
-    const lane = pool.lane(primary.index, session.resp, isLarge, session.id)
+    const lane = pool.lane(primary.index, session.resp, isLarge, session.id, account.tenant!.database)
     return lane.isReady && lane.isPrimary ? lane : undefined
   }
 
@@ -749,7 +783,7 @@ export class RequestPath implements SessionHost {
     const { tracker, pool } = this.parts
     let passedOver = this.choice.passedOver
     for (const node of tracker.readOrder) {
-      const lane = pool.lane(node.index, session.resp, isLarge, session.id)
+      const lane = pool.lane(node.index, session.resp, isLarge, session.id, databaseOf(session))
       const isUsable = lane.isReady && (node !== tracker.primary || lane.isPrimary)
       if (isUsable && isNodeFresh(this.need, node, tracker.primary, this.nowMs)) {
         if (passedOver >= 0 && this.choice.reason === REASON.none) this.choice.reason = REASON.down
@@ -874,7 +908,6 @@ export class RequestPath implements SessionHost {
 
   private begin(session: Session, buf: Buffer, start: number): void {
     this.buf = buf
-    this.isSlab = buf === this.slab
     this.nowMs = this.parts.now()
     session.lastActiveMs = this.nowMs
     this.marks.noteActivity(this.nowMs)
@@ -906,6 +939,7 @@ export class RequestPath implements SessionHost {
     session.inFlight = 0
     session.localBytes = 0
     session.replyMode = this.rollbackReplyMode // CLIENT REPLY SKIP may have been used up by one of them
+    if (session.database !== this.rollbackDatabase) session.select(this.rollbackDatabase)
     this.runLane = undefined
     this.runCommands = 0
     this.callReads = 0
@@ -921,7 +955,8 @@ export class RequestPath implements SessionHost {
   private endRun(session: Session, pos: number): void {
     const lane = this.runLane
     if (lane === undefined) return
-    if (this.splicer.from < pos) lane.pos = this.splicer.copy(this.buf, this.isSlab, pos, lane.bytes, lane.pos)
+    if (this.splicer.from < pos)
+      lane.pos = this.splicer.copy(this.buf, this.buf === lane.bytes, pos, lane.bytes, lane.pos)
     this.runLane = undefined
     if (!this.isRunPrefixed(session, lane)) {
       this.isolationFailure(session, lane)
@@ -935,7 +970,8 @@ export class RequestPath implements SessionHost {
   private skip(pos: number): void {
     const lane = this.runLane
     if (lane === undefined) return
-    if (this.splicer.from < pos) lane.pos = this.splicer.copy(this.buf, this.isSlab, pos, lane.bytes, lane.pos)
+    if (this.splicer.from < pos)
+      lane.pos = this.splicer.copy(this.buf, this.buf === lane.bytes, pos, lane.bytes, lane.pos)
     this.splicer.from = this.frame.end
   }
 
@@ -990,10 +1026,11 @@ export class RequestPath implements SessionHost {
     if ((this.wantsEnd || session.isEnding) && !session.isClosed) session.endWhenAnswered()
   }
 
-  /** The run's first request (all of them under test) names the tenant's own keys, as it stands in the arena. */
+  /** The run is on a lane of its tenant's, and its first request (all of them under test) names the tenant's own keys, as it stands in the arena. */
   private isRunPrefixed(session: Session, lane: Lane): boolean {
-    const prefix = session.account?.tenant?.prefix
-    if (prefix === undefined || this.runCommands === 0) return true
+    if (this.runCommands === 0) return true
+    if (!isOwnLane(session, lane)) return false
+    const { prefix } = session
     const { isParanoid } = this.parts
     const { secondLook } = this
     if (!secondLook.isPrefixed(lane.bytes, this.runAt, lane.pos, isParanoid ? this.runCommands : 1, prefix))
@@ -1032,6 +1069,7 @@ export class RequestPath implements SessionHost {
     }
     session.lastCommand = this.table.specs[id]!.name
     const before = session.replyMode
+    if (builtin.isSelecting === true) this.endRun(session, pos)
     const result = this.runBuiltin(builtin, args, session, id)
     if (result instanceof Promise) {
       session.stall = stallBusy
@@ -1164,9 +1202,8 @@ export class RequestPath implements SessionHost {
     ])
     if (session.lane !== undefined && !this.isPrimaryLane(session.lane)) return this.wait(session, stallOrder)
     this.endRun(session, pos)
-    const saved = { buf: this.buf, isSlab: this.isSlab }
+    const { buf } = this
     this.buf = request
-    this.isSlab = false
     frame.isUnauthenticated = false // the bounds before AUTH are of arrays; a line has its own
     frame.frame(request, 0, request.length)
     const countFrom = this.countFrom
@@ -1176,8 +1213,7 @@ export class RequestPath implements SessionHost {
     this.rollbackAt = -1
     if (step === done) this.endRun(session, request.length)
     this.countFrom = countFrom
-    this.buf = saved.buf
-    this.isSlab = saved.isSlab
+    this.buf = buf
     frame.end = next
     return step
   }
@@ -1243,6 +1279,16 @@ export class RequestPath implements SessionHost {
     tenant.cells.fail(Kind.write, Outcome.uncertain)
     this.unsettled.add(tenant, lane)
   }
+}
+
+/** The servers' database that holds this client's keys. */
+function databaseOf(session: Session): number {
+  return session.account?.tenant?.database ?? 0
+}
+
+/** Connections of another database than its tenant's are never its. */
+function isOwnLane(session: Session, lane: Lane): boolean {
+  return lane.database === databaseOf(session)
 }
 
 function errorLine(code: ErrorCode, ...args: (string | number)[]): Buffer {

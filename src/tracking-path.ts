@@ -94,13 +94,13 @@ export class TrackingPath {
       redirectId = this.receiverId(want.redirect, session)
       if (redirectId === 0) return hands.waitForNode(session)
     }
-    const request = encodeRequest(trackingCommand(want, tenant.prefix, redirectId))
+    const request = encodeRequest(trackingCommand(want, tenant, redirectId))
     if (!lease.lane.hasRoomFor(request.length)) return hands.waitForRoom(session, lease.lane)
     request.copy(lease.lane.bytes, lease.lane.pos)
     lease.lane.pos += request.length
     const before = session.tracking
     const accept = (reply: Buffer): Buffer => {
-      if (reply[0] !== 43) return stripTrackingError(reply, tenant.prefix)
+      if (reply[0] !== 43) return stripTrackingError(reply, tenant)
       // Further prefixes come on top of those that were given before, as in Redis.
       const prefixes = want.isBcast ? [...(before?.prefixes ?? []), ...want.prefixes] : []
       this.follow(session, lease, { ...want, prefixes })
@@ -186,7 +186,7 @@ export class TrackingPath {
       if (redirectId === 0) return false
     }
     lease.isTracked = true
-    const request = encodeRequest(trackingCommand(tracking, session.account!.tenant!.prefix, redirectId))
+    const request = encodeRequest(trackingCommand(tracking, session.account!.tenant!, redirectId))
     lease.lane.sendInternal(request, (reply) => {
       if (reply?.[0] === 43) this.tell(session, undefined)
       else if (session.lease === lease && reply !== undefined)
@@ -210,7 +210,10 @@ export class TrackingPath {
     const lease =
       primary === undefined
         ? undefined
-        : this.parts.leases.take({ tenant: tenant.id, nodeIndex: primary.index, resp: session.resp }, session)
+        : this.parts.leases.take(
+            { tenant: tenant.id, nodeIndex: primary.index, resp: session.resp, database: tenant.database },
+            session,
+          )
     if (lease === undefined) return this.parts.after(retryMs, () => this.retrack(session))
     session.lease = lease
     if (lease.lane.isReady) this.isTracked(session, lease)
@@ -235,7 +238,10 @@ export class TrackingPath {
     const lease =
       primary === undefined || tenant === undefined
         ? undefined
-        : this.parts.leases.take({ tenant: tenant.id, nodeIndex: primary.index, resp: 3 }, receiver)
+        : this.parts.leases.take(
+            { tenant: tenant.id, nodeIndex: primary.index, resp: 3, database: tenant.database },
+            receiver,
+          )
     if (lease === undefined) return
     lease.isTracked = true // it hears of keys: nobody else's commands may follow on it
     receiver.lease = lease
@@ -275,7 +281,7 @@ export class TrackingPath {
     const session = holder instanceof Session ? holder : (holder as Receiver).target
     const tenant = session.account?.tenant
     if (tenant === undefined || tenant.id !== lease.key.tenant) return
-    const said = readPush(push, tenant.prefix)
+    const said = readPush(push, tenant)
     if (said === 'foreign') return this.parts.foreignPrefix(lease)
     if (said === undefined) return
     if (said.kind === 'broken') {

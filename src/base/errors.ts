@@ -63,7 +63,17 @@ export const errors = {
   DB_INDEX: {
     text: 'ERR DB index is out of range',
     fate: 'notExecuted',
-    when: 'SELECT of a database that the tenant does not have',
+    when: 'SELECT, MOVE or COPY ... DB with a database that the tenant does not have',
+  },
+  INT_RANGE: {
+    text: 'ERR value is out of range, value must between -2147483648 and 2147483647',
+    fate: 'notExecuted',
+    when: 'a number of a database that no C int can hold',
+  },
+  SAME_OBJECT: {
+    text: 'ERR source and destination objects are the same',
+    fate: 'notExecuted',
+    when: 'MOVE to the database in which the key is',
   },
   NOT_INTEGER: {
     text: 'ERR value is not an integer or out of range',

@@ -78,6 +78,8 @@ export interface SessionFacts {
 export interface Builtin {
   /** Changes the connection: waits until everything before it is answered. */
   readonly isStateful?: true
+  /** Changes the prefix of what follows: what stands before it is sent off first. */
+  readonly isSelecting?: true
   /** Arguments include the command's own name(s). undefined: no reply at all. */
   run(
     args: readonly Buffer[],

@@ -100,7 +100,7 @@ export function describe(session: Session, host: BuiltinHost): string {
     `age=${seconds(nowMs - session.openedAtMs)}`,
     `idle=${seconds(nowMs - session.lastActiveMs)}`,
     `flags=${flags === '' ? 'N' : flags}`,
-    'db=0',
+    `db=${session.database}`,
     `sub=${sub}`,
     `psub=${psub}`,
     `ssub=${ssub}`,

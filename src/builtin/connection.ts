@@ -3,6 +3,7 @@ import { errorText } from '../base/errors.ts'
 import { array, bulk, failure, ok, simple } from '../resp/encode.ts'
 import { LEVEL } from '../routing/choose.ts'
 import { modeSubscriber, replyOn } from '../session/session.ts'
+import { databaseOf } from '../tenant/databases.ts'
 import type { Builtin } from './builtin.ts'
 
 export const connectionBuiltins: Readonly<Record<string, Builtin>> = {
@@ -34,10 +35,14 @@ export const connectionBuiltins: Readonly<Record<string, Builtin>> = {
     },
   },
   select: {
-    run: (args) => {
-      const text = args[1]!.toString('latin1')
-      if (!/^-?(0|[1-9]\d{0,9})$/.test(text) || text === '-0') return failure(errorText('NOT_INTEGER'))
-      return text === '0' ? ok : failure(errorText('DB_INDEX'))
+    isSelecting: true,
+    run: (args, session) => {
+      const name = args[1]!
+      const argv = { buf: name, count: 1, off: new Int32Array(1), len: Int32Array.of(name.length) }
+      const database = databaseOf(argv, 0, session.account?.tenant?.prefixes.length ?? 1)
+      if (typeof database === 'string') return failure(errorText(database))
+      session.select(database)
+      return ok
     },
   },
   readonly: {

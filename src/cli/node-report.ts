@@ -86,9 +86,8 @@ function judgeNode(it: NodeReport, config: Config): string[] {
   }
   if (it.role === 'replica' && it.isReplicaReadOnly === false)
     warn('replica-read-only is no: writes there would be lost')
-  if (it.databases !== undefined && it.databases > 1) {
-    warn(`databases ${it.databases}: Regis uses database 0 only; databases 1 closes the others to scripts and COPY`)
-  }
+  if (it.databases !== undefined)
+    warnings.push(...judgeDatabases(it.databases, config).map((text) => `${it.name}: ${text}`))
   if (it.role === 'primary' && it.minReplicasToWrite === 0) {
     warn(
       'min-replicas-to-write 0: cut off together with a proxy, an old primary can go on taking writes and strong reads',
@@ -97,6 +96,22 @@ function judgeNode(it: NodeReport, config: Config): string[] {
   if (it.version !== undefined && Number.parseFloat(it.version) < 6.2)
     warn(`version ${it.version}: 6.2 or newer is expected`)
   if (it.unknown.length > 0) warn(`this login may not ask for ${it.unknown.join(', ')}: not checked`)
+  return warnings
+}
+
+/** A tenant's own database must be there; one that nobody uses is a place to hide data in. */
+function judgeDatabases(count: number, config: Config): string[] {
+  const owned = config.tenants.filter((tenant) => tenant.database !== 0)
+  const missing = owned.filter((tenant) => tenant.database >= count)
+  const needed = Math.max(0, ...owned.map((tenant) => tenant.database)) + 1
+  const warnings = missing.map(
+    (tenant) =>
+      `databases ${count}: there is no database ${tenant.database}, so nothing of tenant ${tenant.id} is served`,
+  )
+  if (count > needed) {
+    const uses = needed === 1 ? 'database 0 only' : `databases up to ${needed - 1}`
+    warnings.push(`databases ${count}: Regis uses ${uses}; databases ${needed} closes the others to scripts and COPY`)
+  }
   return warnings
 }
 

@@ -25,6 +25,7 @@ function row(spec: CommandSpec): string {
     pass: '',
     firstElement: 'stripped: first element',
     streams: 'stripped: stream names',
+    moved: '',
     errorNames: 'stripped: error texts',
     commandAll: 'refused commands left out',
     commandInfo: 'refused commands left out',

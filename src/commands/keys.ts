@@ -33,6 +33,8 @@ export interface KeyList {
   patterns?: number
   /** An option makes the command wait (XREAD ... BLOCK). */
   blocks?: boolean
+  /** MOVE, COPY ... DB: speaks of another database. Such a request is never sent as it is; see tenant/databases.ts. */
+  crosses?: boolean
 }
 
 export function newKeyList(): KeyList {
@@ -49,7 +51,7 @@ function add(keys: KeyList, index: number): void {
 }
 
 /** strcasecmp(argument, word) == 0. `word` is lower case ASCII. */
-function isWord(argv: Argv, index: number, word: string): boolean {
+export function isWord(argv: Argv, index: number, word: string): boolean {
   const off = argv.off[index]!
   const len = argv.len[index]!
   if (len < word.length) return false
@@ -67,7 +69,7 @@ function isInt64(buf: Uint8Array, off: number, len: number): boolean {
 }
 
 /** A whole number as Redis reads one (util.c string2ll: no sign +, no spaces, no leading zeros); NaN when it is none. */
-function integer(argv: Argv, index: number): number {
+export function readInteger(argv: Argv, index: number): number {
   const off = argv.off[index]!
   const len = argv.len[index]!
   if (len === 0 || len > 20) return Number.NaN
@@ -108,7 +110,7 @@ function findCounted(table: CommandTable, id: number, argv: Argv, keys: KeyList)
   const at = table.keyFirst[id]!
   const step = table.keyStep[id]!
   if (at >= argv.count) return 'SYNTAX'
-  const value = integer(argv, at)
+  const value = readInteger(argv, at)
   const error = numkeysError(table.numkeysRule[id]!, value, Math.floor((argv.count - at - 1) / step))
   if (error !== undefined) return error
   if (table.keyLast[id] !== 0) add(keys, table.keyLast[id]!)
@@ -130,7 +132,7 @@ function findStreams(argv: Argv, keys: KeyList): ErrorCode | undefined {
       i++
     } else if (isWord(argv, i, 'count') && more > 0) {
       i++
-      if (Number.isNaN(integer(argv, i))) return 'NOT_INTEGER'
+      if (Number.isNaN(readInteger(argv, i))) return 'NOT_INTEGER'
     } else if ((isWord(argv, i, 'claim') || isWord(argv, i, 'maxcount') || isWord(argv, i, 'maxsize')) && more > 0) {
       i++ // newer than 7.0 (8.4, 8.10); an older server refuses the whole command
     } else if (isWord(argv, i, 'group') && more >= 2) i += 2
@@ -164,7 +166,7 @@ function findSort(argv: Argv, keys: KeyList, hasStore: boolean, withPatterns: bo
   for (let i = 2; i < argv.count; i++) {
     const more = argv.count - i - 1
     if (isWord(argv, i, 'limit') && more >= 2) {
-      if (Number.isNaN(integer(argv, i + 1)) || Number.isNaN(integer(argv, i + 2))) return 'NOT_INTEGER'
+      if (Number.isNaN(readInteger(argv, i + 1)) || Number.isNaN(readInteger(argv, i + 2))) return 'NOT_INTEGER'
       i += 2
     } else if (hasStore && isWord(argv, i, 'store') && more >= 1) {
       i++
@@ -209,19 +211,33 @@ function findGeostore(options: number, argv: Argv, keys: KeyList): ErrorCode | u
   return undefined
 }
 
-/** COPY: db.c copyCommand. Another database than 0 is beyond the tenant. `asServer`: it is a number like others. */
+/**
+ * COPY: db.c copyCommand. With a database it is not for a server as it stands, whichever it is: the server's databases are
+ * not the tenant's. `asServer`: the option is one like others.
+ */
 function findCopy(argv: Argv, keys: KeyList, asServer: boolean): ErrorCode | undefined {
   add(keys, 1)
   add(keys, 2)
   for (let i = 3; i < argv.count && !asServer; i++) {
     if (isWord(argv, i, 'db') && i + 1 < argv.count) {
-      i++
-      const database = integer(argv, i)
-      if (Number.isNaN(database)) return 'NOT_INTEGER'
-      if (database !== 0) return 'NOPERM'
-    } else if (!isWord(argv, i, 'replace')) return 'SYNTAX'
+      keys.crosses = true
+      return 'NOPERM'
+    }
+    if (!isWord(argv, i, 'replace')) return 'SYNTAX'
   }
   return undefined
+}
+
+/** MOVE never leaves as it is: what leaves is the RENAMENX that tenant/databases.ts makes of it. */
+function findMove(argv: Argv, keys: KeyList, asServer: boolean): ErrorCode | undefined {
+  add(keys, 1)
+  if (asServer) return undefined
+  if (isWord(argv, 0, 'renamenx')) {
+    add(keys, 2)
+    return undefined
+  }
+  keys.crosses = true
+  return 'NOPERM'
 }
 
 /**
@@ -244,6 +260,7 @@ function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServ
   keys.count = 0
   keys.patterns = 0
   keys.blocks = false
+  keys.crosses = false
   const mode = table.keyMode[id]
   if (mode === KEYS.none) return undefined
   if (mode === KEYS.range) {
@@ -264,6 +281,8 @@ function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServ
       return findGeostore(table.keyFirst[id]!, argv, keys)
     case FINDER.copy:
       return findCopy(argv, keys, asServer)
+    case FINDER.move:
+      return findMove(argv, keys, asServer)
     default:
       return 'SYNTAX' // a finder without code: never forwarded
   }

@@ -257,10 +257,22 @@ export const policy: readonly PolicyGroup[] = [
     commands: 'memory|doctor memory|malloc-stats memory|stats',
   },
   {
+    family: 'between databases',
+    answer: 'upstream',
+    why: "the tenant's databases are prefixes: sent as RENAMENX from one to the other",
+    commands: 'move',
+  },
+  {
+    family: 'whole databases',
+    answer: 'denied',
+    why: "the tenant's databases are prefixes: exchanging two would rename every key in both",
+    commands: 'swapdb',
+  },
+  {
     family: 'keys elsewhere',
     answer: 'denied',
-    why: 'reaches a database or a server beyond the tenant',
-    commands: 'migrate move swapdb',
+    why: 'reaches a server beyond the tenant',
+    commands: 'migrate',
   },
   {
     family: 'crafted payloads',
@@ -305,6 +317,7 @@ export const particulars: Readonly<Record<string, Particular>> = {
   'command|docs': { reply: 'commandDocs' },
   'command|info': { reply: 'commandInfo' },
   copy: { finder: 'copy' },
+  move: { finder: 'move', reply: 'moved' },
   georadius: { finder: 'geostore', optionsAt: 6 },
   georadiusbymember: { finder: 'geostore', optionsAt: 5 },
   lmpop: { numkeys: 'positive', reply: 'firstElement' },
@@ -366,6 +379,22 @@ export const particulars: Readonly<Record<string, Particular>> = {
 
 export function particularOf(name: string): Particular {
   return Object.hasOwn(particulars, name) ? (particulars[name] ?? {}) : {}
+}
+
+/**
+ * Refused to a tenant with a database of its own on the servers, though others may call them. There its keys have no
+ * prefix, so what is told from others' by a prefix everywhere else would be everybody's:
+ *
+ *   the keyspace as a whole   walks go through database 0, and would find, or delete, all tenants' keys
+ *   client-side caching       the server's invalidations do not say of which database a key is
+ *   scripts                   SELECT, MOVE and COPY in Lua leave the database unless the tenant's Redis user has lost them
+ */
+export const closedInOwnDatabase: readonly string[] = words(`dbsize flushall flushdb keys randomkey scan
+  client|caching client|getredir client|tracking client|trackinginfo
+  eval eval_ro evalsha evalsha_ro fcall fcall_ro function script`)
+
+function words(text: string): string[] {
+  return text.split(/\s+/)
 }
 
 /** Commands that Redis does not have. Arity as COMMAND counts it. */

@@ -30,7 +30,7 @@ export type Via = 'blocking' | 'script' | 'transaction' | 'tracking'
 export const KEYS = { none: 0, range: 1, finder: 2 } as const
 
 /** Which finder. Its parameters stand in the key columns; see keys.ts. */
-export const FINDER = { none: 0, numkeys: 1, streams: 2, sort: 3, geostore: 4, copy: 5 } as const
+export const FINDER = { none: 0, numkeys: 1, streams: 2, sort: 3, geostore: 4, copy: 5, move: 6 } as const
 export type FinderName = keyof typeof FINDER
 
 /** What Redis answers to a bad count of keys; the habits of its sources. See keys.ts, numkeysError. */
@@ -40,7 +40,8 @@ export type NumkeysRule = keyof typeof NUMKEYS_RULE
 /**
  * What must happen to a reply before the client may see it. `pass`: nothing, no byte is looked at. All others need the
  * whole reply; see tenant/reply-names.ts. `errorNames` concerns error replies only. `receivers`: the number in it is that
- * of the tenant's own (session/subscriptions.ts).
+ * of the tenant's own (session/subscriptions.ts). `moved`: RENAMENX's missing
+ * key is MOVE's 0.
  */
 export const REPLY = {
   pass: 0,
@@ -51,6 +52,7 @@ export const REPLY = {
   commandInfo: 5,
   commandDocs: 6,
   receivers: 7,
+  moved: 8,
 } as const
 export type ReplyKind = keyof typeof REPLY
 

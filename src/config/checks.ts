@@ -34,6 +34,7 @@ export function check(root: Node, options: CheckOptions): Checked {
   checkRegions(root, options, checked)
   checkAddresses(root, options, checked)
   checkTenants(root, options.isDenyEntry, checked)
+  checkDatabases(root, checked)
   checkUsers(root, checked)
   checkRules(root, checked)
   return checked
@@ -149,6 +150,24 @@ function checkTenants(root: MapNode, isDenyWord: CheckOptions['isDenyEntry'], { 
         message: `the prefix '${it.prefix}' of tenant ${it.id} meets '${reserved}', which is reserved`,
       })
     }
+  }
+}
+
+/** A database of the servers is one tenant's alone, or its keys would be another's too. */
+function checkDatabases(root: MapNode, { errors }: Checked): void {
+  const owners = new Map<number, string>()
+  for (const [id, { node }] of mapAt(root, 'tenants')?.entries ?? []) {
+    const own = textAt(mapAt(node, 'isolation'), 'database')
+    if (own === undefined) continue
+    const several = textAt(node, 'databases')
+    if (several !== undefined && several.text !== '1') {
+      const message = `databases: tenant ${id} has one of the servers' databases (isolation), and no further ones behind it`
+      errors.push({ ...spanOf(several), message })
+    }
+    if (!/^\d{1,7}$/.test(own.text)) continue
+    const owner = owners.get(Number(own.text))
+    if (owner === undefined) owners.set(Number(own.text), id)
+    else errors.push({ ...spanOf(own), message: `database ${Number(own.text)} is tenant ${owner}'s already` })
   }
 }
 

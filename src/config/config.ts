@@ -96,6 +96,10 @@ export interface RuleConfig {
 export interface TenantConfig {
   readonly id: string
   readonly prefix: string
+  /** `isolation`: the servers' logical database that is this tenant's alone; 0: its keys are told by their prefix. */
+  readonly database: number
+  /** Databases that SELECT offers, by sub-prefixes; 1 where `database` is not 0. */
+  readonly databases: number
   readonly users: readonly UserConfig[]
   readonly consistency?: Level
   readonly maxStalenessMs?: number

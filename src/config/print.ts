@@ -54,6 +54,8 @@ export function redactedConfig(config: Config): Record<string, unknown> {
         tenant.id,
         {
           prefix: tenant.prefix,
+          isolation: tenant.database === 0 ? 'prefix' : { database: tenant.database },
+          databases: tenant.databases,
           users: Object.fromEntries(tenant.users.map((user) => [user.name, userWords(user)])),
           ...levelWords(tenant),
           deny: tenant.deny,

@@ -59,6 +59,8 @@ export function resolve(written: Written, resolution: Resolution): Config {
       return given({
         id,
         prefix: tenant.prefix ?? `${id}:`,
+        database: tenant.isolation === 'prefix' ? 0 : tenant.isolation.database,
+        databases: tenant.databases,
         users: Object.entries(tenant.users).map(([name, user]) => userConfig(name, user)),
         consistency: tenant.consistency,
         maxStalenessMs: tenant.max_staleness,

@@ -8,7 +8,6 @@ import {
   address,
   byteRate,
   duration,
-  facts,
   flag,
   integer,
   nodeUrl,
@@ -138,9 +137,10 @@ const quota = z.strictObject({
 })
 
 const otherDatabase = z.strictObject({
-  database: required(integer(1, 1_000_000), { about: 'A logical database of its own.' }),
+  database: required(integer(1, 1_000_000), {
+    about: "A logical database of the servers that is this tenant's alone: its keys have no prefix there.",
+  }),
 })
-facts.add(otherDatabase, { notYet: notSupported('isolation by database') })
 
 const tenant = z.strictObject({
   prefix: optional(text(), { about: 'Put in front of every key and channel. `<id>:` unless given.' }),
@@ -161,11 +161,12 @@ const tenant = z.strictObject({
     notYet: notEnforced('scripts: declared and any', ['off']),
   }),
   isolation: preset(z.union([oneOf('prefix'), otherDatabase]), 'prefix', {
-    about: 'By prefix, or a logical database for code that computes keys.',
+    about:
+      'By prefix, or a logical database for code that computes keys. A change moves no keys: the tenant begins empty.',
   }),
   databases: preset(integer(1, 16), '1', {
-    about: 'Databases that SELECT offers.',
-    notYet: notSupported('more than one database', ['1']),
+    about:
+      'Databases that SELECT offers. Above 1 the keys of database i begin with the prefix, i and a colon, those of 0 too: a change from or to 1 moves no keys.',
   }),
   deny: preset(z.array(text()), [], {
     about: 'Commands (`KEYS`, `CONFIG|GET`) and categories (`@dangerous`) refused to it.',

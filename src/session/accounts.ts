@@ -4,6 +4,7 @@
  */
 import { denyColumn } from '../commands/deny.ts'
 import type { CommandTable } from '../commands/lookup.ts'
+import { closedInOwnDatabase } from '../commands/policy.ts'
 import { KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
@@ -28,6 +29,10 @@ export interface AccountOptions {
 export interface TenantOptions {
   readonly id: string
   readonly prefix: string
+  /** The servers' logical database that is its own; 0 or none: its keys are told by their prefix. */
+  readonly database?: number
+  /** How many databases SELECT offers, by sub-prefixes. */
+  readonly databases?: number
   readonly users: readonly UserOptions[]
   readonly consistency?: LevelName
   readonly maxStalenessMs?: number
@@ -54,7 +59,7 @@ export class Accounts {
   constructor(config: AccountOptions, table: CommandTable, cells: Cells) {
     this.table = table
     for (const tenant of config.tenants) {
-      const state = new TenantState(tenant.id, tenant.prefix, cells.tenant(tenant.id))
+      const state = new TenantState(tenant.id, tenant.prefix, cells.tenant(tenant.id), tenant)
       this.tenants.set(tenant.id, state)
       const rules = TenantRules.compile(config.routing.rules, tenant.id)
       for (const user of tenant.users)
@@ -97,7 +102,7 @@ export class Accounts {
       user: user.name,
       tenant: state,
       isReadOnly: user.readOnly,
-      route: this.routeColumn(tenant.deny, user.readOnly),
+      route: this.routeColumn(tenant, user.readOnly),
       level: LEVEL[user.consistency ?? tenant.consistency ?? routing.consistency],
       boundedMs: bound ?? routing.maxStalenessMs,
       ceilingMs: bound ?? (routing.maxStalenessIsCeiling ? routing.maxStalenessMs : Number.POSITIVE_INFINITY),
@@ -127,7 +132,9 @@ export class Accounts {
     }
   }
 
-  private routeColumn(deny: readonly string[], isReadOnly: boolean): Uint8Array {
+  private routeColumn(tenant: TenantOptions, isReadOnly: boolean): Uint8Array {
+    const isAlone = (tenant.database ?? 0) !== 0
+    const deny = isAlone ? [...tenant.deny, ...closedInOwnDatabase] : tenant.deny
     const key = `${isReadOnly ? 'r' : 'w'} ${deny.join(' ')}`
     let column = this.routes.get(key)
     if (column === undefined) {

@@ -27,6 +27,9 @@ import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
 
+/** Of a client without a tenant. None of its commands names a key; did one, by a mistake of ours, it would be nobody's key. */
+const nobodysPrefix = Buffer.from('regis:nobody:')
+
 /** Why a client's bytes are not being parsed. */
 export const stallNone = 0
 /** A command must wait until nothing of this client is in flight. */
@@ -100,7 +103,11 @@ export class Session implements ReplySink {
   remote = ''
   local = ''
   isClosed = false
+  /** Who it is; set by `enter` alone. */
   account: SessionAccount | undefined
+  /** The database that it has selected, and what its keys begin with upstream: the one place that says so. */
+  database = 0
+  prefix: Buffer = nobodysPrefix
   resp: 2 | 3 = 2
   name = ''
   libName = ''
@@ -192,6 +199,19 @@ export class Session implements ReplySink {
     this.openedAtMs = nowMs
     this.unauthSinceMs = nowMs
     this.lastActiveMs = nowMs
+  }
+
+  /** A login, or none. The same tenant's keeps the database, as AUTH does in Redis; another one's begins at 0. */
+  enter(account: SessionAccount | undefined): void {
+    const isSame = account !== undefined && account.tenant === this.account?.tenant
+    this.account = account
+    this.select(isSame ? this.database : 0)
+  }
+
+  /** SELECT of a database that the tenant has. What is in flight keeps the prefix it was sent with. */
+  select(database: number): void {
+    this.database = database
+    this.prefix = this.account?.tenant?.prefixes[database] ?? nobodysPrefix
   }
 
   /** Unread output with what each waiting piece costs besides its bytes: thousands of tiny replies are not tiny. */

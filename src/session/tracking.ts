@@ -54,17 +54,24 @@ export function parseTracking(
   return { isOn: word === 'on', isBcast, isOptin, isOptout, isNoloop, prefixes, redirect }
 }
 
-/** The same command for the server: the tenant's prefix on, and the id of a connection of ours for the client's. */
-export function trackingCommand(want: Tracking, prefix: Buffer, redirectId: number): (string | Buffer)[] {
+/** The key prefixes of a tenant's databases, and what they have in common: what concerns names concerns all of them, as in Redis. */
+export interface NameSpace {
+  readonly prefixes: readonly Buffer[]
+  readonly keyPrefix: Buffer
+}
+
+/** The same command for the server: the tenant's prefixes on, and the id of a connection of ours for the client's. */
+export function trackingCommand(want: Tracking, space: NameSpace, redirectId: number): (string | Buffer)[] {
   const words: (string | Buffer)[] = ['CLIENT', 'TRACKING', 'ON']
   if (want.redirect !== undefined) words.push('REDIRECT', String(redirectId))
   if (want.isBcast) words.push('BCAST')
   if (want.isOptin) words.push('OPTIN')
   if (want.isOptout) words.push('OPTOUT')
   if (want.isNoloop) words.push('NOLOOP')
-  for (const own of want.prefixes) words.push('PREFIX', Buffer.concat([prefix, own]))
+  for (const own of want.prefixes)
+    for (const prefix of space.prefixes) words.push('PREFIX', Buffer.concat([prefix, own]))
   // Without one the server would tell of every tenant's keys.
-  if (want.isBcast && want.prefixes.length === 0) words.push('PREFIX', prefix)
+  if (want.isBcast && want.prefixes.length === 0) words.push('PREFIX', space.keyPrefix)
   return words
 }
 
@@ -103,7 +110,7 @@ export type Push =
   | { readonly kind: 'broken' }
 
 /** A push of the server's, names without the tenant's prefix. 'foreign': a name has it not; undefined: no push that we know. */
-export function readPush(push: Buffer, prefix: Buffer): Push | 'foreign' | undefined {
+export function readPush(push: Buffer, { prefixes }: NameSpace): Push | 'foreign' | undefined {
   const [kind, payload] = elements(push, 0, push.length)
   if (kind === undefined) return undefined
   const word = stringAt(push, kind, push.length)?.toString('latin1')
@@ -116,7 +123,8 @@ export function readPush(push: Buffer, prefix: Buffer): Push | 'foreign' | undef
   const names: Buffer[] = []
   for (const at of elements(push, payload, push.length)) {
     const name = stringAt(push, at, push.length)
-    if (name === undefined || !name.subarray(0, prefix.length).equals(prefix)) return 'foreign'
+    const prefix = name === undefined ? undefined : prefixes.find((it) => name.subarray(0, it.length).equals(it))
+    if (name === undefined || prefix === undefined) return 'foreign'
     names.push(name.subarray(prefix.length))
   }
   return { kind: 'invalidate', names }
@@ -138,7 +146,9 @@ export function redirectionBroken(id: number): Buffer {
 }
 
 /** The server's errors about prefixes repeat them. */
-export function stripTrackingError(reply: Buffer, prefix: Buffer): Buffer {
+export function stripTrackingError(reply: Buffer, { prefixes, keyPrefix }: NameSpace): Buffer {
   if (reply[0] !== TYPE.error) return reply
-  return Buffer.from(reply.toString('latin1').replaceAll(`'${prefix.toString('latin1')}`, "'"), 'latin1')
+  let text = reply.toString('latin1')
+  for (const prefix of [...prefixes, keyPrefix]) text = text.replaceAll(`'${prefix.toString('latin1')}`, "'")
+  return Buffer.from(text, 'latin1')
 }

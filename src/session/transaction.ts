@@ -28,6 +28,14 @@ export class Transaction {
   hasScript = false
   /** A command was refused: EXEC will be too. */
   isSpoiled = false
+  /** The database in which the next command will run: SELECT counts from its place on. */
+  database: number
+  /** It holds a SELECT, which stands after EXEC only if EXEC runs: nothing of the client may follow before its reply. */
+  selects = false
+
+  constructor(database: number) {
+    this.database = database
+  }
 
   add(entry: Queued, isWrite: boolean): void {
     this.queued.push(entry)

@@ -3,13 +3,27 @@
  * Built once from the configuration; per command only plain fields are read.
  */
 import type { TenantCells } from '../metrics/cells.ts'
+import { keyPrefixes } from './databases.ts'
+
+/** Where a tenant's keys are: a database of the servers (0: shared), or how many databases it has behind its prefix. */
+export interface KeySpace {
+  readonly database?: number
+  readonly databases?: number
+}
 
 /** State that all connections of one tenant share. */
 export class TenantState {
   readonly id: string
+  /** Of its channels and whatever else Redis knows by name besides keys. */
   readonly prefix: Buffer
   /** As Redis's error texts begin a name. */
   readonly quotedPrefix: Buffer
+  /** Of its keys, by the database that a client has selected; a session holds the one that counts (`session.prefix`). */
+  readonly prefixes: readonly Buffer[]
+  /** What all of these begin with: the prefix; nothing where a database of the servers is the tenant's own. */
+  readonly keyPrefix: Buffer
+  /** The logical database of the servers that holds its keys, on lanes of its own; 0: the one that prefixes share. */
+  readonly database: number
   readonly cells: TenantCells
   /**
    * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
@@ -31,10 +45,13 @@ export class TenantState {
   slotB = -1
   trailB = 0
 
-  constructor(id: string, prefix: string, cells: TenantCells) {
+  constructor(id: string, prefix: string, cells: TenantCells, space: KeySpace = {}) {
     this.id = id
     this.prefix = Buffer.from(prefix)
     this.quotedPrefix = Buffer.from(`'${prefix}`)
+    this.database = space.database ?? 0
+    this.keyPrefix = Buffer.from(this.database === 0 ? prefix : '')
+    this.prefixes = this.database === 0 ? keyPrefixes(prefix, space.databases ?? 1) : [this.keyPrefix]
     this.cells = cells
   }
 

@@ -10,6 +10,8 @@ import type { CommandTable } from '../commands/lookup.ts'
 import { type CommandSpec, REPLY } from '../commands/spec.ts'
 import { elements, isAggregate, readHead, skip, skipAttributes, stringAt, TYPE } from '../resp/reply-walk.ts'
 
+const noSuchKey = Buffer.from('-ERR no such key\r\n') // RENAMENX of a missing key (db.c renameGenericCommand)
+const notMoved = Buffer.from(':0\r\n')
 const noGroupKey = Buffer.from("-NOGROUP No such key '")
 const noGroupName = Buffer.from("-NOGROUP No such consumer group '")
 const forKeyName = Buffer.from("' for key name '")
@@ -37,6 +39,7 @@ export function stripReply(
   if (mode === REPLY.pass) return reply
   const value = skipAttributes(reply, 0, reply.length)
   if (value < 0) return undefined
+  if (mode === REPLY.moved) return has(reply, value, noSuchKey) ? notMoved : reply
   if (reply[value] === TYPE.error) return value === 0 ? stripError(reply, prefix) : undefined
   switch (mode) {
     case REPLY.errorNames:

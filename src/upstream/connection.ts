@@ -1,7 +1,7 @@
 /**
  * The socket of one lane: connect, log in, learn the role, keep alive, come back with jittered backoff.
  *
- *   idle -> connecting -> handshake (HELLO/AUTH, CLIENT ID, ROLE, INFO server [, CLIENT KILL ID of lost ones]) -> ready
+ *   idle -> connecting -> handshake (HELLO/AUTH, CLIENT ID, ROLE, INFO server [, CLIENT KILL ID of lost ones] [, SELECT]) -> ready
  *     ^----------------------------- backoff <------------------- lost ---------------------------'
  *
  * A connection that died with writes on it leaves them of unknown fate: the server may still have them in its input.
@@ -69,6 +69,8 @@ export class UpstreamConnection implements LanePort {
   /** RESP3 was asked for and the server does not know HELLO: no use to come back at once. */
   isUnsupported = false
   connects = 0
+  /** Said once in the log, and again only when it has worked in between. */
+  private isSelectRefused = false
 
   constructor(lane: Lane, options: ConnectionOptions) {
     this.lane = lane
@@ -198,7 +200,31 @@ export class UpstreamConnection implements LanePort {
     lane.flush()
   }
 
+  /** The database first: a tenant's own Redis user may not select. Refused, the lane never becomes ready. */
   private becomeReady(): void {
+    const { database } = this.lane
+    const { socket } = this
+    if (database === 0 || socket === undefined) return this.sendExtra()
+    this.lane.sendInternal(encodeRequest(['SELECT', String(database)]), (reply) => {
+      if (reply === undefined || this.socket !== socket) return
+      if (reply.toString('latin1') === '+OK\r\n') {
+        this.isSelectRefused = false
+        return this.sendExtra()
+      }
+      const { log, address } = this.options
+      if (!this.isSelectRefused) {
+        this.isSelectRefused = true
+        log.error(
+          { node: address.name, database, error: firstLine(reply) },
+          'SELECT is refused: its tenant has no keys there',
+        )
+      }
+      this.destroy(`SELECT refused: ${firstLine(reply)}`)
+    })
+    this.lane.flush()
+  }
+
+  private sendExtra(): void {
     const extra = this.options.leased?.extra(this.runId) ?? []
     const { socket } = this
     if (extra.length === 0 || socket === undefined) return this.finishHandshake()

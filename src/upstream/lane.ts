@@ -130,6 +130,8 @@ export class Lane {
    * is a desync.
    */
   onPush: ((push: Buffer) => void) | undefined
+  /** The servers' logical database in which its commands run: its connection has selected it. 0 is all prefixes'. */
+  database = 0
   /** Of a leased one that was lost: what was in flight can no longer run. */
   isLossSettled = false
   /** In the list of those that the pool will flush at the end of this turn. */

@@ -42,6 +42,8 @@ export interface LeaseKey {
   readonly tenant: string
   readonly nodeIndex: number
   readonly resp: 2 | 3
+  /** The servers' database that is the tenant's own; 0: the shared one. */
+  readonly database: number
 }
 
 export class Lease {
@@ -98,7 +100,7 @@ export interface LeaseEvents extends LaneEvents {
   afterRead(): void
 }
 
-const perKey = (key: LeaseKey): string => `${key.nodeIndex} ${key.resp} ${key.tenant}`
+const perKey = (key: LeaseKey): string => `${key.nodeIndex} ${key.resp} ${key.database} ${key.tenant}`
 
 export class Leases {
   private readonly options: LeaseOptions
@@ -243,6 +245,7 @@ export class Leases {
       leaseSize,
     )
     lane.isLeased = true
+    lane.database = key.database
     const lease = new Lease(key, lane, (it) => this.connect(it))
     if (key.resp === 3) {
       lane.onPush = (push) => {

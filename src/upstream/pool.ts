@@ -1,8 +1,10 @@
 /**
  * All lanes of this proxy: per node one or more shared lanes for RESP2 and for RESP3 clients, and a bulk lane for each,
- * opened when first used. Hands out a lane by (node, RESP version, size); whoever asks decides what may travel on it.
+ * opened when first used. A tenant with a database of its own on the servers has lanes of its own, of the same kinds, each
+ * opened at first use: a connection serves one database for all its life. Hands out a lane by (node, RESP version, size); whoever asks decides what may travel on it.
  */
 import { randomBytes } from 'node:crypto'
+import { arenaHalfBytes } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
@@ -37,17 +39,21 @@ export interface PoolEvents {
 
 const roleRequestBytesMax = 64
 
-/** Lanes of one node: [RESP2 shared ..., RESP2 bulk, RESP3 shared ..., RESP3 bulk]. */
+/** Lanes of one node in one database: [RESP2 shared ..., RESP2 bulk, RESP3 shared ..., RESP3 bulk]. */
 export class Pool {
   readonly slab: Slab
   readonly lanes: Lane[] = []
   private readonly options: PoolOptions
   private readonly events: PoolEvents
+  private readonly laneEvents: LaneEvents
   private readonly connections: UpstreamConnection[] = []
   private readonly lost: LostConnections[]
   private readonly perVersion: number
   private readonly perNode: number
   private readonly dirty: Lane[] = []
+  /** Lanes of databases that are one tenant's own, laid out like those of database 0, which are the first of `lanes`. */
+  private readonly ofDatabase = new Map<number, (Lane | undefined)[]>()
+  private isStopped = false
   private isFlushPlanned = false
   /** To be asked for their role when they have room: a busy lane may be full of others' requests. */
   private readonly unasked = new Map<Lane, () => void>()
@@ -60,7 +66,7 @@ export class Pool {
     const count = options.addresses.length * this.perNode
     this.slab = new Slab(count)
     this.lost = options.addresses.map(() => new LostConnections())
-    const laneEvents: LaneEvents = {
+    this.laneEvents = {
       wantsFlush: (lane) => this.wantsFlush(lane),
       hasRoom: (lane) => {
         this.askAgain(lane)
@@ -73,43 +79,48 @@ export class Pool {
       },
       foreignPrefix: (lane) => events.foreignPrefix(lane),
     }
-    options.addresses.forEach((address, node) => {
-      const durations = options.durations(node, false)
-      for (let i = 0; i < this.perNode; i++) {
-        const resp = i < this.perVersion ? 2 : 3
-        const isBulk = i % this.perVersion === options.connections
-        const lane = new Lane(
-          this.lanes.length,
-          node,
-          resp,
-          isBulk,
-          this.slab,
-          this.slab.takeArena(),
-          durations,
-          laneEvents,
-          options.now,
-        )
-        this.lanes.push(lane)
-        this.connections.push(
-          new UpstreamConnection(lane, {
-            address,
-            clientName: options.clientName,
-            timeoutMs: options.timeoutMs,
-            lost: this.lost[node]!,
-            log: options.log,
-            onReady: () => {
-              lane.durations = options.durations(node, lane.isPrimary)
-              events.laneReady(lane)
-            },
-            onLost: (_, reason, lostWrite) => {
-              this.unasked.delete(lane)
-              events.laneLost(lane, reason, lostWrite)
-            },
-            afterRead: () => events.afterRead(),
-          }),
-        )
-      }
+    options.addresses.forEach((_, node) => {
+      for (let i = 0; i < this.perNode; i++) this.add(node, i, this.slab, this.slab.takeArena(), 0)
     })
+  }
+
+  /** Lane `i` of a node, in one of the servers' databases. */
+  private add(node: number, i: number, arena: { readonly bytes: Buffer }, arenaAt: number, database: number): Lane {
+    const { options, events } = this
+    const resp = i < this.perVersion ? 2 : 3
+    const isBulk = i % this.perVersion === options.connections
+    const lane = new Lane(
+      this.lanes.length,
+      node,
+      resp,
+      isBulk,
+      arena,
+      arenaAt,
+      options.durations(node, false),
+      this.laneEvents,
+      options.now,
+    )
+    lane.database = database
+    this.lanes.push(lane)
+    this.connections.push(
+      new UpstreamConnection(lane, {
+        address: options.addresses[node]!,
+        clientName: options.clientName,
+        timeoutMs: options.timeoutMs,
+        lost: this.lost[node]!,
+        log: options.log,
+        onReady: () => {
+          lane.durations = options.durations(node, lane.isPrimary)
+          events.laneReady(lane)
+        },
+        onLost: (_, reason, lostWrite) => {
+          this.unasked.delete(lane)
+          events.laneLost(lane, reason, lostWrite)
+        },
+        afterRead: () => events.afterRead(),
+      }),
+    )
+    return lane
   }
 
   /** Opens the shared lanes of every node; bulk lanes wait for their first use. */
@@ -120,18 +131,37 @@ export class Pool {
   }
 
   stop(): void {
+    this.isStopped = true
     for (const connection of this.connections) connection.stop()
   }
 
-  /** The lane for this client on that node. It may not be ready; asking for it opens it. */
-  lane(node: number, resp: 2 | 3, isBulk: boolean, sessionId: number): Lane {
+  /** The lane for this client on that node, in that database. It may not be ready; asking for it opens it. */
+  lane(node: number, resp: 2 | 3, isBulk: boolean, sessionId: number, database: number): Lane {
     const shared = this.perVersion - 1
     const at =
       node * this.perNode +
       (resp === 3 ? this.perVersion : 0) +
       (isBulk ? shared : shared === 1 ? 0 : sessionId % shared)
+    if (database !== 0) return this.laneOfDatabase(database, at)
     const lane = this.lanes[at]!
     if (!lane.isReady && isBulk) this.connections[at]!.start()
+    return lane
+  }
+
+  /** Made at first use; its arena is its own, for the slab is sized for database 0. Pages never written cost nothing. */
+  private laneOfDatabase(database: number, at: number): Lane {
+    let lanes = this.ofDatabase.get(database)
+    if (lanes === undefined) {
+      lanes = []
+      this.ofDatabase.set(database, lanes)
+    }
+    let lane = lanes[at]
+    if (lane === undefined) {
+      const arena = { bytes: Buffer.allocUnsafeSlow(2 * arenaHalfBytes) }
+      lane = this.add(Math.floor(at / this.perNode), at % this.perNode, arena, 0, database)
+      lanes[at] = lane
+    }
+    if (!lane.isReady && !this.isStopped) this.connections[lane.index]!.start()
     return lane
   }
 
@@ -173,10 +203,10 @@ export class Pool {
     let reconnects = 0
     let inFlight = 0
     let waitingBytes = 0
-    for (let i = node * this.perNode; i < (node + 1) * this.perNode; i++) {
-      const lane = this.lanes[i]!
+    for (const lane of this.lanes) {
+      if (lane.nodeIndex !== node) continue
       if (lane.isReady) ready++
-      reconnects += Math.max(0, this.connections[i]!.connects - 1)
+      reconnects += Math.max(0, this.connections[lane.index]!.connects - 1)
       inFlight += lane.inFlight
       waitingBytes += lane.waitingBytes
     }
@@ -221,7 +251,7 @@ export class Pool {
 
   /** Destroys every lane of a node: its role changed, or it was taken out. */
   destroyNode(node: number, reason: string): void {
-    for (let i = node * this.perNode; i < (node + 1) * this.perNode; i++) this.lanes[i]!.destroy(reason)
+    for (const lane of this.lanes) if (lane.nodeIndex === node) lane.destroy(reason)
   }
 
   wantsFlush(lane: Lane): void {

@@ -236,7 +236,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     client: (user) => {
       const socket = new MemorySocket()
       const session = new Session(id++, socket as unknown as Socket, path, clock.ms)
-      session.account = accounts.get(user)
+      session.enter(accounts.get(user))
       const send = (...commands: readonly (readonly string[])[]): void => {
         const bytes = Buffer.concat(commands.map((args) => command(...args)))
         const room = path.slab.length - path.readAt
@@ -260,13 +260,13 @@ export function buildWorld(options: WorldOptions = {}): World {
       return lanes.map((lane) => ports[lane.index]!.sent).join('')
     },
     reply: (node, text) => {
-      const lane = pool.lane(node.index, 2, false, 1)
+      const lane = pool.lane(node.index, 2, false, 1, 0)
       lane.flush()
       const bytes = Buffer.from(text, 'latin1')
       lane.nextInput().set(bytes)
       lane.onRead(bytes.length)
       path.waiting.resumeAll()
     },
-    lane: (node) => pool.lane(node.index, 2, false, 1),
+    lane: (node) => pool.lane(node.index, 2, false, 1, 0),
   }
 }

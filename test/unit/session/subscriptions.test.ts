@@ -34,7 +34,7 @@ describe('a message for a client that waits for a reply', () => {
   }
   const bulk = `$12\r\n${'v'.repeat(12)}\r\n`
   const answer = (world: World, text: string): void => {
-    const lane = world.pool.lane(world.replica.index, 3, false, 1)
+    const lane = world.pool.lane(world.replica.index, 3, false, 1, 0)
     lane.flush()
     const bytes = Buffer.from(text)
     lane.nextInput().set(bytes)
