@@ -29,12 +29,32 @@ test('what changes the connection waits for everything before it', () => {
   for (const name of ['quit', 'reset', 'readonly', 'readwrite']) expect(connectionBuiltins[name]!.isStateful).toBe(true)
 })
 
+const notInteger = 'ERR value is not an integer or out of range'
+const index = 'ERR DB index is out of range'
+const range = 'ERR value is out of range, value must between -2147483648 and 2147483647'
 test.each([
-  ['0', 'simple'],
-  ['1', 'error'],
-  ['-0', 'error'],
-  ['00', 'error'],
-  ['x', 'error'],
-])('SELECT %s is answered with %s', (db, kind) => {
-  expect(run('select', {}, {}, db)).toMatchObject({ kind })
+  ['0', undefined],
+  ['3', undefined],
+  ['4', index],
+  ['-1', index],
+  ['2147483647', index],
+  ['2147483648', range],
+  ['-99999999999', range],
+  ['99999999999999999999', notInteger],
+  ['-0', notInteger],
+  ['00', notInteger],
+  ['+1', notInteger],
+  ['x', notInteger],
+  ['', notInteger],
+])('SELECT %j of a tenant with four databases', (db, error) => {
+  const selected: number[] = []
+  const session = { account: { tenant: { prefixes: [0, 1, 2, 3] } }, select: (it: number) => selected.push(it) }
+  expect(run('select', session, {}, db)).toEqual(
+    error === undefined ? { kind: 'simple', text: 'OK' } : { kind: 'error', text: error },
+  )
+  expect(selected).toEqual(error === undefined ? [Number(db)] : [])
+})
+
+test('SELECT changes the prefix of what follows, so what stands before it is sent off first', () => {
+  expect(connectionBuiltins['select']!.isSelecting).toBe(true)
 })

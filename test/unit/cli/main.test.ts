@@ -81,6 +81,8 @@ ${name}: 2 errors, 0 warnings
     expect(stdout).not.toContain('hunter2')
     expect(parse(stdout).tenants.shop).toEqual({
       prefix: 'shop:',
+      isolation: 'prefix',
+      databases: 1,
       users: { app: { password: '***', access: 'read-write' } },
       deny: [],
     })

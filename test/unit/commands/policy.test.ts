@@ -48,7 +48,7 @@ describe('the policy', () => {
     expect(refused.sort()).toEqual(
       [
         ...['eval', 'eval_ro', 'evalsha', 'evalsha_ro', 'fcall', 'fcall_ro'],
-        ...['migrate', 'move', 'pfdebug', 'restore', 'restore-asking'],
+        ...['migrate', 'pfdebug', 'restore', 'restore-asking'],
       ].sort(),
     )
   })

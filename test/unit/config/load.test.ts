@@ -30,6 +30,8 @@ describe('a good file', () => {
         {
           id: 'shop',
           prefix: 'shop:',
+          database: 0,
+          databases: 1,
           users: [{ name: 'shop-app', passwords: ['demo'], passwordHashes: [], nopass: false, readOnly: false }],
           deny: [],
         },
@@ -439,12 +441,6 @@ describe('keys whose feature is not built', () => {
   test.each([
     ['durability', inTenant('durability: { replicas: 1 }'), 'proxy.yaml:8:5: durability is not supported yet'],
     [
-      'isolation',
-      inTenant('isolation: { database: 3 }'),
-      'proxy.yaml:8:16: isolation by database is not supported yet',
-    ],
-    ['databases', inTenant('databases: 2'), 'proxy.yaml:8:5: more than one database is not supported yet'],
-    [
       'discovery',
       `${good}discovery: { sentinels: [s1:26379], master: main }\n`,
       'proxy.yaml:10:1: discovery by Sentinel is not supported yet',
@@ -469,6 +465,42 @@ describe('keys whose feature is not built', () => {
   test('what asks for nothing new passes in silence', () => {
     const { warnings, errors } = load(inTenant('databases: 1\n    scripts: off\n    isolation: prefix'))
     expect([errors, warnings]).toEqual([[], []])
+  })
+})
+
+describe('other forms of tenancy', () => {
+  const inTenant = (lines: string) => good.replace('users:', `${lines}\n    users:`)
+  const second = (lines: string) =>
+    `${good}  old:\n    ${lines}\n    users: { old-app: { password: demo } }\n  older:\n    isolation: { database: 7 }\n    users: { older-app: { password: demo } }\n`
+
+  test('several databases, and a database of the servers', () => {
+    const { config, errors } = load(second('isolation: { database: 3 }').replace('users:', 'databases: 16\n    users:'))
+    expect(errors).toEqual([])
+    expect(config!.tenants.map((it) => [it.id, it.prefix, it.database, it.databases])).toEqual([
+      ['shop', 'shop:', 0, 16],
+      ['old', 'old:', 3, 1],
+      ['older', 'older:', 7, 1],
+    ])
+  })
+
+  test.each([
+    [
+      inTenant('isolation: { database: 0 }'),
+      "8:28: tenants.shop.isolation.database: expected a whole number from 1 to 1000000, found '0'",
+    ],
+    [inTenant('isolation: { database: x }'), '8:28: tenants.shop.isolation.database: expected a whole number'],
+    [inTenant('isolation: database'), '8:16: '],
+    [inTenant('databases: 0'), "8:16: tenants.shop.databases: expected a whole number from 1 to 16, found '0'"],
+    [inTenant('databases: 17'), "8:16: tenants.shop.databases: expected a whole number from 1 to 16, found '17'"],
+    [second('isolation: { database: 7 }'), "14:28: database 7 is tenant old's already"],
+    [second('isolation: { database: 07 }'), ''],
+    [
+      inTenant('isolation: { database: 3 }\n    databases: 2'),
+      "9:16: databases: tenant shop has one of the servers' databases (isolation), and no further ones behind it",
+    ],
+  ])('%#: what cannot be is said with its place', (text, expected) => {
+    expect(said(text).split('\n')[0]).toContain(`proxy.yaml:${expected}`)
+    expect(load(text).config).toBeUndefined()
   })
 })
 
