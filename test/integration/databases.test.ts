@@ -16,7 +16,7 @@ let proxy: StartedProxy
 
 beforeAll(async () => {
   straight = await startRedis({ args: ['--databases', '4'] })
-  behind = await startRedis()
+  behind = await startRedis({ args: ['--databases', '16'] })
   proxy = await startProxy(
     {
       region: 'eu',

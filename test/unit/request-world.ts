@@ -107,7 +107,7 @@ export interface World {
   learn(commands: readonly ServerCommand[]): void
   /** Calls of a command so far, by its name. */
   calls(name: string): number
-  /** What was sent to a node by all its lanes, after a flush. */
+  /** What was sent to a node by all its lanes of database 0, after a flush. */
   sentTo(node: Node): string
   readonly subscriptions: Subscriptions
   /** What was put off to a later turn. */
@@ -255,7 +255,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     },
     calls: (name) => cells.commands.calls[table.byName(name)!.id]!,
     sentTo: (node) => {
-      const lanes = pool.lanes.filter((lane) => lane.nodeIndex === node.index)
+      const lanes = pool.lanes.filter((lane) => lane.nodeIndex === node.index && lane.database === 0)
       for (const lane of lanes) lane.flush()
       return lanes.map((lane) => ports[lane.index]!.sent).join('')
     },

@@ -116,3 +116,29 @@ ap      ap-south-1.example.com:6379  unreachable: nothing listens there
 `,
   )
 })
+
+describe('databases of the servers', () => {
+  const text = `region: eu
+primary: eu
+regions: { eu: { nodes: [redis://eu] } }
+tenants:
+  a: { isolation: { database: 3 }, users: { u-a: { password: x } } }
+  b: { isolation: { database: 7 }, users: { u-b: { password: x } } }
+`
+  const owned = parseConfig(text, { file: 'x', env: {} }).config!
+
+  test.each([
+    [8, []],
+    [7, ['databases 7: there is no database 7, so nothing of tenant b is served']],
+    [
+      2,
+      [
+        'databases 2: there is no database 3, so nothing of tenant a is served',
+        'databases 2: there is no database 7, so nothing of tenant b is served',
+      ],
+    ],
+    [16, ['databases 16: Regis uses databases up to 7; databases 8 closes the others to scripts and COPY']],
+  ])('a server with %i', (databases, expected) => {
+    expect(judge([{ ...primary, databases }], owned)).toEqual(expected.map((it) => `eu:6379: ${it}`))
+  })
+})
