@@ -77,6 +77,16 @@ export const keyspace: Readonly<Record<string, string>> = {
     RENAME d b
     GET b
 
+    # MOVE
+    SET a v
+    MOVE a 0
+    MOVE none 0
+    MOVE a x
+    MOVE a 01
+    MOVE a 99999999999
+    MOVE a -1
+    MOVE a
+
     # COPY
     SET a 1
     COPY a b
@@ -89,8 +99,8 @@ export const keyspace: Readonly<Record<string, string>> = {
     COPY a c NOPE
     COPY a c REPLACE REPLACE
     GET c
-    !copyDb COPY a d DB 1
-    !copyDb COPY a b REPLACE DB 1
+    COPY a d DB 1
+    COPY a b REPLACE DB 1
     COPY a b DB
     COPY a b DB x
     RPUSH l 1 2

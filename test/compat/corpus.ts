@@ -6,7 +6,7 @@
  *   # title of a case            a case begins on an empty keyspace
  *   SET k "a\r\n\x00b"           redis-cli's quoting; {x*1000} is x a thousand times
  *   ~chance SPOP s               compared by shape (`order`: in any order), for the reason `chance`
- *   !copyDb COPY a b DB 1        answers otherwise, for the reason `copyDb`: see `differences`
+ *   !block XREAD BLOCK 1 ...      answers otherwise, for the reason `block`: see `differences`
  */
 import { collections } from './corpus-collections.ts'
 import { edges } from './corpus-edges.ts'
@@ -26,10 +26,6 @@ export const shapeReasons = {
 
 /** Where Regis answers otherwise on purpose, and what it answers. `straight` is what Redis says. */
 export const differences = {
-  copyDb: {
-    why: 'a tenant has one database, and the next one may be somebody else’s',
-    through: "-NOPERM this user has no permissions to run the 'copy' command\r\n",
-  },
   block: {
     why: 'a blocking read needs an upstream connection of its own: not built yet',
     through: /^-NOPERM the BLOCK option of 'xread(group)?' is not supported yet\r\n$/,
