@@ -1,4 +1,5 @@
 import { buildCommandTable } from '../../../src/commands/lookup.ts'
+import { closedInOwnDatabase } from '../../../src/commands/policy.ts'
 import { ROUTE } from '../../../src/commands/spec.ts'
 import { Cells } from '../../../src/metrics/cells.ts'
 import { LEVEL } from '../../../src/routing/choose.ts'
@@ -86,4 +87,31 @@ test('the promise of a user comes before the tenant’s, the tenant’s before t
   expect(promise('app')).toEqual([LEVEL.eventual, 2_000, 2_000, 'error'])
   expect(promise('exact')).toEqual([LEVEL.strong, 10, 10, 'error'])
   expect(promise('free')).toEqual([LEVEL.session, 500, Number.POSITIVE_INFINITY, 'primary'])
+})
+
+test('what finds keys by their prefix is denied where keys have none, whatever the table says of it', () => {
+  // As if all of it were built: then only the own database stands in its way.
+  const open = buildCommandTable()
+  const closed = open.specs.filter((spec) =>
+    closedInOwnDatabase.some((name) => spec.name === name || spec.name.startsWith(`${name}|`)),
+  )
+  for (const spec of closed) open.route[spec.id] = ROUTE.read
+  for (const name of closedInOwnDatabase) expect([name, open.byName(name)?.name]).toEqual([name, name])
+  const accounts = new Accounts(
+    {
+      routing,
+      operators: [],
+      tenants: [
+        { id: 'own', prefix: 'own:', database: 3, deny: [], users: [{ name: 'own', readOnly: false }] },
+        { id: 'shop', prefix: 'shop:', deny: [], users: [{ name: 'shop', readOnly: false }] },
+      ],
+    },
+    open,
+    new Cells({ commandNames: open.specs.map((spec) => spec.name) }),
+  )
+  for (const spec of closed) {
+    expect([spec.name, accounts.get('own')!.route[spec.id]]).toEqual([spec.name, ROUTE.denied])
+    expect([spec.name, accounts.get('shop')!.route[spec.id]]).toEqual([spec.name, ROUTE.read])
+  }
+  expect(closed.length).toBeGreaterThan(20)
 })
