@@ -190,7 +190,7 @@ export class LeasedPath {
     const { frame, keys } = hands
     const { database } = session.transaction!
     const tenant = account.tenant!
-    const prefix = tenant.prefixes[database]!
+    let prefix = tenant.prefixes[database]!
     keys.count = 0
     let out: Buffer | undefined
     if (table.keyMode[id] !== KEYS.none) {
@@ -210,9 +210,10 @@ export class LeasedPath {
         return { id, local: () => line }
       }
     }
+    if (table.keyMode[id] === KEYS.finder && keys.isChannel === true) prefix = tenant.prefix
     const looked = out === undefined ? prefix : tenant.keyPrefix
     out ??= this.rewrite(hands.bytes, pos, prefix)
-    if (!hands.secondLook.isPrefixed(out, 0, out.length, 1, looked)) return undefined
+    if (!hands.secondLook.isPrefixed(out, 0, out.length, 1, looked, tenant.prefix)) return undefined
     const transform = hands.transformOf(id, session, account, prefix)
     return transform === undefined ? { id, frame: out } : { id, frame: out, transform }
   }
@@ -394,9 +395,10 @@ export class LeasedPath {
     const { lane } = lease
     session.isCachingNext = false
     const { frame, keys } = hands
-    const { prefix } = session
+    const isChannel = table.keyMode[id] === KEYS.finder && keys.isChannel === true
+    const prefix = isChannel ? account.tenant!.prefix : session.prefix
     const out = this.rewrite(hands.bytes, pos, prefix)
-    if (keys.count > 0 && !hands.secondLook.isPrefixed(out, 0, out.length, 1, prefix))
+    if (keys.count > 0 && !hands.secondLook.isPrefixed(out, 0, out.length, 1, prefix, account.tenant!.prefix))
       return hands.isolationFailure(session, lane)
     const isLarge = !lane.hasRoomFor(out.length)
     if (isLarge && !lane.canFlush) return hands.waitForRoom(session, lane)

@@ -478,7 +478,7 @@ export class RequestPath implements SessionHost {
       }
       if (keys.blocks === true) route = ROUTE.blocking
     }
-    const { prefix } = session
+    const prefix = mode === KEYS.finder && keys.isChannel === true ? account.tenant!.prefix : session.prefix
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const size = frame.end - pos
     // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
@@ -511,7 +511,7 @@ export class RequestPath implements SessionHost {
         return this.wait(session, stallOrder)
       }
     }
-    if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos)
+    if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos, prefix)
     const from = this.runLane === undefined ? pos : this.splicer.from
     if (lane.pos + (frame.end - from) + growth > lane.limit || !lane.hasRoomFor(0)) {
       this.endRun(session, pos)
@@ -644,12 +644,12 @@ export class RequestPath implements SessionHost {
     id: number,
     route: number,
     pos: number,
+    prefix: Buffer,
   ): number {
     if (!lane.canFlush) {
       this.waiting.addForRoom(session, lane)
       return this.wait(session, stallRoom)
     }
-    const { prefix } = session
     const parts = this.keys.count > keysApartMax ? this.spliceLarge(pos, prefix) : this.partLarge(pos, prefix)
     if (parts === undefined || !isOwnLane(session, lane)) return this.isolationFailure(session, lane)
     session.lane = lane
@@ -1030,11 +1030,11 @@ export class RequestPath implements SessionHost {
   private isRunPrefixed(session: Session, lane: Lane): boolean {
     if (this.runCommands === 0) return true
     if (!isOwnLane(session, lane)) return false
-    const { prefix } = session
     const { isParanoid } = this.parts
     const { secondLook } = this
-    if (!secondLook.isPrefixed(lane.bytes, this.runAt, lane.pos, isParanoid ? this.runCommands : 1, prefix))
-      return false
+    const commands = isParanoid ? this.runCommands : 1
+    const channels = session.account?.tenant?.prefix ?? session.prefix
+    if (!secondLook.isPrefixed(lane.bytes, this.runAt, lane.pos, commands, session.prefix, channels)) return false
     return !isParanoid || secondLook.end === lane.pos
   }
 

@@ -30,10 +30,10 @@ export const defaultSettings: Readonly<Record<string, string>> = {
   save: '',
 }
 
-async function configGet(args: readonly Buffer[], _session: Session, host: BuiltinHost): Promise<Reply> {
+async function configGet(args: readonly Buffer[], session: Session, host: BuiltinHost): Promise<Reply> {
   const settings = new Map<string, string>([
     ...(await host.settings()),
-    ['databases', '1'],
+    ['databases', String(session.account?.tenant?.prefixes.length ?? 1)],
     ['maxclients', String(host.maxClients)],
     ['maxmemory', '0'],
     ['proto-max-bulk-len', String(host.maxRequestBytes)],

@@ -91,8 +91,8 @@ function replication(): readonly string[] {
   return ['role:master', 'connected_slaves:0', 'master_failover_state:no-failover']
 }
 
-function keyspace({ keys }: Facts): readonly string[] {
-  return keys === undefined || keys === 0 ? [] : [`db0:keys=${keys},expires=0,avg_ttl=0`]
+function keyspace({ keys, session }: Facts): readonly string[] {
+  return keys === undefined || keys === 0 ? [] : [`db${session.database}:keys=${keys},expires=0,avg_ttl=0`]
 }
 
 /** In the order of genRedisInfoString (server.c). `all`: only where it is named or all is asked for. */

@@ -71,7 +71,7 @@ export class Keyspace {
   /** Of all KEYS that are being gathered. */
   private keysBytes = 0
   private randoms = 0
-  private readonly counts = new WeakMap<TenantState, { keys: number; atMs: number }>()
+  private readonly counts = new WeakMap<Buffer, { keys: number; atMs: number }>()
 
   constructor(walks: Walks) {
     this.walks = walks
@@ -92,7 +92,7 @@ export class Keyspace {
     }
     const runId = runIds[node]!
     const incarnation = host.nodes[node]!.incarnation
-    const scope = scopeOf(node, tenant, args.pattern, args.type, () => !session.isClosed)
+    const scope = scopeOf(node, tenant, session.prefix, args.pattern, args.type, () => !session.isClosed)
     const found: Buffer[] = []
     let left = scanItemsMax
     let costMs = 0
@@ -100,7 +100,7 @@ export class Keyspace {
     do {
       const page = await this.walks.step(scope, cursor, items, runId)
       for (const name of page.names) {
-        const own = name.subarray(tenant.prefix.length)
+        const own = name.subarray(scope.prefix.length)
         if (matches(args.pattern, own)) found.push(own)
       }
       cursor = page.cursor
@@ -120,21 +120,26 @@ export class Keyspace {
   async keys(session: Session, tenant: TenantState, whole: Buffer): Promise<Reply> {
     const { host } = this.walks
     const pattern = readPattern(whole)
+    const { prefix } = session
     const node = this.readNode(session)
     const incarnation = host.nodes[node]!.incarnation
     const reply =
       pattern.kind === 'literal'
-        ? await this.keyByName(node, tenant, pattern.head)
-        : await this.walks.share('keys', tenant, `${node} ${whole.toString('latin1')}`, session, (isWanted) =>
-            this.gather(scopeOf(node, tenant, pattern, undefined, isWanted), pattern),
+        ? await this.keyByName(node, tenant, prefix, pattern.head)
+        : await this.walks.share(
+            'keys',
+            tenant,
+            `${node} ${prefix.toString('latin1')} ${whole.toString('latin1')}`,
+            session,
+            (isWanted) => this.gather(scopeOf(node, tenant, prefix, pattern, undefined, isWanted), pattern),
           )
     host.noteRead(session, node, incarnation)
     return reply
   }
 
   /** No pattern at all: there is such a key or there is none, and no walk is needed. */
-  private async keyByName(node: number, tenant: TenantState, name: Buffer): Promise<Reply> {
-    const request = encodeRequest(['EXISTS', Buffer.concat([tenant.prefix, name])])
+  private async keyByName(node: number, tenant: TenantState, prefix: Buffer, name: Buffer): Promise<Reply> {
+    const request = encodeRequest(['EXISTS', Buffer.concat([prefix, name])])
     const { answer } = await this.walks.inTurn(node, tenant, request, 1, false)
     if (typeof answer === 'string') throw new WalkFailure('NO_NODE')
     if (answer[0] === 45) this.walks.refuseError(node, 'exists', answer.toString('latin1', 1, answer.length - 2))
@@ -150,7 +155,7 @@ export class Keyspace {
         const parts: (string | Buffer)[] = []
         const before = bytes
         for (const name of names) {
-          const own = name.subarray(scope.tenant.prefix.length)
+          const own = name.subarray(scope.prefix.length)
           if (!matches(pattern, own)) continue
           const text = own.toString('latin1')
           if (seen.has(text)) continue
@@ -170,11 +175,12 @@ export class Keyspace {
   }
 
   async dbsize(session: Session, tenant: TenantState): Promise<number> {
+    const { prefix } = session
     const { host } = this.walks
     const node = this.readNode(session)
     const incarnation = host.nodes[node]!.incarnation
-    const keys = await this.walks.share('dbsize', tenant, String(node), session, (isWanted) =>
-      this.countKeys(scopeOf(node, tenant, undefined, undefined, isWanted)),
+    const keys = await this.walks.share('dbsize', tenant, `${node} ${prefix.toString('latin1')}`, session, (isWanted) =>
+      this.countKeys(scopeOf(node, tenant, prefix, undefined, undefined, isWanted)),
     )
     host.noteRead(session, node, incarnation)
     return keys
@@ -193,14 +199,16 @@ export class Keyspace {
         keys++
       }
     })
-    this.counts.set(scope.tenant, { keys, atMs: this.walks.host.now() })
+    this.counts.set(scope.prefix, { keys, atMs: this.walks.host.now() })
     return keys
   }
 
   /** For INFO: exact on a small server, else at most a minute old; undefined when nothing is known in time. */
   async count(session: Session, tenant: TenantState): Promise<number | undefined> {
     const { host } = this.walks
-    const known = this.counts.get(tenant)
+    if (tenant.database !== 0) return undefined // a walk goes through database 0
+    const { prefix } = session
+    const known = this.counts.get(prefix)
     const isRecent = known !== undefined && host.now() - known.atMs < keyCountMs
     const node = host.readNode(session)
     if (node < 0) return known?.keys
@@ -213,18 +221,19 @@ export class Keyspace {
       return this.dbsize(session, tenant)
     }
     const late = new Promise<number | undefined>((resolve) =>
-      host.after(keyCountWaitMs, () => resolve(this.counts.get(tenant)?.keys)),
+      host.after(keyCountWaitMs, () => resolve(this.counts.get(prefix)?.keys)),
     )
     return Promise.race([look().catch(() => known?.keys), late])
   }
 
   /** Any key of the tenant's. Among few keys each is as likely; among many, those in sparse buckets are likelier, as in Redis. */
   async randomKey(session: Session, tenant: TenantState): Promise<Reply> {
+    const { prefix } = session
     const { host } = this.walks
     const node = this.readNode(session)
     const incarnation = host.nodes[node]!.incarnation
     const reply = await this.walks.share('random', tenant, String(this.randoms++), session, (isWanted) =>
-      this.pick(scopeOf(node, tenant, undefined, undefined, isWanted)),
+      this.pick(scopeOf(node, tenant, prefix, undefined, undefined, isWanted)),
     )
     host.noteRead(session, node, incarnation)
     return reply
@@ -233,7 +242,7 @@ export class Keyspace {
   private async pick(scope: Scope): Promise<Reply> {
     const { walks } = this
     const pickOf = (names: readonly Buffer[]): Reply =>
-      bulk(names[randomInt(names.length)]!.subarray(scope.tenant.prefix.length))
+      bulk(names[randomInt(names.length)]!.subarray(scope.prefix.length))
     const items = walks.itemsPerStep(scope.node)
     const first = await walks.step(scope, 0n, items, undefined)
     if (first.cursor === 0n) return first.names.length === 0 ? nil : pickOf(first.names)
@@ -256,19 +265,21 @@ export class Keyspace {
   }
 
   /** Deletes all keys of the tenant at the primary. Goes on when the client leaves, as in Redis. */
-  async flush(tenant: TenantState): Promise<Reply> {
+  async flush(tenant: TenantState, prefix: Buffer): Promise<Reply> {
     const primary = this.walks.host.primary()
     if (primary === undefined) return failure(errorText('NO_PRIMARY'))
-    await this.walks.share('flush', tenant, '', undefined, () => this.unlinkAll(primary.index, tenant))
+    await this.walks.share('flush', tenant, prefix.toString('latin1'), undefined, () =>
+      this.unlinkAll(primary.index, tenant, prefix),
+    )
     return ok
   }
 
-  private async unlinkAll(node: number, tenant: TenantState): Promise<void> {
+  private async unlinkAll(node: number, tenant: TenantState, prefix: Buffer): Promise<void> {
     const { host } = this.walks
     if (!host.mayWrite(node)) throw new WalkFailure('NO_PRIMARY')
     let deleted = 0
     try {
-      await this.walks.walk(scopeOf(node, tenant, undefined, undefined, always), async (names) => {
+      await this.walks.walk(scopeOf(node, tenant, prefix, undefined, undefined, always), async (names) => {
         for (let from = 0; from < names.length; ) {
           let to = from
           let bytes = 0
@@ -283,7 +294,7 @@ export class Keyspace {
       const isOurs = error instanceof WalkFailure && error.code === 'NO_NODE'
       throw isOurs ? new WalkFailure(deleted > 0 ? 'FLUSH_PART' : 'NO_PRIMARY') : error
     }
-    this.counts.delete(tenant)
+    for (const one of tenant.prefixes) this.counts.delete(one)
     host.flushed(tenant)
   }
 
@@ -313,11 +324,12 @@ const scanMsMax = 4
 function scopeOf(
   node: number,
   tenant: TenantState,
+  prefix: Buffer,
   pattern: NamePattern | undefined,
   type: Buffer | undefined,
   isWanted: () => boolean,
 ): Scope {
-  return { node, tenant, head: pattern?.head ?? nothing, isWanted, ...(type === undefined ? {} : { type }) }
+  return { node, tenant, prefix, head: pattern?.head ?? nothing, isWanted, ...(type === undefined ? {} : { type }) }
 }
 
 /** Does the name, known to begin with the pattern's head, match all of it? */
@@ -348,16 +360,16 @@ const told = (promise: Promise<Reply>): Promise<Reply> =>
     return failure(error.code === undefined ? error.line! : errorText(error.code))
   })
 
-/** FLUSHDB and FLUSHALL: ASYNC and SYNC are the same here, as the reply comes when all is deleted (db.c, getFlushCommandFlags). */
-const flush: Builtin = {
+/** FLUSHDB: the selected database; FLUSHALL: what is common to the names of all. In both ASYNC and SYNC are the same here, as the reply comes when all is deleted (db.c, getFlushCommandFlags). */
+const flush = (prefixOf: (session: Session) => Buffer): Builtin => ({
   isStateful: true,
   run: (args, session, host) => {
     const word = args[1]?.toString('latin1', 0, 8).toLowerCase()
     if (args.length > 2 || (word !== undefined && word !== 'async' && word !== 'sync'))
       return failure(errorText('SYNTAX'))
-    return told(host.keyspace.flush(session.account!.tenant!))
+    return told(host.keyspace.flush(session.account!.tenant!, prefixOf(session)))
   },
-}
+})
 
 export const keyspaceBuiltins: Readonly<Record<string, Builtin>> = {
   scan: {
@@ -380,6 +392,6 @@ export const keyspaceBuiltins: Readonly<Record<string, Builtin>> = {
     isStateful: true,
     run: (_args, session, host) => told(host.keyspace.randomKey(session, session.account!.tenant!)),
   },
-  flushdb: flush,
-  flushall: flush,
+  flushdb: flush((session) => session.prefix),
+  flushall: flush((session) => session.account!.tenant!.keyPrefix),
 }

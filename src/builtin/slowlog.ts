@@ -51,7 +51,7 @@ export class Slowlog {
     const found = (await this.look()).flatMap((entries, node) => {
       const after = reset?.get(this.options.nodes[node]!.runId) ?? -1
       return entries.flatMap((entry) => {
-        const args = entry.id > after ? this.own(entry.args, tenant.prefix) : undefined
+        const args = entry.id > after ? this.ofAny(entry.args, tenant) : undefined
         return args === undefined ? [] : [{ ...entry, args }]
       })
     })
@@ -101,6 +101,16 @@ export class Slowlog {
       if (!isWhole || !Array.isArray(args) || !args.every((arg) => Buffer.isBuffer(arg))) return []
       return [{ id, seconds, micros, args: args as Buffer[] }]
     })
+  }
+
+  /** In any of the tenant's databases; where keys have no prefix, nothing says whose an entry is. */
+  private ofAny(args: readonly Buffer[], tenant: TenantState): readonly Buffer[] | undefined {
+    if (tenant.database !== 0) return undefined
+    for (const prefix of tenant.prefixes) {
+      const own = this.own(args, prefix)
+      if (own !== undefined) return own
+    }
+    return undefined
   }
 
   /** The arguments with the tenant's own names; undefined: not this tenant's, or it cannot be told. */

@@ -66,6 +66,8 @@ export interface Page {
 export interface Scope {
   readonly node: number
   readonly tenant: TenantState
+  /** That of the database, or of all the tenant's databases. Never empty: in database 0 that would be everybody. */
+  readonly prefix: Buffer
   /** What names begin with, behind the prefix. */
   readonly head: Buffer
   readonly type?: Buffer
@@ -158,9 +160,10 @@ export class Walks {
 
   /** One SCAN of a server. `runId`: the server that the cursor is of; another one has no use for it. */
   async step(scope: Scope, cursor: bigint, count: number, runId: string | undefined): Promise<Page> {
+    if (scope.prefix.length === 0) throw new WalkFailure('ISOLATION')
     let items = count
     for (let attempt = 1; ; attempt++) {
-      const glob = globOfPrefix(scope.tenant.prefix, scope.head)
+      const glob = globOfPrefix(scope.prefix, scope.head)
       const request = encodeRequest([
         ...['SCAN', String(cursor), 'MATCH', glob, 'COUNT', String(items)],
         ...(scope.type === undefined ? [] : ['TYPE', scope.type]),
@@ -207,7 +210,7 @@ export class Walks {
     const [cursor, names] = Array.isArray(reply) ? reply : []
     if (!Buffer.isBuffer(cursor) || !Array.isArray(names))
       throw new MalformedReply('a SCAN that answers something else')
-    const { prefix } = scope.tenant
+    const { prefix } = scope
     for (const name of names) {
       if (Buffer.isBuffer(name) && name.length >= prefix.length && prefix.compare(name, 0, prefix.length) === 0)
         continue

@@ -64,7 +64,7 @@ export function keyShape(row: FactRow, particular: Particular): KeyShape | undef
   if (finder === FINDER.sort)
     return { ...noKeys, mode: KEYS.finder, finder, last: row.flags.startsWith('write') ? 1 : 0 }
   if (finder !== FINDER.none) return { ...noKeys, mode: KEYS.finder, finder }
-  if (particular.channel === true) return { ...noKeys, mode: KEYS.range, first: 1, last: 1, step: 1 }
+  if (particular.channel === true) return { ...noKeys, mode: KEYS.finder, finder: FINDER.channel }
   if (specs.length === 0) return noKeys
   const range = oneRange(specs)
   if (range !== undefined) return { ...noKeys, mode: KEYS.range, ...range }

@@ -35,6 +35,8 @@ export interface KeyList {
   blocks?: boolean
   /** MOVE, COPY ... DB: speaks of another database. Such a request is never sent as it is; see tenant/databases.ts. */
   crosses?: boolean
+  /** It is a channel, which has the tenant's prefix whatever database is selected. */
+  isChannel?: boolean
 }
 
 export function newKeyList(): KeyList {
@@ -261,6 +263,7 @@ function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServ
   keys.patterns = 0
   keys.blocks = false
   keys.crosses = false
+  keys.isChannel = false
   const mode = table.keyMode[id]
   if (mode === KEYS.none) return undefined
   if (mode === KEYS.range) {
@@ -281,6 +284,10 @@ function find(table: CommandTable, id: number, argv: Argv, keys: KeyList, asServ
       return findGeostore(table.keyFirst[id]!, argv, keys)
     case FINDER.copy:
       return findCopy(argv, keys, asServer)
+    case FINDER.channel:
+      add(keys, 1)
+      keys.isChannel = true
+      return undefined
     case FINDER.move:
       return findMove(argv, keys, asServer)
     default:

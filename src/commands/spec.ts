@@ -30,7 +30,7 @@ export type Via = 'blocking' | 'script' | 'transaction' | 'tracking'
 export const KEYS = { none: 0, range: 1, finder: 2 } as const
 
 /** Which finder. Its parameters stand in the key columns; see keys.ts. */
-export const FINDER = { none: 0, numkeys: 1, streams: 2, sort: 3, geostore: 4, copy: 5, move: 6 } as const
+export const FINDER = { none: 0, numkeys: 1, streams: 2, sort: 3, geostore: 4, copy: 5, move: 6, channel: 7 } as const
 export type FinderName = keyof typeof FINDER
 
 /** What Redis answers to a bad count of keys; the habits of its sources. See keys.ts, numkeysError. */

@@ -109,7 +109,7 @@ export class Monitors {
     const us = this.options.wallUs()
     const seconds = Math.floor(us / 1e6)
     const micros = String(Math.floor(us % 1e6)).padStart(6, '0')
-    let line = `+${seconds}.${micros} [0 ${session.remote}]`
+    let line = `+${seconds}.${micros} [${session.database} ${session.remote}]`
     let left = monitorCommandBytesMax
     for (let i = 0; i < command.count && left > 0; i++) {
       const from = command.off[i]!

@@ -20,7 +20,14 @@ export class SecondLook {
   }
 
   /** Whether the first `commands` requests in [from, to) are whole, served by nodes, and name only keys with the prefix. */
-  isPrefixed(arena: Uint8Array, from: number, to: number, commands: number, prefix: Uint8Array): boolean {
+  isPrefixed(
+    arena: Uint8Array,
+    from: number,
+    to: number,
+    commands: number,
+    prefix: Uint8Array,
+    channelPrefix: Uint8Array,
+  ): boolean {
     const { frame, keys, table } = this
     let pos = from
     for (let left = commands; left > 0; left--) {
@@ -31,7 +38,8 @@ export class SecondLook {
       if (id < 0 || table.route[id]! < ROUTE.read) return false
       if (table.keyMode[id] !== KEYS.none) {
         if (findKeys(table, id, frame, keys) !== undefined) return false
-        for (let i = 0; i < keys.count; i++) if (!hasPrefix(arena, frame, keys.arg[i]!, prefix)) return false
+        const own = keys.isChannel === true ? channelPrefix : prefix
+        for (let i = 0; i < keys.count; i++) if (!hasPrefix(arena, frame, keys.arg[i]!, own)) return false
       }
       pos = frame.end
     }

@@ -370,3 +370,35 @@ test('reads of such a tenant come from a replica, in its database there', async 
   for (let i = 0; i < 20; i++) expect(await client.call('GET', 'k')).toBe('mine')
   expect((await stats()) - before).toBe(20)
 }, 60_000)
+
+test('channels are told apart by prefix there too: nobody hears another tenant', async () => {
+  const [mine, theirs, shops] = [await open('legacy-app'), await open('older-app'), await open('shop-app')]
+  for (const client of [mine, theirs, shops])
+    expect(await client.call('SUBSCRIBE', 'ch')).toEqual(['subscribe', 'ch', 1])
+  for (const user of ['legacy', 'older', 'shop']) {
+    const client = await open(`${user}-app`)
+    expect(
+      await client.pipeline([
+        ['PUBLISH', 'ch', user],
+        ['SPUBLISH', 'ch', user],
+        ['PUBLISH', 'legacy:ch', user],
+        ['MULTI'],
+        ['PUBLISH', 'ch', user],
+        ['EXEC'],
+      ]),
+    ).toEqual([1, 0, 0, 'OK', 'QUEUED', [1]])
+  }
+  for (const [client, user] of [
+    [mine, 'legacy'],
+    [theirs, 'older'],
+    [shops, 'shop'],
+  ] as const) {
+    for (let i = 0; i < 2; i++) expect(await client.read()).toEqual(['message', 'ch', user])
+    expect(client.unread).toBe('')
+  }
+  expect(((await server.call('PUBSUB', 'CHANNELS', '*:ch')) as string[]).sort()).toEqual([
+    'legacy:ch',
+    'older:ch',
+    'shop:ch',
+  ])
+})

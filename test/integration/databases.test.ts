@@ -412,3 +412,42 @@ test('another tenant begins in its own database 0, and has as many as it was giv
   expect(String(await client.call('CLIENT', 'INFO'))).toContain(' db=1 ')
   expect(await client.callRaw('SWAPDB', '0', '1')).toMatch(/^-NOPERM /)
 })
+
+test('a message reaches subscribers whatever database either has selected', async () => {
+  const [hearer, client] = [await proxy.client('shop-app'), await proxy.client('shop-app')]
+  await hearer.call('SELECT', '1')
+  expect(await hearer.call('SUBSCRIBE', 'ch')).toEqual(['subscribe', 'ch', 1])
+  await client.call('SELECT', '3')
+  const large = 'x'.repeat(100_000)
+  expect(
+    await client.pipeline([
+      ['SET', 'k', '1'],
+      ['PUBLISH', 'ch', 'one'],
+      ['PUBLISH', 'ch', large],
+    ]),
+  ).toEqual(['OK', 1, 1])
+  expect((await client.pipeline([['MULTI'], ['SELECT', '2'], ['PUBLISH', 'ch', 'two'], ['EXEC']]))[3]).toEqual([
+    'OK',
+    1,
+  ])
+  for (const text of ['one', large, 'two']) expect(await hearer.read()).toEqual(['message', 'ch', text])
+})
+
+test('client-side caching: keys of each database by their own names', async () => {
+  const [cacher, writer] = [await proxy.client('shop-app'), await proxy.client('shop-app')]
+  await cacher.call('HELLO', '3')
+  expect(await cacher.call('CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', 'user:')).toBe('OK')
+  await cacher.call('SELECT', '2')
+  await writer.pipeline([
+    ['SET', 'user:1', 'a'],
+    ['SELECT', '2'],
+    ['SET', 'other', 'b'],
+    ['SET', 'user:2', 'c'],
+  ])
+  const heard = [await cacher.readRaw(), await cacher.readRaw()]
+  expect(heard.map((push) => /user:\d/.exec(push)?.[0]).sort()).toEqual(['user:1', 'user:2'])
+  expect(heard.join('')).not.toContain('shop')
+  expect(String(await cacher.callRaw('CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', 'user:1'))).toMatch(
+    /^-ERR Prefix 'user:1' overlaps with an existing prefix 'user:'/,
+  )
+})

@@ -67,6 +67,14 @@ describe('several databases behind a prefix', () => {
     expect([world.calls('move'), world.calls('copy'), world.calls('renamenx')]).toEqual([2, 1, 0])
   })
 
+  test('a channel is of the tenant, whatever database is selected', () => {
+    const world = buildWorld({ tenants: [many] })
+    world.client('many').send(['SELECT', '2'], ['SET', 'k', '1'], ['PUBLISH', 'ch', 'm'], ['GET', 'k'])
+    expect(world.sentTo(world.primary)).toBe(
+      text('SET', 'many:2:k', '1') + text('PUBLISH', 'many:ch', 'm') + text('GET', 'many:2:k'),
+    )
+  })
+
   test('a client without a tenant names nothing', () => {
     const world = buildWorld({ tenants: [many] })
     const { session } = world.client('many')
@@ -114,6 +122,18 @@ describe('a database of the servers that is one tenant’s own', () => {
     expect(world.sentTo(world.primary)).toBe(text('SET', 'shop:k', '2'))
   })
 
+  test('channels have the prefix of the tenant all the same, and the second look asks for it', () => {
+    const { world, sentTo } = worldOf()
+    const mine = world.client('own')
+    mine.send(['PUBLISH', 'ch', 'm'], ['SET', 'k', '1'], ['SPUBLISH', 'ch', 'm'])
+    expect(sentTo(world.primary)).toBe(
+      text('PUBLISH', 'own:ch', 'm') + text('SET', 'k', '1') + text('SPUBLISH', 'own:ch', 'm'),
+    )
+    const look = new SecondLook(buildCommandTable(), 1_000)
+    const bare = command('PUBLISH', 'ch', 'm')
+    expect(look.isPrefixed(bare, 0, bare.length, 1, Buffer.alloc(0), Buffer.from('own:'))).toBe(false)
+  })
+
   test.each(['at the choice', 'at the flush'])('a lane of another database is noticed %s: nothing leaves', (when) => {
     const { world } = worldOf()
     const client = world.client('own')
@@ -148,9 +168,12 @@ describe('a database of the servers that is one tenant’s own', () => {
       ['SWAPDB', '0', '3'],
     ]) {
       const bytes = command(...argv)
-      expect([argv, look.isPrefixed(bytes, 0, bytes.length, 1, Buffer.alloc(0))]).toEqual([argv, false])
+      expect([argv, look.isPrefixed(bytes, 0, bytes.length, 1, Buffer.alloc(0), Buffer.alloc(0))]).toEqual([
+        argv,
+        false,
+      ])
     }
     const plain = command('COPY', 'k', 'c')
-    expect(look.isPrefixed(plain, 0, plain.length, 1, Buffer.alloc(0))).toBe(true)
+    expect(look.isPrefixed(plain, 0, plain.length, 1, Buffer.alloc(0), Buffer.alloc(0))).toBe(true)
   })
 })
