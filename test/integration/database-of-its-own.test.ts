@@ -402,3 +402,16 @@ test('channels are told apart by prefix there too: nobody hears another tenant',
     'shop:ch',
   ])
 })
+
+test('INFO counts none of the keys of others, and SLOWLOG shows nobody anything', async () => {
+  await plantCanaries()
+  const client = await open('legacy-app')
+  expect(String(await client.call('INFO', 'keyspace'))).not.toMatch(/db\d/)
+  await server.call('CONFIG', 'SET', 'slowlog-log-slower-than', '0')
+  await client.pipeline([
+    ['SET', 'k', canary],
+    ['SET', 'legacy:k', canary],
+  ])
+  await server.call('CONFIG', 'SET', 'slowlog-log-slower-than', '10000')
+  expect(await client.call('SLOWLOG', 'GET')).toEqual([])
+})

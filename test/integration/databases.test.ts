@@ -451,3 +451,35 @@ test('client-side caching: keys of each database by their own names', async () =
     /^-ERR Prefix 'user:1' overlaps with an existing prefix 'user:'/,
   )
 })
+
+test('walks see the selected database, FLUSHALL all of them, and neither another tenant', async () => {
+  await behind.call('FLUSHALL')
+  await behind.call('SET', 'plain:k', 'not mine')
+  const client = await proxy.client('shop-app')
+  const keys = async () => ((await client.call('KEYS', '*')) as string[]).sort()
+  await client.pipeline([
+    ['SET', 'a', '0'],
+    ['SET', '1:b', '0'],
+    ['SELECT', '1'],
+    ['SET', 'b', '1'],
+    ['SET', 'c', '1'],
+  ])
+  expect([await keys(), await client.call('DBSIZE'), await client.call('KEYS', 'b')]).toEqual([['b', 'c'], 2, ['b']])
+  expect(String(await client.call('INFO', 'keyspace'))).toContain('db1:keys=2')
+  expect((await client.call('SCAN', '0', 'COUNT', '1000')) as unknown[]).toEqual([
+    '0',
+    expect.arrayContaining(['b', 'c']),
+  ])
+  expect(['b', 'c']).toContain(await client.call('RANDOMKEY'))
+  await client.call('SELECT', '0')
+  expect([await keys(), await client.call('DBSIZE')]).toEqual([['1:b', 'a'], 2])
+  expect(await client.call('FLUSHDB')).toBe('OK')
+  expect(await client.call('DBSIZE')).toBe(0)
+  await client.pipeline([
+    ['SET', 'a', '0'],
+    ['SELECT', '1'],
+  ])
+  expect(await client.call('DBSIZE')).toBe(2)
+  expect(await client.call('FLUSHALL')).toBe('OK')
+  expect(await behind.call('KEYS', '*')).toEqual(['plain:k'])
+})
