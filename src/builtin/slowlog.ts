@@ -27,6 +27,8 @@ interface Entry {
   readonly seconds: number
   readonly micros: number
   readonly args: readonly Buffer[]
+  /** Of the connection it came on: those of a database that is one tenant's own end with `-db<n>` (upstream/connection.ts). */
+  readonly database: number
 }
 
 /** Tenants that ask at once share what the nodes say. */
@@ -51,7 +53,7 @@ export class Slowlog {
     const found = (await this.look()).flatMap((entries, node) => {
       const after = reset?.get(this.options.nodes[node]!.runId) ?? -1
       return entries.flatMap((entry) => {
-        const args = entry.id > after ? this.ofAny(entry.args, tenant) : undefined
+        const args = entry.id > after ? this.ofAny(entry, tenant) : undefined
         return args === undefined ? [] : [{ ...entry, args }]
       })
     })
@@ -96,16 +98,18 @@ export class Slowlog {
     const reply = typeof answer === 'string' ? undefined : decode(answer)
     if (!Array.isArray(reply)) return []
     return reply.flatMap((entry: unknown) => {
-      const [id, seconds, micros, args] = Array.isArray(entry) ? (entry as unknown[]) : []
+      const [id, seconds, micros, args, , name] = Array.isArray(entry) ? (entry as unknown[]) : []
       const isWhole = typeof id === 'number' && typeof seconds === 'number' && typeof micros === 'number'
       if (!isWhole || !Array.isArray(args) || !args.every((arg) => Buffer.isBuffer(arg))) return []
-      return [{ id, seconds, micros, args: args as Buffer[] }]
+      const database = Number(/-db(\d+)$/.exec(Buffer.isBuffer(name) ? name.toString('latin1') : '')?.[1] ?? 0)
+      return [{ id, seconds, micros, args: args as Buffer[], database }]
     })
   }
 
-  /** In any of the tenant's databases; where keys have no prefix, nothing says whose an entry is. */
-  private ofAny(args: readonly Buffer[], tenant: TenantState): readonly Buffer[] | undefined {
-    if (tenant.database !== 0) return undefined
+  /** In any of the tenant's databases. What ran in another database of the servers may name anything. */
+  private ofAny({ args, database }: Entry, tenant: TenantState): readonly Buffer[] | undefined {
+    if (database !== tenant.database) return undefined
+    if (database !== 0) return this.own(args, Buffer.alloc(0))
     for (const prefix of tenant.prefixes) {
       const own = this.own(args, prefix)
       if (own !== undefined) return own

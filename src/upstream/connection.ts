@@ -170,7 +170,8 @@ export class UpstreamConnection implements LanePort {
         if (text.startsWith('-')) refuse('AUTH', reply)
       })
     }
-    ask(['CLIENT', 'SETNAME', clientName], () => {})
+    // The database stands in the name: SLOWLOG tells a command's connection, but not where it ran.
+    ask(['CLIENT', 'SETNAME', lane.database === 0 ? clientName : `${clientName}-db${lane.database}`], () => {})
     ask(['CLIENT', 'ID'], (text) => {
       this.id = Number(/^:(\d+)/.exec(text)?.[1] ?? 0)
       if (this.id === 0) this.options.log.warn({ node: address.name }, 'CLIENT ID is refused: lost writes may run late')

@@ -350,7 +350,11 @@ test('a server without that database serves all others, and the log says why', a
 }, 60_000)
 
 test('reads of such a tenant come from a replica, in its database there', async () => {
-  const topology = await startReplicaSet({ regions: ['eu', 'us'], args: ['--databases', '8'] })
+  const topology = await startReplicaSet({
+    regions: ['eu', 'us'],
+    rttMs: { 'eu:us': 40 }, // or either may be the nearer one
+    args: ['--databases', '8'],
+  })
   const nodes = Object.fromEntries(topology.regions.map((to) => [to, topology.url('us', to)]))
   const through = await startProxy(config(nodes, 'us'))
   const client = await through.client('legacy-app')
@@ -403,15 +407,25 @@ test('channels are told apart by prefix there too: nobody hears another tenant',
   ])
 })
 
-test('INFO counts none of the keys of others, and SLOWLOG shows nobody anything', async () => {
+test('INFO counts none of the keys of others, and SLOWLOG shows to each what ran in its own database', async () => {
   await plantCanaries()
   const client = await open('legacy-app')
+  const shop = await open('shop-app')
   expect(String(await client.call('INFO', 'keyspace'))).not.toMatch(/db\d/)
+  await server.call('SLOWLOG', 'RESET')
   await server.call('CONFIG', 'SET', 'slowlog-log-slower-than', '0')
   await client.pipeline([
     ['SET', 'k', canary],
-    ['SET', 'legacy:k', canary],
+    ['SET', 'shop:k', canary], // a name that would be the other's, were it in the other's database
   ])
-  await server.call('CONFIG', 'SET', 'slowlog-log-slower-than', '10000')
-  expect(await client.call('SLOWLOG', 'GET')).toEqual([])
+  await shop.call('SET', 'mine', '1')
+  await server.call('CONFIG', 'SET', 'slowlog-log-slower-than', '-1')
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const shown = async (of: typeof client) =>
+    ((await of.call('SLOWLOG', 'GET', '-1')) as unknown[][]).map((entry) => entry[3])
+  expect(await shown(client)).toEqual([
+    ['SET', 'shop:k', canary],
+    ['SET', 'k', canary],
+  ])
+  expect(await shown(shop)).toEqual([['SET', 'mine', '1']])
 })
