@@ -26,7 +26,7 @@ describe('with a replica in the region', () => {
   let proxy: StartedProxy
 
   beforeAll(async () => {
-    const topology = await startReplicaSet({ regions: ['us', 'eu'] })
+    const topology = await startReplicaSet({ regions: ['us', 'eu'], rttMs: { 'us:eu': 20 } })
     primary = await rawClient(topology.node('us').port)
     replica = await rawClient(topology.node('eu').port)
     proxy = await startProxy(configFor(topology, 'eu'), { region: 'eu' })
