@@ -25,6 +25,10 @@ import { BLOCK_OPTION, FINDER, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, encodeRequest, failure, nil } from './resp/encode.ts'
 import type { RequestFramer } from './resp/request-framer.ts'
+import type { Script } from './scripts/registry.ts'
+import type { RunningScripts } from './scripts/running.ts'
+import { isNoScript } from './scripts/script-reply.ts'
+import type { Prepared, Scripts } from './scripts/scripts.ts'
 import { modeMulti, modePinned, modeTracking, type Session, type SessionAccount } from './session/session.ts'
 import { type Queued, Transaction } from './session/transaction.ts'
 import { acrossDatabases, databaseOf } from './tenant/databases.ts'
@@ -75,8 +79,13 @@ export interface LeasedParts {
   isTracked(session: Session, lease: Lease): boolean
   /** The connection that tracked for this client is gone. */
   trackingLost(session: Session): void
+  readonly scripts: Scripts
+  readonly running: RunningScripts
+  /** How long a script may run. */
+  readonly scriptMs: number
   /** How long a client waits for a connection of its own. */
   readonly timeoutMs: number
+  now(): number
 }
 
 const done = 0
@@ -92,11 +101,15 @@ const unwatchFrame = encodeRequest(['UNWATCH'])
 const retryMs = 50
 /** A blocking command's reply may be this much late before its connection is given up. */
 const blockGraceMs = 1_000
+/** For so long a node that was busy is taken to be so still: clients that wait for a connection to it are told. */
+const busyMs = 500
 
 export class LeasedPath {
   private readonly hands: PathHands
   private readonly parts: LeasedParts
   private readonly table: CommandTable
+  /** By node: when it last refused a new connection with -BUSY. */
+  private readonly busyAtMs = new Map<number, number>()
   private readonly ids: Readonly<
     Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof' | 'select', number>
   >
@@ -139,7 +152,7 @@ export class LeasedPath {
       const entry = this.nodeEntry(session, account, id, route, pos)
       if (entry === undefined) return hands.isolationFailure(session, undefined)
       transaction.add(entry, route === ROUTE.write)
-      if (route === ROUTE.script) transaction.hasScript = true
+      if (route === ROUTE.script && entry.frame !== undefined) transaction.hasScript = true
     }
     return hands.local(session, pos, queuedLine, frame.end)
   }
@@ -183,7 +196,7 @@ export class LeasedPath {
     session: Session,
     account: SessionAccount,
     id: number,
-    _route: number,
+    route: number,
     pos: number,
   ): Queued | undefined {
     const { hands, table } = this
@@ -210,6 +223,7 @@ export class LeasedPath {
         return { id, local: () => line }
       }
     }
+    if (route === ROUTE.script) return this.scriptEntry(account, id, database)
     if (table.keyMode[id] === KEYS.finder && keys.isChannel === true) prefix = tenant.prefix
     const looked = out === undefined ? prefix : tenant.keyPrefix
     out ??= this.rewrite(hands.bytes, pos, prefix)
@@ -227,6 +241,24 @@ export class LeasedPath {
     const out = this.rewrite(request, 0, common)
     frame.end = end // the client's own request is what is being taken
     return out
+  }
+
+  /** undefined: the second look found a key without the prefix. */
+  private scriptEntry(account: SessionAccount, id: number, database: number): Queued | undefined {
+    const { hands } = this
+    const { prefix, prefixes } = account.tenant!
+    const { reply, frame, transform, script } = this.prepareScript(account, id, database)
+    if (reply !== undefined) return { id, local: () => reply }
+    if (!hands.secondLook.isPrefixed(frame!, 0, frame!.length, 1, prefixes[database]!, prefix)) return undefined
+    return { id, frame: frame!, transform: transform!, ...(script === undefined ? {} : { script }) }
+  }
+
+  /** The framed script command as it goes upstream; its keys were found. */
+  private prepareScript(account: SessionAccount, id: number, database: number): Prepared {
+    const { keys } = this.hands
+    const places = Array.from(keys.arg.subarray(0, keys.count))
+    const { name } = this.table.specs[id]!
+    return this.parts.scripts.prepare(account.tenant!.id, name, this.copyArgs(), places, database)
   }
 
   /** The framed request at `pos` of `bytes` in a buffer of its own, with the prefix on the keys that were found. */
@@ -356,10 +388,18 @@ export class LeasedPath {
       return hands.refuse(session, pos, 'EXECABORT')
     }
     if (!lane.canFlush) return hands.waitForRoom(session, lane)
-    lane.reserveCommands(transaction.sent + 2)
+    lane.reserveCommands(2 * transaction.sent + 2)
     const frames = transaction.queued.flatMap((entry) => (entry.frame === undefined ? [] : [entry.frame]))
+    const loads: Buffer[] = []
+    for (const { script } of transaction.queued) {
+      const load = this.loadRequest(lease, script)
+      if (load === undefined) continue
+      this.appendLoad(lease, script!)
+      loads.push(load)
+    }
+    if (transaction.hasScript) this.noteScript(account, lease)
     this.appendUnit(session, lane, transaction)
-    lane.writeLarge([Buffer.concat([multiFrame, ...frames, execFrame])])
+    lane.writeLarge([Buffer.concat([...loads, multiFrame, ...frames, execFrame])])
     if ((session.mode & modePinned) !== 0) session.mode &= ~modePinned // EXEC has ended the watch
     return done
   }
@@ -390,7 +430,8 @@ export class LeasedPath {
   /** One command on this client's own connection. `route` is that of the command, or blocking where an option makes it so. */
   forward(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
     const { hands, table, ids } = this
-    const lease = this.leaseFor(session, account, pos, table.specs[id]!.isWrite || route === ROUTE.script)
+    if (route === ROUTE.script) return this.forwardScript(session, account, id, pos)
+    const lease = this.leaseFor(session, account, pos, table.specs[id]!.isWrite)
     if (typeof lease === 'number') return lease
     const { lane } = lease
     session.isCachingNext = false
@@ -412,6 +453,114 @@ export class LeasedPath {
     else this.parts.pool.wantsFlush(lane)
     if (route === ROUTE.blocking) this.noteBlocked(session, account, lease, this.blockMs(id, frame))
     return done
+  }
+
+  private forwardScript(session: Session, account: SessionAccount, id: number, pos: number): number {
+    const { hands } = this
+    const tenant = account.tenant!
+    const prepared = this.prepareScript(account, id, session.database)
+    if (prepared.reply !== undefined) return hands.local(session, pos, prepared.reply, hands.frame.end)
+    const lease = this.leaseFor(session, account, pos, true)
+    if (typeof lease === 'number') return lease
+    if (!lease.isTenantUser) {
+      if (session.inFlight === 0 && (session.mode & keepsLease) === 0) this.release(session)
+      return hands.refuse(session, pos, 'NO_SCRIPTS')
+    }
+    const { lane } = lease
+    const frame = prepared.frame!
+    if (!hands.secondLook.isPrefixed(frame, 0, frame.length, 1, tenant.prefixes[session.database]!, tenant.prefix))
+      return hands.isolationFailure(session, lane)
+    const load = this.loadRequest(lease, prepared.script)
+    const isLarge = !lane.hasRoomFor(frame.length + (load?.length ?? 0))
+    if (isLarge && !lane.canFlush) return hands.waitForRoom(session, lane)
+    if (load !== undefined) this.appendLoad(lease, prepared.script!)
+    this.noteScript(account, lease)
+    session.lane = lane
+    session.inFlight++
+    const mayWrite = this.mayWrite(id)
+    hands.countSent(mayWrite)
+    if (session.takeSilence()) lane.append(session, kindSwallow, mayWrite, hands.nowMs)
+    else {
+      const transform = this.answering(session, lease, prepared, mayWrite)
+      lane.appendTransformed(session, transform, mayWrite, hands.nowMs)
+    }
+    this.write(lane, load === undefined ? [frame] : [load, frame], isLarge)
+    return done
+  }
+
+  private write(lane: Lane, pieces: readonly Buffer[], isLarge: boolean): void {
+    if (isLarge) return lane.writeLarge(pieces)
+    for (const piece of pieces) put(lane, piece)
+    this.parts.pool.wantsFlush(lane)
+  }
+
+  /** Whose loss leaves it open what has been written. */
+  private mayWrite(id: number): boolean {
+    const { name, flags, isWrite } = this.table.specs[id]!
+    return (
+      isWrite || (!flags.includes('readonly') && (name.startsWith('e') || name.startsWith('f')) && !name.includes('|'))
+    )
+  }
+
+  /** What the node must be sent before a command that runs this script by its sha; undefined: it has it, or will have. */
+  private loadRequest(lease: Lease, script: Script | undefined): Buffer | undefined {
+    if (script === undefined || lease.scriptsSent.has(script.sha)) return undefined
+    return this.parts.scripts.loadFor(script, lease.key.nodeIndex, lease.connection.runId)
+  }
+
+  /** Takes the place of such a request in the ring. */
+  private appendLoad(lease: Lease, script: Script): void {
+    const { scripts } = this.parts
+    const { nodeIndex } = lease.key
+    const { runId } = lease.connection
+    lease.scriptsSent.add(script.sha)
+    lease.lane.appendOwn((reply) => scripts.noteLoaded(script, nodeIndex, runId, reply))
+  }
+
+  /** The tenant's code is about to run there: silence is no fault, within the script's budget. */
+  private noteScript(account: SessionAccount, lease: Lease): void {
+    const { running, scriptMs, timeoutMs } = this.parts
+    lease.slackMs = scriptMs + timeoutMs
+    lease.script ??= running.start(lease.key.nodeIndex, account.tenant!.id, lease.lane, this.hands.nowMs)
+  }
+
+  private answering(session: Session, lease: Lease, prepared: Prepared, mayWrite: boolean): Transform {
+    const { running, now } = this.parts
+    return (reply) => {
+      if (!isBusy(reply)) running.noteAnswered(lease.key.nodeIndex, now())
+      const mine = prepared.transform!(reply)
+      return isNoScript(reply) && this.bringAgain(session, lease, prepared, mayWrite) ? nothing : mine
+    }
+  }
+
+  /**
+   * The node has lost a script that we have: it is given it, and the command goes again. It was not executed, and that is
+   * known; but only with nothing of the client's behind it, which would be overtaken.
+   */
+  private bringAgain(session: Session, lease: Lease, prepared: Prepared, mayWrite: boolean): boolean {
+    const { lane } = lease
+    const { script, frame, transform } = prepared
+    if (script === undefined || session.inFlight !== 1 || session.lease !== lease) return false
+    lease.scriptsSent.delete(script.sha)
+    const load = this.loadRequest(lease, script)
+    if (load === undefined) return false
+    const isLarge = !lane.hasRoomFor(load.length + frame!.length)
+    if (isLarge && !lane.canFlush) return false
+    this.appendLoad(lease, script)
+    session.inFlight++
+    lane.appendTransformed(session, transform!, mayWrite, this.parts.now())
+    this.write(lane, [load, frame!], isLarge)
+    return true
+  }
+
+  /** Everything on it is answered; or it is gone, and a script may go on without it. */
+  private scriptsOver(lease: Lease, isLost = !lease.lane.isReady): void {
+    if (lease.script === undefined) return
+    if (isLost) this.parts.running.lost(lease.script)
+    else this.parts.running.end(lease.script)
+    lease.script = undefined
+    lease.slackMs = 0
+    lease.scriptsSent.clear()
   }
 
   private noteBlocked(session: Session, account: SessionAccount, lease: Lease, timeoutMs: number): void {
@@ -457,6 +606,10 @@ export class LeasedPath {
       if (primary === undefined || (isWrite && parts.pool.hasUnsettled(primary.index)))
         return hands.noPrimary(session, account, pos)
       const { id, database } = account.tenant!
+      if (session.stallUntilMs !== 0 && hands.nowMs - (this.busyAtMs.get(primary.index) ?? 0) < busyMs) {
+        session.stallUntilMs = 0
+        return hands.refuse(session, pos, 'BUSY')
+      }
       const key = { tenant: id, nodeIndex: primary.index, resp: session.resp, database }
       lease = parts.leases.take(key, session)
       if (lease === undefined) {
@@ -485,6 +638,11 @@ export class LeasedPath {
     this.hands.resumeLater(session, 0)
   }
 
+  /** A node has refused a new connection with -BUSY: a script holds it up. */
+  noteBusy(nodeIndex: number): void {
+    this.busyAtMs.set(nodeIndex, this.parts.now())
+  }
+
   /** The lease of this client is gone; what was in flight on it has been answered. */
   leaseLost(session: Session, lease: Lease): void {
     if (session.lease !== lease) return
@@ -496,6 +654,7 @@ export class LeasedPath {
   /** A lease that can serve its client no longer. What it watched counts as changed, what it tracked is tracked anew. */
   giveUp(session: Session, lease: Lease, reason: string): void {
     session.lease = undefined
+    this.scriptsOver(lease, true)
     if ((session.mode & modePinned) !== 0) this.loseWatch(session)
     this.unblock(session)
     this.parts.leases.drop(lease, reason)
@@ -517,6 +676,7 @@ export class LeasedPath {
   /** Nothing of this client is in flight any more: a lease that is not pinned goes back. */
   idle(session: Session): void {
     this.unblock(session)
+    if (session.lease !== undefined) this.scriptsOver(session.lease)
     if ((session.mode & keepsLease) === 0) this.release(session)
   }
 
@@ -540,6 +700,7 @@ export class LeasedPath {
     if (session.inFlight > 0 || !lease.lane.isReady || lease.isTracked) {
       session.mode &= ~modePinned
       session.lease = undefined
+      this.scriptsOver(lease, true)
       this.parts.leases.drop(lease, 'its client left')
     } else if ((session.mode & modePinned) !== 0) this.unwatch(session)
     else this.release(session)
@@ -568,4 +729,10 @@ function isBlockWord(bytes: Buffer, frame: RequestFramer, index: number): boolea
     frame.len[index] === 5 &&
     bytes.toString('latin1', frame.off[index]!, frame.off[index]! + 5).toLowerCase() === 'block'
   )
+}
+
+const busy = Buffer.from('-BUSY ')
+
+function isBusy(reply: Buffer): boolean {
+  return reply.subarray(0, busy.length).equals(busy)
 }

@@ -31,12 +31,15 @@ import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
+import { askOnce } from './regions/ask-once.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
 import { RequestPath } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
 import { LEVEL } from './routing/choose.ts'
+import { RunningScripts } from './scripts/running.ts'
+import { Scripts } from './scripts/scripts.ts'
 import { Accounts } from './session/accounts.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
@@ -46,6 +49,7 @@ import { Subscriptions } from './session/subscriptions.ts'
 import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
+import { TenantUsers } from './upstream/acl.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
 import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
@@ -62,6 +66,8 @@ export interface ProxyOptions {
 const tickMs = 50
 /** At the end, how long sockets may take to hand their last bytes to the kernel, and clients to close their side. */
 const lingerMs = 500
+/** How long a server may take to listen to SCRIPT KILL: its own busy-reply-threshold, 5 s by default. */
+const killPatienceMs = 6_000
 /** A client that fails AUTH too often gets its answers this much later. */
 const limitedAnswerMs = 1_000
 
@@ -73,6 +79,13 @@ export class RegisProxy {
   readonly cells: Cells
   readonly pool: Pool
   readonly leases: Leases
+  private readonly tenantUsers: TenantUsers
+  private readonly scripts: Scripts
+  private readonly running = new RunningScripts()
+  /** By node: `databases 1` was read there. */
+  private readonly hasOneDatabase: boolean[] = []
+  /** Nodes that are being told to end a script. */
+  private readonly killing = new Set<number>()
   private readonly config: Config
   private readonly log: Log
   private readonly limitedLog: Log
@@ -146,6 +159,7 @@ export class RegisProxy {
             { node: addresses[lane.nodeIndex]!.name, resp: lane.resp, primary: lane.isPrimary },
             'upstream connection ready',
           )
+          this.askDatabases(lane.nodeIndex)
           this.path.unsettled.settle()
           this.path.waiting.retryNodes()
         },
@@ -167,6 +181,8 @@ export class RegisProxy {
         afterRead: () => this.path.waiting.resumeAll(),
       },
     )
+    this.tenantUsers = this.buildTenantUsers(addresses)
+    this.scripts = new Scripts(config.tenants, this.table)
     this.leases = this.buildLeases(addresses)
     this.trails = new Trails({
       tracker: this.tracker,
@@ -220,6 +236,9 @@ export class RegisProxy {
       pool: this.pool,
       leases: this.leases,
       tracker: this.tracker,
+      scripts: this.scripts,
+      running: this.running,
+      scriptMs: config.limits.scriptMs,
       cells: this.cells,
       log,
       region: config.region,
@@ -251,6 +270,30 @@ export class RegisProxy {
     this.admin = this.buildAdmin()
   }
 
+  private buildTenantUsers(addresses: readonly NodeConfig[]): TenantUsers {
+    const { config } = this
+    return new TenantUsers({
+      table: this.table,
+      tenants: config.tenants.map(({ id, prefix, deny, database }) => ({ tenant: id, prefix, deny, database })),
+      password: (node) => addresses[node]!.password ?? '',
+      version: (node) => this.tracker.nodes[node]!.version,
+      hasOneDatabase: (node) => this.hasOneDatabase[node] === true,
+      now: systemClock.now,
+      refused: (node, code) =>
+        this.log.warn(
+          { node: addresses[node]!.name, code },
+          "the server does not let us create users: tenants' scripts are denied, what needs a connection of its own runs as the proxy's user",
+        ),
+    })
+  }
+
+  /** With one database COPY cannot leave it, in scripts neither: then a tenant's user may have it. */
+  private askDatabases(node: number): void {
+    this.pool.askShared(node, ['CONFIG', 'GET', 'databases'], (reply) => {
+      if (reply !== undefined) this.hasOneDatabase[node] = /\r\n\$1\r\n1\r\n$/.test(reply.toString('latin1', 0, 128))
+    })
+  }
+
   private buildLeases(addresses: readonly NodeConfig[]): Leases {
     const { config, log } = this
     return new Leases(
@@ -262,12 +305,14 @@ export class RegisProxy {
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),
-        login: () => undefined,
-        loginRefused: () => {},
+        login: (tenant, node, runId) =>
+          config.upstream.acl === 'off' ? undefined : this.tenantUsers.login(tenant, node, runId),
+        loginRefused: (tenant, node, command, code) => this.tenantUsers.loginRefused(tenant, node, command, code),
       },
       {
         ready: (lease, holder) => this.path.tracking.ready(lease, holder),
-        lost: (lease, holder) => {
+        lost: (lease, holder, reason) => {
+          if (reason.includes('refused: -BUSY')) this.path.leased.noteBusy(lease.key.nodeIndex)
           this.path.waiting.laneHasRoom(lease.lane)
           if (holder !== undefined) this.path.tracking.lost(lease, holder)
         },
@@ -560,6 +605,14 @@ export class RegisProxy {
         return self.slowlog
       },
       settings: () => self.settings.get(),
+      scriptsOf: (session) => self.scripts.of(session.account?.tenant?.id ?? '', session.database),
+      killScript: (session) => self.killScriptOf(session.account?.tenant?.id),
+      askPrimary: (request) =>
+        new Promise((resolve) => {
+          const { primary } = self.tracker
+          if (primary === undefined) resolve(undefined)
+          else self.pool.askShared(primary.index, request, resolve)
+        }),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -759,6 +812,7 @@ export class RegisProxy {
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     if (++this.ticks % 10 !== 0) return
+    this.killOverdue(nowMs)
     this.pool.checkNonces()
     this.settleFeeds()
     const { idleTimeoutMs, outputBytes } = this.config.limits
@@ -781,6 +835,50 @@ export class RegisProxy {
     }
     for (const socket of this.lingering) unreadBytes += socket.writableLength
     if (unreadBytes > outputBytes) this.shedOutput(unreadBytes - outputBytes)
+  }
+
+  /** Scripts that have had their time are ended, where the server can still do that. */
+  private killOverdue(nowMs: number): void {
+    for (const { nodeIndex, tenant } of this.running.overdue(nowMs, this.config.limits.scriptMs)) {
+      if (this.killing.has(nodeIndex)) continue
+      void this.killOn(nodeIndex).then((answer) => {
+        if (answer === 'OK') this.log.warn({ tenant }, 'a script was ended: it ran longer than limits.script_time')
+        else if (answer.startsWith('UNKILLABLE'))
+          this.limitedLog.warn(
+            { tenant },
+            'a script that has written runs longer than limits.script_time: nobody can end it',
+          )
+      })
+    }
+  }
+
+  private async killScriptOf(tenant: string | undefined): Promise<string | undefined> {
+    const { primary } = this.tracker
+    // The tracker may have given the node up because of that very script.
+    const nodes = primary === undefined ? this.tracker.nodes.map((node) => node.index) : [primary.index]
+    const node = nodes.find((index) => this.running.current(index)?.tenant === tenant)
+    if (node === undefined || tenant === undefined) return undefined
+    const answer = await this.killOn(node)
+    return answer.startsWith('NOTBUSY') ? undefined : answer
+  }
+
+  /** SCRIPT KILL on a connection of its own: the standing ones may be held up by the script. */
+  private async killOn(nodeIndex: number): Promise<string> {
+    const { address } = this.tracker.nodes[nodeIndex]!
+    const timeoutMs = this.config.upstream.timeoutMs + killPatienceMs
+    this.killing.add(nodeIndex)
+    try {
+      let answer = await askOnce(address, `regis-${this.config.region}`, ['SCRIPT', 'KILL'], timeoutMs)
+      // A function runs: it has a verb of its own.
+      if (answer.startsWith('BUSY')) {
+        answer = await askOnce(address, `regis-${this.config.region}`, ['FUNCTION', 'KILL'], timeoutMs)
+      }
+      if (answer === 'OK' || answer.startsWith('NOTBUSY') || answer.includes('ECONNREFUSED'))
+        this.running.settle(nodeIndex)
+      return answer
+    } finally {
+      this.killing.delete(nodeIndex)
+    }
   }
 
   /** Unread replies of all clients together are above `limits.output`: those who hold most are closed. */

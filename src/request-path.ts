@@ -44,6 +44,8 @@ import {
   type ReadNeed,
 } from './routing/choose.ts'
 import { levelOfKey } from './routing/levels.ts'
+import type { RunningScripts } from './scripts/running.ts'
+import type { Scripts } from './scripts/scripts.ts'
 import type { Monitors } from './session/monitor.ts'
 import {
   modeMonitor,
@@ -84,6 +86,10 @@ export interface Parts {
   readonly pool: Pool
   readonly leases: Leases
   readonly tracker: RegionTracker
+  readonly scripts: Scripts
+  readonly running: RunningScripts
+  /** How long a script may run. */
+  readonly scriptMs: number
   readonly cells: Cells
   readonly log: Log
   readonly region: string

@@ -432,6 +432,41 @@ export const errors = {
     fate: 'notExecuted',
     when: 'COMMAND GETKEYS of arguments in which no key can be found',
   },
+  NOSCRIPT: {
+    text: 'NOSCRIPT No matching script. Please use EVAL.',
+    fate: 'notExecuted',
+    when: 'EVALSHA of a script that this tenant has not brought through this proxy, or that was forgotten',
+  },
+  SCRIPT_SHEBANG: {
+    text: 'ERR Invalid script shebang',
+    fate: 'notExecuted',
+    when: 'a script whose first line begins with #! and is not `#!lua`, with or without `flags=`',
+  },
+  NO_SCRIPTS: {
+    text: "NOPERM scripts need a user of the tenant's own on the server, which it does not let the proxy create",
+    fate: 'notExecuted',
+    when: 'a script command where `upstream.acl` is off or the server refuses ACL SETUSER to the proxy',
+  },
+  BUSY: {
+    text: 'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.',
+    fate: 'notExecuted',
+    when: 'a command that needs a connection of its own while a script holds the server up; others get these words from the server',
+  },
+  NOT_BUSY: {
+    text: 'NOTBUSY No scripts in execution right now.',
+    fate: 'notExecuted',
+    when: 'SCRIPT KILL or FUNCTION KILL while no script of this tenant runs',
+  },
+  SCRIPT_FLUSH_OPTION: {
+    text: 'ERR SCRIPT FLUSH only support SYNC|ASYNC option',
+    fate: 'notExecuted',
+    when: 'SCRIPT FLUSH with another option',
+  },
+  FUNCTION_FLUSH_OPTION: {
+    text: 'ERR FUNCTION FLUSH only supports SYNC|ASYNC option',
+    fate: 'notExecuted',
+    when: 'FUNCTION FLUSH with another option',
+  },
   ISOLATION: {
     text: 'ERR internal isolation check failed',
     fate: 'unknown',

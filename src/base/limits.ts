@@ -123,3 +123,17 @@ export const monitorOutputBytesMax = 4 * 1024 * 1024
 export const monitorCommandBytesMax = 32 * 1024
 /** Entries of a node's SLOWLOG that are looked through for a tenant's own. */
 export const slowlogLookMax = 1024
+/**
+ * A tenant's scripts that this proxy remembers by sha. Programs have tens of them, up to some 20 KiB (BullMQ); who makes a
+ * new one for each call would fill Redis itself, which forgets none before 7.4. One above the first bound runs, but is not
+ * remembered: EVALSHA will not find it.
+ */
+export const scriptBytesMax = 1024 * 1024
+export const tenantScriptsMax = 10_000
+export const tenantScriptBytesMax = 16 * 1024 * 1024
+/** A script above it is not read for tail calls (some ms at most): its errors may name a line that is guessed. */
+export const readScriptBytesMax = 32 * 1024
+/** So much of a tenant's text is read in all: who makes a new script for each call would hold everybody up, some ms each time. */
+export const tenantReadBytesMax = 2 * 1024 * 1024
+/** Scripts that a node is known to have; beyond it the list is begun anew, and each is sent once more. */
+export const nodeScriptsMax = 100_000

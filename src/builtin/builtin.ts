@@ -2,6 +2,7 @@
  * The shape of a command that the proxy answers itself. Families have a file each; src/builtin/table.ts lists them.
  */
 import type { Reply } from '../resp/encode.ts'
+import type { TenantScripts } from '../scripts/scripts.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
 import type { Subscriptions } from '../session/subscriptions.ts'
 import type { TenantState } from '../tenant/account.ts'
@@ -65,6 +66,12 @@ export interface BuiltinHost {
   /** Settings of the primary that a tenant may read, by name; those known when it does not answer in time. */
   settings(): Promise<ReadonlyMap<string, string>>
   levelOf(session: Session): { level: string; maxStalenessMs: number }
+  /** The scripts and libraries of the session's tenant; undefined: it may have none. */
+  scriptsOf(session: Session): TenantScripts | undefined
+  /** Ends the script that this tenant is running: OK, or the server's error. undefined: it runs none. */
+  killScript(session: Session): Promise<string | undefined>
+  /** A question of the proxy's own to the primary; undefined: it cannot be asked. */
+  askPrimary(request: readonly string[]): Promise<Buffer | undefined>
 }
 
 export interface SessionFacts {

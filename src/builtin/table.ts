@@ -16,6 +16,7 @@ import { latencyBuiltins } from './latency.ts'
 import { monitorBuiltins } from './monitor.ts'
 import { proxyBuiltins } from './proxy-verb.ts'
 import { pubsubBuiltins } from './pubsub.ts'
+import { scriptBuiltins } from './scripts.ts'
 import { slowlogBuiltins } from './slowlog.ts'
 
 export function buildBuiltins(table: CommandTable): readonly (Builtin | undefined)[] {
@@ -35,6 +36,7 @@ export function buildBuiltins(table: CommandTable): readonly (Builtin | undefine
       ...proxyBuiltins,
       ...pubsubBuiltins,
       ...slowlogBuiltins,
+      ...scriptBuiltins,
     }),
   )
   /** Answers that speak of the command table. */

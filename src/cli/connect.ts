@@ -3,6 +3,15 @@ import { Redis } from 'ioredis'
 import type { Config, NodeConfig } from '../config/config.ts'
 import { type NodeReport, withLag } from './node-report.ts'
 
+/** Settings of a node that are looked at. */
+const settings = [
+  'busy-reply-threshold',
+  'databases',
+  'maxmemory-policy',
+  'min-replicas-to-write',
+  'replica-read-only',
+] as const
+
 /** All at once; takes at most a few times upstream.timeout. Never rejects. */
 export async function inspectNodes(config: Config): Promise<NodeReport[]> {
   const nodes = config.regions.flatMap((region) => region.nodes.map((node) => ({ region: region.name, node })))
@@ -72,7 +81,7 @@ async function ask(redis: Redis): Promise<Omit<NodeReport, 'name' | 'region'>> {
   const gotAtMs = Date.now()
   const info = parseInfo((await maybe('INFO', redis.info())) ?? '')
   const config = new Map<string, string>()
-  for (const name of ['databases', 'maxmemory-policy', 'min-replicas-to-write', 'replica-read-only']) {
+  for (const name of settings) {
     const pair = await maybe(`CONFIG GET ${name}`, redis.config('GET', name))
     const value: unknown = Array.isArray(pair) ? pair[1] : undefined
     if (value !== undefined) config.set(name, String(value))
@@ -90,6 +99,7 @@ async function ask(redis: Redis): Promise<Omit<NodeReport, 'name' | 'region'>> {
     skewErrorMs: time === undefined ? undefined : (gotAtMs - sentAtMs) / 2 + 1,
     isLoading: info.get('loading') === '1',
     databases: number(config.get('databases')),
+    busyReplyMs: number(config.get('busy-reply-threshold')),
     maxmemoryPolicy: config.get('maxmemory-policy'),
     minReplicasToWrite: number(config.get('min-replicas-to-write')),
     isReplicaReadOnly: config.has('replica-read-only') ? config.get('replica-read-only') === 'yes' : undefined,

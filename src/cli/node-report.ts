@@ -20,6 +20,8 @@ export interface NodeReport {
   readonly skewErrorMs?: number
   readonly isLoading?: boolean
   readonly databases?: number
+  /** When the server begins to listen while a script runs. */
+  readonly busyReplyMs?: number
   readonly maxmemoryPolicy?: string
   readonly minReplicasToWrite?: number
   readonly isReplicaReadOnly?: boolean
@@ -88,6 +90,12 @@ function judgeNode(it: NodeReport, config: Config): string[] {
     warn('replica-read-only is no: writes there would be lost')
   if (it.databases !== undefined)
     warnings.push(...judgeDatabases(it.databases, config).map((text) => `${it.name}: ${text}`))
+  const hasScripts = config.tenants.some((tenant) => tenant.scripts !== 'off')
+  if (hasScripts && it.busyReplyMs !== undefined && it.busyReplyMs >= config.upstream.timeoutMs) {
+    warn(
+      `busy-reply-threshold ${it.busyReplyMs}: a script that runs for longer than upstream.timeout (${config.upstream.timeoutMs} ms) costs everybody the connections; a lower one lets it be ended before`,
+    )
+  }
   if (it.role === 'primary' && it.minReplicasToWrite === 0) {
     warn(
       'min-replicas-to-write 0: cut off together with a proxy, an old primary can go on taking writes and strong reads',

@@ -44,8 +44,6 @@ export interface Particular {
 const lastSeconds: Blocks = { timeout: -1, unit: 's' }
 const firstSeconds: Blocks = { timeout: 1, unit: 's' }
 
-const notYet = 'not built yet: '
-
 export const policy: readonly PolicyGroup[] = [
   {
     family: 'strings',
@@ -118,7 +116,7 @@ export const policy: readonly PolicyGroup[] = [
     answer: 'upstream',
     node: 'nearest',
     why: 'holds no key, no address and no fact of another tenant',
-    commands: 'command|help lolwut memory|help object|help time xgroup|help xinfo|help',
+    commands: `command|help function|help lolwut memory|help object|help script|help time xgroup|help xinfo|help`,
   },
   {
     family: 'the command table',
@@ -224,11 +222,22 @@ export const policy: readonly PolicyGroup[] = [
   },
   {
     family: 'scripts',
+    answer: 'upstream',
+    via: 'script',
+    why: "where the tenant's `scripts` is not off; runs on a connection of the tenant's own Redis user, since a script can name any key",
+    commands: `eval eval_ro evalsha evalsha_ro fcall fcall_ro function|delete function|list function|load script|load`,
+  },
+  {
+    family: "scripts, the tenant's own list",
+    answer: 'proxy',
+    why: "the server has one list of scripts and libraries for all; these concern the tenant's part of it",
+    commands: 'function|flush function|kill function|stats script|exists script|flush script|kill',
+  },
+  {
+    family: 'scripts, beyond one tenant',
     answer: 'denied',
-    why: `${notYet}a script can name any key, so it needs a Redis user of its tenant`,
-    commands: `eval eval_ro evalsha evalsha_ro fcall fcall_ro function|delete function|dump function|flush
-      function|help function|kill function|list function|load function|restore function|stats script|debug
-      script|exists script|flush script|help script|kill script|load`,
+    why: 'the debugger stops the server for all; a dump holds names as they are upstream, and a crafted one brings code that no check of ours has seen',
+    commands: 'function|dump function|restore script|debug',
   },
   {
     family: 'client-side caching',
@@ -350,6 +359,11 @@ export const particulars: Readonly<Record<string, Particular>> = {
   sunsubscribe: { inMulti: 'denied' },
   'client|unblock': { inMulti: 'denied' },
   monitor: { inMulti: 'denied' },
+  // Their answers take time, and EXEC's has no place for that.
+  'function|flush': { inMulti: 'denied' },
+  'function|kill': { inMulti: 'denied' },
+  'function|stats': { inMulti: 'denied' },
+  'script|kill': { inMulti: 'denied' },
   sintercard: { numkeys: 'positiveStrict' },
   sdiffcard: { numkeys: 'positiveStrict' },
   sunioncard: { numkeys: 'positiveStrict' },

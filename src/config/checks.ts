@@ -37,6 +37,7 @@ export function check(root: Node, options: CheckOptions): Checked {
   checkDatabases(root, checked)
   checkUsers(root, checked)
   checkRules(root, checked)
+  checkScripts(root, checked)
   return checked
 }
 
@@ -248,6 +249,16 @@ function checkRules(root: MapNode, { errors, warnings }: Checked): void {
         ...spanOf(rule),
         message: `rules[${first}] matches the same keys first, so this rule is never reached`,
       })
+  }
+}
+
+/** Scripts where the proxy may not create the users that they need. */
+function checkScripts(root: MapNode, { warnings }: Checked): void {
+  if (textAt(mapAt(root, 'upstream'), 'acl')?.text !== 'off') return
+  for (const [id, { node }] of mapAt(root, 'tenants')?.entries ?? []) {
+    const scripts = textAt(node, 'scripts')
+    if (scripts === undefined || scripts.text === 'off') continue
+    warnings.push({ ...spanOf(scripts), message: `tenant ${id}: scripts stay denied while upstream.acl is off` })
   }
 }
 

@@ -16,6 +16,8 @@ export interface Config {
     /** A reply that takes longer costs the connection. */
     readonly timeoutMs: number
     readonly connections: number
+    /** One Redis user a tenant, made by the proxy; without them scripts stay denied. */
+    readonly acl: 'provision' | 'off'
     /** PEM contents; already merged into every node's `ca`. */
     readonly ca?: string
     /** True: a node that cannot be reached or refuses the login at start ends the proxy. False: it starts and keeps trying. */
@@ -48,6 +50,8 @@ export interface Config {
     readonly idleTimeoutMs: number
     /** `count` 0 = off. */
     readonly authFailures: { readonly count: number; readonly perMs: number }
+    /** A script that runs longer is killed. */
+    readonly scriptMs: number
   }
   readonly shutdown: { readonly drainMs: number }
 }
@@ -106,6 +110,8 @@ export interface TenantConfig {
   readonly whenStale?: WhenStale
   /** Commands (`keys`, `config|get`) and categories (`@dangerous`), lower case. */
   readonly deny: readonly string[]
+  /** Lua: none, keys in KEYS only, keys built in Lua too. */
+  readonly scripts: 'off' | 'declared' | 'any'
 }
 
 export interface UserConfig {

@@ -24,6 +24,7 @@ export function redactedConfig(config: Config): Record<string, unknown> {
       ...when(config.upstream.password, () => ({ password: mask })),
       timeout: formatDuration(config.upstream.timeoutMs),
       connections: config.upstream.connections,
+      acl: config.upstream.acl,
       ...when(config.upstream.ca, (ca) => ({ ca: pem(ca) })),
       strict: config.upstream.strict,
     },
@@ -58,6 +59,7 @@ export function redactedConfig(config: Config): Record<string, unknown> {
           databases: tenant.databases,
           users: Object.fromEntries(tenant.users.map((user) => [user.name, userWords(user)])),
           ...levelWords(tenant),
+          scripts: tenant.scripts,
           deny: tenant.deny,
         },
       ]),
@@ -80,6 +82,7 @@ export function redactedConfig(config: Config): Record<string, unknown> {
       output: formatSize(limits.outputBytes),
       idle_timeout: formatDuration(limits.idleTimeoutMs),
       auth_failures: formatRate(limits.authFailures),
+      script_time: formatDuration(limits.scriptMs),
     },
     shutdown: { drain: formatDuration(config.shutdown.drainMs) },
   }

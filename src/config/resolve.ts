@@ -26,6 +26,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
       password: written.upstream.password,
       timeoutMs: written.upstream.timeout,
       connections: written.upstream.connections,
+      acl: written.upstream.acl,
       ca,
       strict: written.upstream.strict,
     }),
@@ -66,6 +67,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
         maxStalenessMs: tenant.max_staleness,
         whenStale: tenant.when_stale,
         deny: tenant.deny.map((word) => word.toLowerCase()),
+        scripts: tenant.scripts,
       })
     }),
     operators: Object.entries(written.operators).map(([name, operator]) => userConfig(name, operator)),
@@ -77,6 +79,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
       outputBytes: limits.output,
       idleTimeoutMs: limits.idle_timeout,
       authFailures: limits.auth_failures,
+      scriptMs: limits.script_time,
     },
     shutdown: { drainMs: written.shutdown.drain },
   }

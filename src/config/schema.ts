@@ -55,9 +55,9 @@ const upstream = z.strictObject({
   ca: optional(text(), {
     about: 'File with the CAs that sign the certificates of `rediss://` nodes, PEM; else those of the system.',
   }),
-  acl: preset(oneOf('off', 'provision'), 'off', {
-    about: 'Whether Regis creates one ACL user per tenant on the nodes; scripts need it.',
-    notYet: notEnforced('upstream.acl: provision', ['off']),
+  acl: preset(oneOf('provision', 'off'), 'provision', {
+    about:
+      "Whether Regis creates one ACL user per tenant on the nodes, as which its transactions, blocking commands and scripts run. Off, or where the server refuses it: those run as the proxy's own user, and scripts stay denied.",
   }),
   strict: preset(flag(), 'false', {
     about:
@@ -157,8 +157,8 @@ const tenant = z.strictObject({
     { about: 'Writes are acknowledged only when replicas have them.', notYet: notSupported('durability') },
   ),
   scripts: preset(oneOf('off', 'declared', 'any'), 'off', {
-    about: 'Lua: none, keys in KEYS only, or keys built in Lua too.',
-    notYet: notEnforced('scripts: declared and any', ['off']),
+    about:
+      'Lua: none; `declared`: keys are in KEYS, and scripts see them with the prefix; `any`: keys are prefixed inside Lua too, for libraries that build them there.',
   }),
   isolation: preset(z.union([oneOf('prefix'), otherDatabase]), 'prefix', {
     about:
@@ -252,6 +252,10 @@ export const schema = z.strictObject({
         about: 'A client that is silent for longer is closed; 0s is never.',
       }),
       auth_failures: preset(rate(), '10/m', { about: 'Wrong passwords per address and user; 0 is no limit.' }),
+      script_time: preset(positiveDuration(), '5s', {
+        about:
+          "A tenant's script that runs longer is ended by SCRIPT KILL, if it has not written. Redis listens to that only after its own `busy-reply-threshold` (5 s).",
+      }),
     }),
     {},
     { about: 'What one proxy takes on.' },

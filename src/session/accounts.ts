@@ -5,7 +5,7 @@
 import { denyColumn } from '../commands/deny.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { closedInOwnDatabase } from '../commands/policy.ts'
-import { KEYS, MISSING, ROUTE } from '../commands/spec.ts'
+import { type CommandSpec, KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
@@ -38,6 +38,8 @@ export interface TenantOptions {
   readonly maxStalenessMs?: number
   readonly whenStale?: WhenStale
   readonly deny: readonly string[]
+  /** Lua: none (as when left out), keys in KEYS only, keys built in Lua too. */
+  readonly scripts?: 'off' | 'declared' | 'any'
 }
 
 export interface UserOptions {
@@ -46,6 +48,9 @@ export interface UserOptions {
   readonly consistency?: LevelName
   readonly maxStalenessMs?: number
 }
+
+/** Concern what other users of the tenant are running. */
+const takesFromOthers = new Set(['script|flush', 'script|kill', 'function|kill'])
 
 export class Accounts {
   readonly tenants = new Map<string, TenantState>()
@@ -135,21 +140,28 @@ export class Accounts {
   private routeColumn(tenant: TenantOptions, isReadOnly: boolean): Uint8Array {
     const isAlone = (tenant.database ?? 0) !== 0
     const deny = isAlone ? [...tenant.deny, ...closedInOwnDatabase] : tenant.deny
-    const key = `${isReadOnly ? 'r' : 'w'} ${deny.join(' ')}`
+    const hasScripts = (tenant.scripts ?? 'off') !== 'off'
+    const key = `${isReadOnly ? 'r' : 'w'}${hasScripts ? 's' : ''} ${deny.join(' ')}`
     let column = this.routes.get(key)
     if (column === undefined) {
       const base = this.table.route.slice()
       const denied = denyColumn(this.table, deny)
-      for (let id = 0; id < base.length; id++) {
-        // A read-only user also loses what is no write by its flags but may change something: keyed, primary only.
-        const mayWrite =
-          this.table.specs[id]!.isWrite ||
-          ((base[id] === ROUTE.primary || base[id] === ROUTE.script) && this.table.keyMode[id] !== KEYS.none)
-        if (denied[id] !== 0 || (isReadOnly && mayWrite)) base[id] = ROUTE.denied
+      for (const spec of this.table.specs) {
+        const { id } = spec
+        const isOff = !hasScripts && spec.categories.includes('scripting')
+        if (denied[id] !== 0 || isOff || (isReadOnly && this.mayWrite(spec))) base[id] = ROUTE.denied
       }
       column = this.column(base)
       this.routes.set(key, column)
     }
     return column
+  }
+
+  /** A read-only user also loses what is no write by its flags but may change something: keyed, primary only. */
+  private mayWrite(spec: CommandSpec): boolean {
+    const route = this.table.route[spec.id]!
+    if (spec.isWrite || takesFromOthers.has(spec.name)) return true
+    const isFree = route === ROUTE.primary || (route === ROUTE.script && !spec.flags.includes('readonly'))
+    return isFree && this.table.keyMode[spec.id] !== KEYS.none
   }
 }

@@ -3,6 +3,7 @@
  * nothing of a transaction is anywhere else before that, so a lost connection costs it nothing and it costs one round trip.
  * Pure bookkeeping; who sends it is leased-path.ts.
  */
+import type { Script } from '../scripts/registry.ts'
 import type { Transform } from '../upstream/lane.ts'
 
 /** One queued command: of a node (`frame`), or with an answer of the proxy's own in its place of EXEC's reply. */
@@ -12,6 +13,8 @@ export interface Queued {
   readonly frame?: Buffer
   /** What its reply becomes; undefined: nothing has to be done to it. */
   readonly transform?: Transform
+  /** A script that the node must have before. */
+  readonly script?: Script
   /** Made when EXEC's reply is: encoded in the client's RESP version. */
   readonly local?: () => Buffer
 }

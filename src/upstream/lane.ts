@@ -319,12 +319,17 @@ export class Lane {
       this.bytes.set(request, this.pos)
       this.pos += request.length
     }
+    this.appendOwn(handler, isWrite)
+    if (isLarge) this.writeLarge([request])
+    else this.events.wantsFlush(this)
+  }
+
+  /** The place of a request of the proxy's own whose bytes the caller writes, with those of a client's behind them. */
+  appendOwn(handler: CollectHandler, isWrite = false): void {
     this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
     this.inFlight++
     this.push(undefined, kindCollect, isWrite, this.now(), handler)
-    if (isLarge) this.writeLarge([request])
-    else this.events.wantsFlush(this)
   }
 
   private isNonceOut = false

@@ -21,6 +21,7 @@ import {
   tenantLeasesMax,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
+import type { ScriptRun } from '../scripts/running.ts'
 import { type UpstreamAddress, UpstreamConnection } from './connection.ts'
 import { Lane, type LaneEvents, type LaneSize, type LaneTimes } from './lane.ts'
 import type { Pool } from './pool.ts'
@@ -60,6 +61,12 @@ export class Lease {
   /** Silence is no fault until then: a blocking command waits. */
   patientUntilMs = 0
   isLost = false
+  /** Its client has a script in flight on it. */
+  script: ScriptRun | undefined
+  /** Scripts that were sent behind each other and not confirmed yet, by their client's sha. */
+  readonly scriptsSent = new Set<string>()
+  /** So much longer than usual may it be silent, ms: a script may run that long. */
+  slackMs = 0
   /** CLIENT TRACKING was switched on here for its holder: it does not go back to the warm ones. */
   isTracked = false
 
@@ -303,7 +310,11 @@ export class Leases {
       const { lane } = lease
       if (lease.holder === undefined) {
         if (lane.isReady && nowMs - lease.idleSinceMs > leaseIdleMs) this.close(lease, 'idle')
-      } else if (lane.isOpen && nowMs > lease.patientUntilMs && lane.silentMs(nowMs) > timeoutMs + this.grace(lease))
+      } else if (
+        lane.isOpen &&
+        nowMs > lease.patientUntilMs &&
+        lane.silentMs(nowMs) > timeoutMs + lease.slackMs + this.grace(lease)
+      )
         lane.destroy('no reply within the timeout')
     }
   }
