@@ -151,7 +151,12 @@ export interface LibraryPrelude {
 }
 
 /** The prelude for one tenant's scripts, or its libraries. `prefix` in latin1. */
-export function scriptPrelude(prefix: string, channelPrefix: string, shapes: LuaShapes, forLibrary?: LibraryPrelude): string {
+export function scriptPrelude(
+  prefix: string,
+  channelPrefix: string,
+  shapes: LuaShapes,
+  forLibrary?: LibraryPrelude,
+): string {
   const filled: Readonly<Record<string, string>> = {
     '%P': quote(prefix),
     '%C': quote(channelPrefix),

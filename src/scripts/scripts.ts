@@ -64,7 +64,10 @@ export class TenantScripts {
     const shapes = luaShapes(table)
     const channels = Buffer.from(options.prefix).toString('latin1')
     this.prelude = this.mode === 'any' ? scriptPrelude(latin1, channels, shapes) : ''
-    this.functionPrelude = scriptPrelude(latin1, channels, shapes, { mark: this.mark, isRewriting: this.mode === 'any' })
+    this.functionPrelude = scriptPrelude(latin1, channels, shapes, {
+      mark: this.mark,
+      isRewriting: this.mode === 'any',
+    })
   }
 
   /** The text that runs. */

@@ -14,6 +14,7 @@ export const rooms: readonly string[] = [
   'resp',
   'commands',
   'tenant',
+  'scripts',
   'upstream',
   'regions',
   'routing',

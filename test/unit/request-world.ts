@@ -15,6 +15,8 @@ import type { Node } from '../../src/regions/node.ts'
 import { RegionTracker } from '../../src/regions/tracker.ts'
 import { RequestPath } from '../../src/request-path.ts'
 import type { LevelName } from '../../src/routing/choose.ts'
+import { RunningScripts } from '../../src/scripts/running.ts'
+import { Scripts } from '../../src/scripts/scripts.ts'
 import { Accounts, type TenantOptions } from '../../src/session/accounts.ts'
 import type { Feed } from '../../src/session/feed.ts'
 import { Session } from '../../src/session/session.ts'
@@ -207,6 +209,9 @@ export function buildWorld(options: WorldOptions = {}): World {
     host: { now: () => clock.ms, subscriptions } as unknown as BuiltinHost,
     pool,
     leases: noLeases,
+    scripts: new Scripts([], table),
+    running: new RunningScripts(),
+    scriptMs: 5_000,
     timeoutMs: 2_000,
     tracker,
     cells,

@@ -27,7 +27,8 @@ describe('COMMAND GETKEYS', () => {
     ['nope k', 'GETKEYS_NO_COMMAND'],
     ['', 'GETKEYS_NO_COMMAND'],
     ['object nope k', 'GETKEYS_NO_COMMAND'],
-    ['eval x 1 k', 'GETKEYS_NO_COMMAND'],
+    ['migrate h 1 k 0 9', 'GETKEYS_NO_COMMAND'],
+    ['eval x 1 k', ['k']],
     ['ping', 'GETKEYS_NO_KEYS'],
     ['time', 'GETKEYS_NO_KEYS'],
     ['get', 'GETKEYS_ARITY'],
@@ -74,7 +75,7 @@ describe('COMMAND COUNT and LIST', () => {
     const names = commandList(table)
     expect(commandCount(table)).toBe(names.filter((name) => !name.includes('|')).length)
     for (const name of ['get', 'config', 'config|get', 'info', 'client']) expect(names).toContain(name)
-    for (const name of ['eval', 'config|set', 'debug', 'proxy', 'hexpire', 'client|setinfo'])
+    for (const name of ['shutdown', 'config|set', 'debug', 'proxy', 'hexpire', 'client|setinfo'])
       expect(names).not.toContain(name)
     expect(commandCount(table, (spec) => spec.name === 'get')).toBe(commandCount(table) - 1)
     // A container stays as long as one of its subcommands does, whatever is said of itself.

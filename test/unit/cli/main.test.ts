@@ -84,6 +84,7 @@ ${name}: 2 errors, 0 warnings
       isolation: 'prefix',
       databases: 1,
       users: { app: { password: '***', access: 'read-write' } },
+      scripts: 'off',
       deny: [],
     })
     expect(parseConfig(stdout, { file: 'printed', env: {} }).errors).toEqual([])

@@ -32,6 +32,17 @@ const replica: NodeReport = {
   minReplicasToWrite: 0,
 }
 
+test('a server that listens too late to end scripts is told of where there are any', () => {
+  const late = { ...primary, busyReplyMs: 5000 }
+  expect(judge([late, replica], config())).toEqual([])
+  const scripted = config()
+  const having = { ...scripted, tenants: scripted.tenants.map((tenant) => ({ ...tenant, scripts: 'any' as const })) }
+  expect(judge([late, replica], having)).toEqual([
+    'eu:6379: busy-reply-threshold 5000: a script that runs for longer than upstream.timeout (2000 ms) costs everybody the connections; a lower one lets it be ended before',
+  ])
+  expect(judge([{ ...primary, busyReplyMs: 500 }, replica], having)).toEqual([])
+})
+
 test('two nodes as they should be give no warning', () => expect(judge([primary, replica], config())).toEqual([]))
 
 test.each<[string, NodeReport[], string]>([

@@ -117,7 +117,7 @@ describe('columns', () => {
 test('a container is hidden when all its subcommands are', () => {
   const hidden = (name: string) => table.isHidden(table.byName(name)!)
   expect(table.isHidden(table.byName('cluster')!, (spec) => spec.name.startsWith('cluster|'))).toBe(true)
-  expect(hidden('eval')).toBe(true)
+  expect(hidden('shutdown')).toBe(true)
   expect(hidden('client')).toBe(false)
   expect(hidden('get')).toBe(false)
   expect(

@@ -12,7 +12,7 @@ describe('a good file', () => {
       region: 'eu',
       listeners: [{ host: '0.0.0.0', port: 6380, proxyProtocol: false }],
       admin: { host: '127.0.0.1', port: 9380 },
-      upstream: { timeoutMs: 2000, connections: 1, strict: false },
+      upstream: { timeoutMs: 2000, connections: 1, acl: 'provision', strict: false },
       primaryRegion: 'eu',
       regions: [
         { name: 'eu', nodes: [{ host: 'eu-1', port: 6379, tls: false, name: 'eu-1:6379' }] },
@@ -34,6 +34,7 @@ describe('a good file', () => {
           databases: 1,
           users: [{ name: 'shop-app', passwords: ['demo'], passwordHashes: [], nopass: false, readOnly: false }],
           deny: [],
+          scripts: 'off',
         },
       ],
       operators: [],
@@ -45,6 +46,7 @@ describe('a good file', () => {
         outputBytes: 134217728,
         idleTimeoutMs: 0,
         authFailures: { count: 10, perMs: 60000 },
+        scriptMs: 5000,
       },
       shutdown: { drainMs: 30000 },
     })
@@ -53,7 +55,7 @@ describe('a good file', () => {
   test('every scalar can come from the environment, numbers and booleans too', () => {
     const text = `${good}upstream: { timeout: "\${T}", connections: "\${N}", strict: "\${S}" }\nlimits: { max_clients: "\${C:-7}" }\nadmin: { address: "127.0.0.1:\${PORT}" }\n`
     const { config } = load(text, { env: { T: '3s', N: '2', S: 'true', PORT: '1234' } })
-    expect(config?.upstream).toEqual({ timeoutMs: 3000, connections: 2, strict: true })
+    expect(config?.upstream).toEqual({ timeoutMs: 3000, connections: 2, acl: 'provision', strict: true })
     expect(config?.limits.maxClients).toBe(7)
     expect(config?.admin.port).toBe(1234)
   })
@@ -452,8 +454,6 @@ describe('keys whose feature is not built', () => {
 
   test.each([
     ['quota', inTenant('quota: { ops: 20000/s, bandwidth: 50MiB/s }'), 'quota'],
-    ['scripts', inTenant('scripts: any'), 'scripts: declared and any'],
-    ['acl', `${good}upstream: { acl: provision }\n`, 'upstream.acl: provision'],
     ['fallback_limit', `${good}routing: { fallback_limit: 5000/s }\n`, 'routing.fallback_limit'],
     ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
   ])('%s is accepted with a warning', (_, text, what) => {
@@ -502,6 +502,13 @@ describe('other forms of tenancy', () => {
     expect(said(text).split('\n')[0]).toContain(`proxy.yaml:${expected}`)
     expect(load(text).config).toBeUndefined()
   })
+
+test('scripts that will stay denied are warned of', () => {
+  const text = `${good.replace('shop:\n', 'shop:\n    scripts: declared\n')}upstream: { acl: off }\n`
+  expect(load(text).warnings.map((it) => it.message)).toEqual([
+    'tenant shop: scripts stay denied while upstream.acl is off',
+  ])
+  expect(load(text).config?.tenants[0]?.scripts).toBe('declared')
 })
 
 test('things that work but are hardly meant are warned of', () => {

@@ -46,8 +46,21 @@ test('what the tenant denies is denied to its users, by command, subcommand and 
   }
 })
 
+test('without scripts, as by default, nothing of theirs is there; a reader has those that only read', () => {
+  const without = build({ tenants: [{ id: 'shop', prefix: 'shop:', deny: [], users }] })
+  const having = build({ tenants: [{ id: 'shop', prefix: 'shop:', deny: [], users, scripts: 'declared' }] })
+  for (const name of ['eval', 'evalsha_ro', 'fcall', 'script|load', 'script|exists', 'function|list']) {
+    expect([name, route(without, 'app', name)]).toEqual([name, ROUTE.denied])
+    expect([name, route(having, 'app', name)]).toEqual([name, table.route[table.byName(name)!.id]])
+  }
+  for (const name of ['eval_ro', 'evalsha_ro', 'fcall_ro', 'script|load', 'script|exists', 'function|list'])
+    expect([name, route(having, 'report', name)]).toEqual([name, table.route[table.byName(name)!.id]])
+  for (const name of ['eval', 'evalsha', 'fcall', 'script|flush', 'script|kill', 'function|load', 'function|flush'])
+    expect([name, route(having, 'report', name)]).toEqual([name, ROUTE.denied])
+})
+
 test('a read-only user has no command that may change something, and every read', () => {
-  const accounts = build({ tenants: [{ id: 'shop', prefix: 'shop:', deny: [], users }] })
+  const accounts = build({ tenants: [{ id: 'shop', prefix: 'shop:', deny: [], users, scripts: 'any' }] })
   for (const spec of table.specs) {
     const own = accounts.get('report')!.route[spec.id]!
     if (table.route[spec.id] === ROUTE.write) expect([spec.name, own]).toEqual([spec.name, ROUTE.denied])

@@ -134,14 +134,14 @@ describe('the command table', () => {
   const subsOf = (...names: string[]): Reply => ({ kind: 'set', items: names.map((name) => row(name)) })
 
   test.each([2, 3] as const)('COMMAND leaves out what is denied or unknown, in subcommands too (RESP%d)', (version) => {
-    const before = array([row('get'), row('eval'), row('config', subsOf('config|set', 'config|get')), row('nope')])
+    const before = array([row('get'), row('shutdown'), row('config', subsOf('config|set', 'config|get')), row('nope')])
     const after = array([row('get'), row('config', subsOf('config|get'))])
     expect(strip(REPLY.commandAll, text(before, version))).toBe(text(after, version).toString())
   })
 
   test.each([2, 3] as const)('COMMAND INFO answers null in their place (RESP%d)', (version) => {
     const absent: Reply = { kind: 'nullArray' }
-    const before = array([row('get'), row('eval'), absent, row('xinfo', subsOf('xinfo|help'))])
+    const before = array([row('get'), row('shutdown'), absent, row('xinfo', subsOf('xinfo|help'))])
     const after = array([row('get'), absent, absent, row('xinfo', subsOf('xinfo|help'))])
     expect(strip(REPLY.commandInfo, text(before, version))).toBe(text(after, version).toString())
   })
@@ -155,7 +155,7 @@ describe('the command table', () => {
   })
 
   test('COMMAND INFO without names is COMMAND', () => {
-    const many = Array.from({ length: 220 }, (_, i) => row(i % 2 === 0 ? 'get' : 'eval'))
+    const many = Array.from({ length: 220 }, (_, i) => row(i % 2 === 0 ? 'get' : 'shutdown'))
     expect(strip(REPLY.commandInfo, text(array(many)))).toBe(
       text(array(many.filter((_row, i) => i % 2 === 0))).toString(),
     )
@@ -163,10 +163,10 @@ describe('the command table', () => {
 
   test.each([2, 3] as const)('COMMAND DOCS likewise (RESP%d)', (version) => {
     const docs = (subs?: Reply) =>
-      map([[bulk('summary'), bulk('eval')], ...(subs === undefined ? [] : [[bulk('subcommands'), subs] as const])])
+      map([[bulk('summary'), bulk('shutdown')], ...(subs === undefined ? [] : [[bulk('subcommands'), subs] as const])])
     const before = map([
       [bulk('get'), docs()],
-      [bulk('eval'), docs()],
+      [bulk('shutdown'), docs()],
       [
         bulk('config'),
         docs(

@@ -1,0 +1,139 @@
+/**
+ * Libraries and functions of tenants on a real server, which has one list of them for all: names carry a mark upstream, and
+ * a client sees neither the mark nor anybody else's.
+ */
+import type { RedisServer } from '../../src/demo/redis-server.ts'
+import type { RawClient } from '../kit/raw-client.ts'
+import { rawClient, type StartedProxy, startProxy, startRedis } from '../kit/servers.ts'
+
+let redis: RedisServer
+let proxy: StartedProxy
+let any: RawClient
+let declared: RawClient
+let straight: RawClient
+/** A server of its own: the list of libraries is one for all. */
+let plain: RedisServer
+
+const library = `#!lua name=mylib
+redis.register_function('put', function(keys, args)
+  redis.call('set', keys[1], args[1])
+  redis.call('set', 'built:' .. args[1], 'v')
+  return keys
+end)
+redis.register_function{function_name='peek', callback=function(keys) return redis.call('get', keys[1]) end, flags={'no-writes'}, description='looks'}
+redis.register_function('wrong', function(keys)
+  return redis.call('lpush', keys[1], 'v')
+end)`
+
+/** Redis lists functions in the order of a hash table with a seed of its own. */
+const inOrder = (reply: string): string[] => reply.split('\r\n').sort()
+
+beforeAll(async () => {
+  redis = await startRedis()
+  proxy = await startProxy({
+    region: 'here',
+    primary: 'here',
+    regions: { here: { nodes: [redis.url] } },
+    tenants: {
+      any: { scripts: 'any', users: { 'any-app': { password: 'demo' } } },
+      decl: { scripts: 'declared', users: { 'decl-app': { password: 'demo' } } },
+    },
+  })
+  any = await proxy.client('any-app')
+  declared = await proxy.client('decl-app')
+  plain = await startRedis()
+  straight = await rawClient(plain.port)
+})
+
+beforeEach(async () => {
+  for (const server of [redis, plain]) await server.call('FUNCTION', 'FLUSH')
+})
+
+test('functions run with their keys prefixed and their texts given back as they came', async () => {
+  expect(await any.call('FUNCTION', 'LOAD', library)).toBe('mylib')
+  expect(await straight.call('FUNCTION', 'LOAD', library)).toBe('mylib')
+  expect(await any.call('FCALL', 'put', '1', 'k', '7')).toEqual(['k'])
+  expect(await redis.call('GET', 'any:k')).toBe('7')
+  expect(await redis.call('GET', 'any:built:7')).toBe('v')
+  expect(await any.call('FCALL_RO', 'peek', '1', 'k')).toBe('7')
+  expect(await any.call('FCALL', 'peek', '1', 'k')).toBe('7')
+  await straight.call('FCALL', 'put', '1', 'k', '7')
+  for (const argv of [
+    ['FUNCTION', 'LIST', 'WITHCODE'],
+    ['FUNCTION', 'LIST', 'LIBRARYNAME', 'my*'],
+    ['FUNCTION', 'LIST', 'LIBRARYNAME', 'other*'],
+    ['FUNCTION', 'LIST', 'LIBRARYNAME'],
+    ['FUNCTION', 'LIST', 'NOSUCH'],
+    ['FUNCTION', 'STATS'],
+    ['FCALL', 'wrong', '1', 'k'],
+    ['FCALL', 'nosuch', '0'],
+    ['FCALL_RO', 'put', '0'],
+    ['FUNCTION', 'LOAD', library],
+    ['FUNCTION', 'LOAD', '#!lua name=second\nredis.register_function("put", function() return 1 end)'],
+    ['FUNCTION', 'LOAD', 'return 1'],
+    ['FUNCTION', 'LOAD', '#!lua\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name=a-b\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name=a name=b\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!js name=a\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name=a what=b\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name=a\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name=a\nfoo('],
+    ['FUNCTION', 'LOAD', '#!lua name=a\n\nnosuch()'],
+    ['FUNCTION', 'LOAD', 'NOSUCH', '#!lua name=a\nreturn 1'],
+    ['FUNCTION', 'DELETE', 'nosuch'],
+    ['FUNCTION', 'LOAD', 'REPLACE', library],
+    ['FUNCTION', 'DELETE', 'mylib'],
+    ['FUNCTION', 'LIST'],
+  ]) {
+    expect([argv, inOrder(await any.callRaw(...argv))]).toEqual([argv, inOrder(await straight.callRaw(...argv))])
+  }
+})
+
+test('the list is the same on RESP3', async () => {
+  const mine = await proxy.client('any-app')
+  const theirs = await rawClient(plain.port)
+  for (const client of [mine, theirs]) {
+    await client.call('HELLO', '3')
+    await client.call('FUNCTION', 'LOAD', 'REPLACE', library)
+  }
+  const list = ['FUNCTION', 'LIST', 'WITHCODE']
+  expect(inOrder(await mine.callRaw(...list))).toEqual(inOrder(await theirs.callRaw(...list)))
+  expect(await mine.callRaw('FUNCTION', 'STATS')).toBe(await theirs.callRaw('FUNCTION', 'STATS'))
+})
+
+test('two tenants have libraries and functions of one name, and FLUSH takes only its own', async () => {
+  const simple = (what: string): string =>
+    `#!lua name=same\nredis.register_function('f', function(keys) return {'${what}', keys[1]} end)`
+  expect(await any.call('FUNCTION', 'LOAD', simple('of any'))).toBe('same')
+  expect(await declared.call('FUNCTION', 'LOAD', simple('of decl'))).toBe('same')
+  await redis.call(
+    'FUNCTION',
+    'LOAD',
+    simple('of nobody').replace('name=same', 'name=foreign').replace("'f'", "'foreign'"),
+  )
+  expect(await any.call('FCALL', 'f', '1', 'k')).toEqual(['of any', 'k'])
+  expect(await declared.call('FCALL', 'f', '1', 'k')).toEqual(['of decl', 'decl:k'])
+  expect(await any.callRaw('FCALL', 'foreign', '0')).toBe('-ERR Function not found\r\n')
+  expect(JSON.stringify(await any.call('FUNCTION', 'LIST', 'LIBRARYNAME', '*', 'WITHCODE'))).not.toMatch(
+    /foreign|of decl|regis_/,
+  )
+  expect(await any.call('FUNCTION', 'FLUSH', 'SYNC')).toBe('OK')
+  expect(await any.call('FUNCTION', 'LIST')).toEqual([])
+  expect(await declared.call('FCALL', 'f', '1', 'k')).toEqual(['of decl', 'decl:k'])
+  expect(JSON.stringify(await redis.call('FUNCTION', 'LIST'))).toContain('foreign')
+})
+
+test("a function touches no other tenant's key, and dumps are refused", async () => {
+  await redis.call('SET', 'other:secret', 'canary')
+  const thief = `#!lua name=thief
+redis.register_function('steal', function(keys, args) return _G.redis.call('get', 'other:secret') end)
+redis.register_function('ask', function(keys, args) return redis.call('get', 'other:secret') end)`
+  for (const client of [any, declared]) {
+    expect(await client.call('FUNCTION', 'LOAD', thief)).toBe('thief')
+    for (const name of ['steal', 'ask']) expect(await client.callRaw('FCALL', name, '0')).not.toContain('canary')
+    expect(await client.callRaw('FUNCTION', 'DUMP')).toContain(
+      "-NOPERM this user has no permissions to run the 'function|dump'",
+    )
+    expect(await client.callRaw('FUNCTION', 'RESTORE', 'x')).toContain('-NOPERM')
+  }
+})

@@ -1,0 +1,52 @@
+/** When a tenant's Redis user is set up, and what happens when the server refuses; its rules run in tenant-users.test.ts. */
+import { buildCommandTable } from '../../../src/commands/lookup.ts'
+import { TenantUsers, tenantUserSecret } from '../../../src/upstream/acl.ts'
+
+function build() {
+  const world = { nowMs: 0, refusals: [] as string[] }
+  const users = new TenantUsers({
+    table: buildCommandTable(),
+    tenants: [{ tenant: 'shop', prefix: 'shop:', deny: [] }],
+    password: (node) => `secret of ${node}`,
+    version: () => '7.0.15',
+    hasOneDatabase: () => false,
+    now: () => world.nowMs,
+    refused: (node, code) => world.refusals.push(`${node} ${code}`),
+  })
+  const steps = (node = 0, runId = 'run') => users.login('shop', node, runId)?.map((args) => args[0])
+  return { users, world, steps }
+}
+
+test('set up at the first lease on a run of a node, then only logged in as', () => {
+  const { steps, users } = build()
+  expect(steps()).toEqual(['ACL', 'AUTH'])
+  expect(steps()).toEqual(['AUTH'])
+  expect(steps(1)).toEqual(['ACL', 'AUTH'])
+  expect(steps(0, 'after a restart')).toEqual(['ACL', 'AUTH'])
+  expect(users.login('nobody', 0, 'run')).toBeUndefined()
+})
+
+test('set up again when somebody has taken the user away', () => {
+  const { steps, users, world } = build()
+  steps()
+  users.loginRefused('shop', 0, 'AUTH', 'WRONGPASS')
+  expect(steps()).toEqual(['ACL', 'AUTH'])
+  expect(world.refusals).toEqual([])
+})
+
+test('a node that does not let us is left alone for a minute, and said once', () => {
+  const { steps, users, world } = build()
+  steps()
+  users.loginRefused('shop', 0, 'ACL', 'NOPERM')
+  expect([steps(), steps(1)]).toEqual([undefined, ['ACL', 'AUTH']])
+  world.nowMs = 60_001
+  expect(steps()).toEqual(['ACL', 'AUTH'])
+  users.loginRefused('shop', 0, 'ACL', 'NOPERM')
+  expect(world.refusals).toEqual(['0 NOPERM'])
+})
+
+test('secrets differ by tenant and by the proxy’s own password, and show neither', () => {
+  const secrets = [tenantUserSecret('p', 'a'), tenantUserSecret('p', 'b'), tenantUserSecret('q', 'a')]
+  expect(new Set(secrets).size).toBe(3)
+  for (const secret of secrets) expect(secret).toMatch(/^[0-9a-f]{64}$/)
+})
