@@ -502,6 +502,7 @@ describe('other forms of tenancy', () => {
     expect(said(text).split('\n')[0]).toContain(`proxy.yaml:${expected}`)
     expect(load(text).config).toBeUndefined()
   })
+})
 
 test('scripts that will stay denied are warned of', () => {
   const text = `${good.replace('shop:\n', 'shop:\n    scripts: declared\n')}upstream: { acl: off }\n`
