@@ -30,6 +30,7 @@ beforeAll(async () => {
       },
       other: { scripts: 'any', users: { 'other-app': { password: 'demo' } } },
       decl: { scripts: 'declared', users: { 'decl-app': { password: 'demo' } } },
+      multi: { scripts: 'any', databases: 3, users: { 'multi-app': { password: 'demo' } } },
       off: { users: { 'off-app': { password: 'demo' } } },
     },
   })
@@ -264,6 +265,21 @@ describe('declared', () => {
       '-NOSCRIPT No matching script. Please use EVAL.\r\n',
     )
   })
+})
+
+test('with several databases the one that is selected counts', async () => {
+  const client = await proxy.client('multi-app')
+  const script = "redis.call('set', KEYS[1], ARGV[1]) return redis.call('get', 'k')"
+  for (const database of ['0', '2']) {
+    await client.call('SELECT', database)
+    expect(await client.call('EVAL', script, '1', 'k', database)).toBe(database)
+    expect(await client.call('EVALSHA', sha1(script), '1', 'k', database)).toBe(database)
+    expect(await client.call('MULTI')).toBe('OK')
+    expect(await client.call('EVAL', script, '1', 'k', database)).toBe('QUEUED')
+    expect(await client.call('EXEC')).toEqual([database])
+    expect(await redis.call('GET', `multi:${database}:k`)).toBe(database)
+  }
+  expect(await client.callRaw('FCALL', 'f', '0')).toContain('-NOPERM')
 })
 
 test('counts of keys are judged as Redis does', async () => {
