@@ -355,6 +355,7 @@ export class RequestPath implements SessionHost {
     }
     const arity = table.arity[id]!
     if (arity >= 0 ? frame.count !== arity : frame.count < -arity) {
+      if (id === this.leased.ids.exec) return this.leased.refuseExec(session, pos, 'WRONG_ARITY', 'exec')
       this.spoil(session)
       return this.refuse(session, pos, 'WRONG_ARITY', table.specs[id]!.name)
     }
@@ -387,7 +388,10 @@ export class RequestPath implements SessionHost {
       const container = table.containerOf(id)
       return container < 0 ? this.refuseUnknown(session, pos) : this.refuseUnknownSub(session, pos, container)
     }
-    if (account === undefined) return this.refuse(session, pos, 'NOAUTH')
+    if (account === undefined) {
+      if (id === this.leased.ids.exec) return this.leased.refuseExec(session, pos, 'NOAUTH')
+      return this.refuse(session, pos, 'NOAUTH')
+    }
     this.parts.cells.commands.denied[id]!++
     const denied = account.tenant?.cells
     if (denied !== undefined) {

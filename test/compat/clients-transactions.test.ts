@@ -297,3 +297,10 @@ test('a client that leaves in the middle of its transaction leaves nothing behin
     return [await other.exists('k'), await executed(next.multi().set('k', 'whole').get('k').exec())]
   })
 })
+
+test('an EXEC before the login says both, as Redis does', async () => {
+  const client = await stage.proxy.client()
+  const words = 'EXECABORT Transaction discarded because of: NOAUTH Authentication required.'
+  expect(await client.callRaw('EXEC')).toBe(`-${words}\r\n`)
+  expect(await client.callRaw('MULTI')).toBe('-NOAUTH Authentication required.\r\n')
+})
