@@ -9,7 +9,8 @@ beforeAll(async () => {
 })
 /** Others' keys lie between the tenant's on the server: a walk must not show, count or touch them. */
 const foreigners = async () => {
-  for (let i = 0; i < 300; i++) await stage.redis.call('SET', `analytics:foreign:${i}`, 'x')
+  const pairs = Array.from({ length: 100 }, (_, i) => [`analytics:foreign:${i}`, 'x'])
+  await stage.redis.call('MSET', ...pairs.flat())
 }
 
 const variants = [
@@ -80,7 +81,7 @@ describe.each(variants)('ioredis, %s', (_, options) => {
         await fill()
         if (side.isThrough) await foreigners()
         seen.push(await client.call(argv[0]!, ...argv.slice(1)), await client.dbsize(), await client.exists('k:1'))
-        if (side.isThrough) expect(await stage.redis.call('EXISTS', 'analytics:foreign:299')).toBe(1)
+        if (side.isThrough) expect(await stage.redis.call('EXISTS', 'analytics:foreign:99')).toBe(1)
       }
       return seen
     }))
@@ -128,7 +129,7 @@ test('MONITOR of ioredis shows the tenant’s own commands, as the client sent t
     await settleAll([client.call('LPUSH', 'k', 'x'), client.call('ECHO', 'end')])
     await done
     monitor.disconnect()
-    return [seen]
+    return [[...seen]] // what it hears later is no part of the case
   }))
 
 test('INFO has the fields that clients wait for, in Redis’s words', async () => {

@@ -68,7 +68,11 @@ export async function onOneSide(stage: Stage, isThrough: boolean, run: Case): Pr
         socket: { host: '127.0.0.1', port, reconnectStrategy: false },
       } as RedisClientOptions) as NodeRedis
       client.on('error', () => {})
-      closings.push(() => (client.isOpen ? client.destroy() : undefined))
+      closings.push(async () => {
+        // What a program has sent last may still be answered; a client that is blocked never is.
+        if (client.isOpen) await Promise.race([settle(client.close()), sleep(300)])
+        if (client.isOpen) client.destroy()
+      })
       await client.connect()
       return client
     },
@@ -82,7 +86,7 @@ export async function onOneSide(stage: Stage, isThrough: boolean, run: Case): Pr
   try {
     return await settle(run(side))
   } finally {
-    for (const close of closings.reverse()) close()
+    for (const close of closings.reverse()) await close()
   }
 }
 
