@@ -1,7 +1,7 @@
 /** Pub/sub of ioredis and node-redis, straight to Redis and through Regis: the same messages, the same errors. */
 import type { Redis } from 'ioredis'
 import { expectTheSame, type NodeRedis, onOneSide, type Side } from './clients.ts'
-import { settle, settleAll } from './library.ts'
+import { settle } from './library.ts'
 import { prefix, type Stage, startStage } from './stage.ts'
 
 let stage: Stage
@@ -9,6 +9,8 @@ beforeAll(async () => {
   stage = await startStage()
   await stage.redis.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA')
 })
+
+const withoutMarks = (channels: readonly string[]) => channels.filter((name) => !name.startsWith('regis:')).sort()
 
 /** Everything an ioredis subscriber hears, in order. `until` resolves when so many messages have come. */
 function hear(client: Redis): { readonly heard: unknown[]; until(count: number): Promise<unknown[]> } {
@@ -84,7 +86,8 @@ const ioredisCases: Readonly<Record<string, (open: () => Promise<Redis>, side: S
     await subscriber.subscribe('news', 'sport', 'news.now')
     await subscriber.psubscribe('a*', 'b*')
     await subscriber.ssubscribe('shard')
-    const sorted = async (promise: Promise<unknown>) => ((await promise) as string[]).sort()
+    // Asked straight, the server also names the channel of the proxy that stands beside it.
+    const sorted = async (promise: Promise<unknown>) => withoutMarks((await promise) as string[])
     return [
       await sorted(publisher.pubsub('CHANNELS')),
       await sorted(publisher.pubsub('CHANNELS', 'news*')),
@@ -234,7 +237,7 @@ const nodeRedisCases: Readonly<Record<string, (open: () => Promise<NodeRedis>) =
     await subscriber.subscribe(['news', 'sport'], () => {})
     await subscriber.pSubscribe('n*', () => {})
     return [
-      (await publisher.pubSubChannels()).sort(),
+      withoutMarks(await publisher.pubSubChannels()),
       await publisher.pubSubChannels('n*'),
       await publisher.pubSubNumSub(['news', 'none']),
       await publisher.pubSubNumPat(),
@@ -263,7 +266,7 @@ test('a message of another tenant is not heard, not even by *, and is not counte
     const own = await side.ioredis()
     await own.publish('ch', 'ours')
     await until(1)
-    return [numbers, heard, await settleAll([other.call('PUBSUB', 'CHANNELS'), other.call('PUBSUB', 'NUMPAT')])]
+    return [numbers, heard, [await other.call('PUBSUB', 'CHANNELS'), await other.call('PUBSUB', 'NUMPAT')]]
   })
   expect(seen).toEqual([[0, 0, 0], [['pmessage', '*', 'ch', 'ours']], [[], 0]])
 })
