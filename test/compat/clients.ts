@@ -40,7 +40,8 @@ export async function expectTheSame(stage: Stage, run: Case): Promise<void> {
   const { straight, through } = await onBothSides(stage, run)
   expect(through).toEqual(straight)
   expect(Array.isArray(straight)).toBe(true)
-  expect(JSON.stringify(through)).not.toContain(prefix)
+  // A case that has names like the prefix of its own gives them on both sides.
+  if (!JSON.stringify(straight).includes(prefix)) expect(JSON.stringify(through)).not.toContain(prefix)
 }
 
 export async function onOneSide(stage: Stage, isThrough: boolean, run: Case): Promise<unknown> {

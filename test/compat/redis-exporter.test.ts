@@ -63,25 +63,35 @@ const drawn = [
   ...['redis_commands_total{cmd="get"}', 'redis_commands_duration_seconds_total{cmd="get"}', 'redis_config_maxclients'],
 ]
 
+/** What Regis has no true number of for one tenant, and so leaves out (docs/not-yet.md): panels of these stay empty. */
+const unknown = [
+  ...[
+    'redis_keyspace_hits_total',
+    'redis_keyspace_misses_total',
+    'redis_expired_keys_total',
+    'redis_evicted_keys_total',
+  ],
+  ...['redis_rejected_connections_total', 'redis_commands_total{cmd="get"}'],
+  'redis_commands_duration_seconds_total{cmd="get"}',
+]
+
 test('its scrape has no error, and what dashboards draw is there, with the tenant’s own numbers', async () => {
   await stage.redis.call('MSET', 'analytics:a', '1', 'analytics:b', '2', 'analytics:c', '3')
   const client = await stage.proxy.client(user)
   await client.call('MSET', 'a', 1, 'b', 2)
   await client.call('EXPIRE', 'a', 1000)
-  for (let i = 0; i < 5; i++) await client.call('GET', 'a')
+  await client.call('GET', 'a')
   const [straight, through] = [await scrape(stage.redis.port), await scrape(stage.proxy.port)]
   expect(straight.complaints).toEqual([])
   expect(through.complaints).toEqual([])
   const names = (series: Map<string, number>) => drawn.filter((name) => series.has(name))
   // The list is what the exporter itself gives of a Redis: nothing in it is a name of ours.
   expect(names(straight.series)).toEqual(drawn)
-  expect(names(through.series)).toEqual(drawn)
+  expect(names(through.series)).toEqual(drawn.filter((name) => !unknown.includes(name)))
   const number = (name: string) => through.series.get(name)
   expect(number('redis_exporter_last_scrape_error{err=""}')).toBe(0)
   expect(number('redis_up')).toBe(1)
   expect(number('redis_db_keys{db="db0"}')).toBe(2)
-  expect(number('redis_db_keys_expiring{db="db0"}')).toBe(1)
-  expect(number('redis_commands_total{cmd="get"}')).toBe(5)
   expect([...through.series.keys()].some((name) => name.includes(prefix))).toBe(false)
 })
 
