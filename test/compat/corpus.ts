@@ -26,9 +26,9 @@ export const shapeReasons = {
 
 /** Where Regis answers otherwise on purpose, and what it answers. `straight` is what Redis says. */
 export const differences = {
-  block: {
-    why: 'a blocking read needs an upstream connection of its own: not built yet',
-    through: /^-NOPERM the BLOCK option of 'xread(group)?' is not supported yet\r\n$/,
+  administration: {
+    why: 'tells of the server, which all tenants share',
+    through: "-NOPERM this user has no permissions to run the 'lastsave' command\r\n",
   },
 } as const satisfies Record<string, { readonly why: string; readonly through: string | RegExp }>
 
