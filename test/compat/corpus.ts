@@ -13,6 +13,7 @@ import { edges } from './corpus-edges.ts'
 import { keyspace } from './corpus-keyspace.ts'
 import { streams } from './corpus-streams.ts'
 import { strings } from './corpus-strings.ts'
+import { waiting } from './corpus-waiting.ts'
 import { zsets } from './corpus-zsets.ts'
 
 /** Why a reply cannot be the same bytes twice, not even from Redis itself. Types, counts and errors still must be. */
@@ -95,4 +96,5 @@ export const corpus: readonly Case[] = Object.entries({
   ...streams,
   ...keyspace,
   ...edges,
+  ...waiting,
 }).flatMap(([family, text]) => parseCases(family, text))
