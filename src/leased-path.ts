@@ -110,7 +110,7 @@ export class LeasedPath {
   private readonly table: CommandTable
   /** By node: when it last refused a new connection with -BUSY. */
   private readonly busyAtMs = new Map<number, number>()
-  private readonly ids: Readonly<
+  readonly ids: Readonly<
     Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof' | 'select', number>
   >
 
@@ -301,6 +301,13 @@ export class LeasedPath {
     const step = this.forward(session, account, id, ROUTE.transaction, pos)
     if (step === done && session.lease !== undefined) session.mode |= modePinned
     return step
+  }
+
+  /** An EXEC that is refused itself ends its transaction, and says so in Redis's words (multi.c, execCommandAbort). */
+  refuseExec(session: Session, pos: number, code: ErrorCode, ...args: string[]): number {
+    this.endTransaction(session)
+    this.unwatch(session)
+    return this.hands.refuse(session, pos, 'EXECABORT_BECAUSE', errorText(code, ...args).replace(/^ERR /, ''))
   }
 
   private endTransaction(session: Session): void {

@@ -361,8 +361,7 @@ export class RequestPath implements SessionHost {
     }
     const arity = table.arity[id]!
     if (arity >= 0 ? frame.count !== arity : frame.count < -arity) {
-      this.spoil(session)
-      return this.refuse(session, pos, 'WRONG_ARITY', table.specs[id]!.name)
+      return this.refuseEarly(session, pos, id, 'WRONG_ARITY')
     }
     this.handledId = id
     const account = session.account
@@ -372,8 +371,7 @@ export class RequestPath implements SessionHost {
       session.commands++
     }
     if (session.mode !== 0) {
-      if (this.isOutOfContext(session, id, route))
-        return this.refuse(session, pos, 'SUBSCRIBER_CONTEXT', table.specs[id]!.name)
+      if (this.isOutOfContext(session, id, route)) return this.refuseEarly(session, pos, id, 'SUBSCRIBER_CONTEXT')
       if (account !== undefined && (session.mode & modeMulti) !== 0) {
         const step = this.leased.queue(session, account, id, route, pos)
         if (step !== undefined) return step
@@ -393,7 +391,7 @@ export class RequestPath implements SessionHost {
       const container = table.containerOf(id)
       return container < 0 ? this.refuseUnknown(session, pos) : this.refuseUnknownSub(session, pos, container)
     }
-    if (account === undefined) return this.refuse(session, pos, 'NOAUTH')
+    if (account === undefined) return this.refuseEarly(session, pos, id, 'NOAUTH')
     this.parts.cells.commands.denied[id]!++
     const denied = account.tenant?.cells
     if (denied !== undefined) {
@@ -402,6 +400,14 @@ export class RequestPath implements SessionHost {
     }
     this.spoil(session)
     return this.refuse(session, pos, 'NOPERM', table.specs[id]!.name)
+  }
+
+  /** Refused whatever it holds: between MULTI and EXEC it spoils the transaction, and EXEC itself ends it. */
+  private refuseEarly(session: Session, pos: number, id: number, code: ErrorCode): number {
+    const { name } = this.table.specs[id]!
+    if (id === this.leased.ids.exec) return this.leased.refuseExec(session, pos, code, name)
+    this.spoil(session)
+    return this.refuse(session, pos, code, name)
   }
 
   /** A command was refused between MULTI and EXEC: EXEC will be too. */

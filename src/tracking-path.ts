@@ -15,7 +15,9 @@ import { encodeRequest } from './resp/encode.ts'
 import { modeTracking, Session, type SessionAccount } from './session/session.ts'
 import {
   invalidation,
+  isOfAllNames,
   parseTracking,
+  prefixesAfter,
   readPush,
   redirectionBroken,
   stripTrackingError,
@@ -39,6 +41,7 @@ export interface TrackingParts {
 
 const done = 0
 const retryMs = 100
+const offFrame = encodeRequest(['CLIENT', 'TRACKING', 'OFF'])
 const okLine = Buffer.from('+OK\r\n')
 
 /** Hears what is redirected to one client: a RESP3 connection without commands, whose id the server is told. */
@@ -94,16 +97,20 @@ export class TrackingPath {
       redirectId = this.receiverId(want.redirect, session)
       if (redirectId === 0) return hands.waitForNode(session)
     }
+    const before = session.tracking
     const request = encodeRequest(trackingCommand(want, tenant, redirectId))
-    if (!lease.lane.hasRoomFor(request.length)) return hands.waitForRoom(session, lease.lane)
+    if (!lease.lane.hasRoomFor(request.length + offFrame.length)) return hands.waitForRoom(session, lease.lane)
+    // Redis takes all names on top of single prefixes, or again; the tenant's prefix would overlap with what is there.
+    const isWidened = before?.isBcast === true && isOfAllNames(want)
+    if (isWidened) lease.lane.sendInternal(offFrame, () => {})
     request.copy(lease.lane.bytes, lease.lane.pos)
     lease.lane.pos += request.length
-    const before = session.tracking
     const accept = (reply: Buffer): Buffer => {
       if (reply[0] !== 43) return stripTrackingError(reply, tenant)
       // Further prefixes come on top of those that were given before, as in Redis.
-      const prefixes = want.isBcast ? [...(before?.prefixes ?? []), ...want.prefixes] : []
-      this.follow(session, lease, { ...want, prefixes })
+      this.follow(session, lease, { ...want, prefixes: prefixesAfter(before, want) })
+      // Between OFF and ON a change may have gone unheard.
+      if (isWidened) this.parts.after(0, () => this.tell(session, undefined))
       return reply
     }
     lease.lane.appendTransformed(session, session.takeSilence() ? silent(accept) : accept, false, hands.nowMs)
@@ -154,7 +161,7 @@ export class TrackingPath {
     session.mode &= ~modeTracking
     this.sessions.delete(session)
     // What it watches it goes on watching; else the connection, which still remembers keys, is not used again.
-    session.lease?.lane.sendInternal(encodeRequest(['CLIENT', 'TRACKING', 'OFF']), () => {})
+    session.lease?.lane.sendInternal(offFrame, () => {})
     this.leased.idle(session)
   }
 

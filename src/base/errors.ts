@@ -336,6 +336,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'EXEC after a command that was refused between MULTI and EXEC',
   },
+  EXECABORT_BECAUSE: {
+    text: 'EXECABORT Transaction discarded because of: %s',
+    fate: 'notExecuted',
+    when: 'an EXEC that is refused itself: with arguments, or before AUTH',
+  },
   TRACKING_REDIRECT: {
     text: 'ERR The client ID you want redirect to does not exist',
     fate: 'notExecuted',

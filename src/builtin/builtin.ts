@@ -83,7 +83,7 @@ export interface SessionFacts {
 }
 
 export interface Builtin {
-  /** Changes the connection: waits until everything before it is answered. */
+  /** Changes the connection, or tells what commands in flight will change: waits until everything before it is answered. */
   readonly isStateful?: true
   /** Changes the prefix of what follows: what stands before it is sent off first. */
   readonly isSelecting?: true

@@ -50,8 +50,8 @@ export const clientBuiltins: Readonly<Record<string, Builtin>> = {
       return undefined
     },
   },
-  'client|getredir': { run: (_args, session) => integer(redirectOf(session)) },
-  'client|trackinginfo': { run: (_args, session) => trackingInfo(session) },
+  'client|getredir': { isStateful: true, run: (_args, session) => integer(redirectOf(session)) },
+  'client|trackinginfo': { isStateful: true, run: (_args, session) => trackingInfo(session) },
   // What a client of Valkey says it could take (redirect); nothing of it is ever used, and words unknown are passed over.
   'client|capa': { run: () => ok },
   'client|no-evict': { run: (args) => onOrOff(args[2]!) },

@@ -1,5 +1,5 @@
 /**
- * Finds a real redis-server (and redis-cli, redis-benchmark, nutcracker) for the demo, the tests and the benches, or
+ * Finds a real redis-server (and redis-cli, redis-benchmark, nutcracker, redis_exporter, redis-py) for the demo, the tests and the benches, or
  * fetches it without touching the system. ~ touches files, child processes and, through apt-get, the network.
  * It does not start servers: redis-server.ts does.
  *
@@ -81,12 +81,31 @@ export async function findRedisServer(options: FindOptions = {}): Promise<RedisT
   }
 }
 
-/** Another program of Debian's that the benches compare with: PATH, then the cache, as for redis-server. */
-export async function findTool(name: 'nutcracker', options: FindOptions = {}): Promise<Tool> {
+/** A program of Debian's besides Redis: its packages, where it lies in them, and how it says its version. */
+interface Recipe {
+  readonly packages: readonly string[]
+  readonly binary: string
+  readonly versionFlag: string
+  readonly isStatic?: true
+}
+const recipes = {
+  /** What the benches compare with. It writes its version to stderr. */
+  nutcracker: { packages: ['nutcracker', 'libyaml-0-2'], binary: 'usr/sbin/nutcracker', versionFlag: '-V' },
+  /** redis_exporter, which dashboards stand on. */
+  'prometheus-redis-exporter': {
+    packages: ['prometheus-redis-exporter'],
+    binary: 'usr/bin/prometheus-redis-exporter',
+    versionFlag: '--version',
+    isStatic: true,
+  },
+} as const satisfies Record<string, Recipe>
+
+/** Another program that benches and tests use: PATH, then the cache, as for redis-server. */
+export async function findTool(name: keyof typeof recipes, options: FindOptions = {}): Promise<Tool> {
+  const recipe: Recipe = recipes[name]
   const command = onPath(name, (options.env ?? process.env)['PATH'])
   const probe = async (at: string, env: Record<string, string>, source: string) => {
-    // nutcracker -V writes its version to stderr.
-    const text = await run(at, ['-V'], env).then(
+    const text = await run(at, [recipe.versionFlag], env).then(
       (out) => out.stdout + out.stderr,
       () => '',
     )
@@ -96,12 +115,44 @@ export async function findTool(name: 'nutcracker', options: FindOptions = {}): P
   const found = command === undefined ? undefined : await probe(command, {}, 'PATH')
   if (found !== undefined) return found
   const folder = path.join(options.cacheRoot ?? path.join(projectRoot, '.cache'), name)
-  const binary = 'usr/sbin/nutcracker'
-  const cached = (at: string) => probe(path.join(at, binary), libraryEnv(at), `.cache/${name}`)
+  const cached = (at: string) => probe(path.join(at, recipe.binary), libraryEnv(at), `.cache/${name}`)
+  const linked = recipe.isStatic === true ? [] : [recipe.binary]
   try {
-    return await fromCache(folder, [name, 'libyaml-0-2'], [binary], cached, options.say)
+    return await fromCache(folder, recipe.packages, linked, cached, options.say)
   } catch (error) {
     throw new ToolNotFound(`no ${name} found on PATH, and fetching Debian's failed: ${messageOf(error)}`)
+  }
+}
+
+const pythonPackages = [
+  'python3-redis',
+  'python3-async-timeout',
+  'python3-deprecated',
+  'python3-wrapt',
+  'python3-packaging',
+]
+
+/** This machine's python3 with redis-py: its own one, else Debian's, unpacked beside the others. */
+export async function findRedisPy(options: FindOptions = {}): Promise<Tool> {
+  const python = onPath('python3', (options.env ?? process.env)['PATH'])
+  if (python === undefined) throw new ToolNotFound('no python3 found on PATH: install python3')
+  const probe = async (env: Record<string, string>, source: string) => {
+    const script = 'import redis; print(redis.__version__)'
+    const version = await run(python, ['-c', script], env).then(
+      (out) => out.stdout.trim(),
+      () => '',
+    )
+    return version === '' ? undefined : { command: python, env, version, source }
+  }
+  const found = await probe({}, 'python3')
+  if (found !== undefined) return found
+  const folder = path.join(options.cacheRoot ?? path.join(projectRoot, '.cache'), 'redis-py')
+  const cached = (at: string) =>
+    probe({ PYTHONPATH: path.join(at, 'usr/lib/python3/dist-packages') }, '.cache/redis-py')
+  try {
+    return await fromCache(folder, pythonPackages, [], cached, options.say)
+  } catch (error) {
+    throw new ToolNotFound(`no redis-py found, and fetching Debian's python3-redis failed: ${messageOf(error)}`)
   }
 }
 

@@ -25,6 +25,8 @@ export interface TrackingRequest extends Tracking {
   readonly isOn: boolean
 }
 
+const empty = Buffer.alloc(0)
+
 /** The options of CLIENT TRACKING as Redis reads them (networking.c, clientCommand); the code of the error otherwise. */
 export function parseTracking(
   args: readonly Buffer[],
@@ -68,11 +70,24 @@ export function trackingCommand(want: Tracking, space: NameSpace, redirectId: nu
   if (want.isOptin) words.push('OPTIN')
   if (want.isOptout) words.push('OPTOUT')
   if (want.isNoloop) words.push('NOLOOP')
+  // Without a prefix the server would tell of every tenant's keys. What is kept of a client may hold '' beside others.
+  const isAll = want.isBcast && (want.prefixes.length === 0 || (!('isOn' in want) && want.prefixes[0]!.length === 0))
+  if (isAll) return [...words, 'PREFIX', space.keyPrefix]
   for (const own of want.prefixes)
     for (const prefix of space.prefixes) words.push('PREFIX', Buffer.concat([prefix, own]))
-  // Without one the server would tell of every tenant's keys.
-  if (want.isBcast && want.prefixes.length === 0) words.push('PREFIX', space.keyPrefix)
   return words
+}
+
+/** BCAST without PREFIX. Beside OPTIN or OPTOUT Redis refuses it, and nothing changes. */
+export function isOfAllNames(want: Tracking): boolean {
+  return want.isBcast && want.prefixes.length === 0 && !want.isOptin && !want.isOptout
+}
+
+/** The prefixes that a client has then, each once, in the order of Redis's tree (tracking.c, enableBcastTrackingForPrefix). */
+export function prefixesAfter(before: Tracking | undefined, want: Tracking): Buffer[] {
+  if (!want.isBcast) return []
+  const all = [...(before?.prefixes ?? []), ...(want.prefixes.length === 0 ? [empty] : want.prefixes)]
+  return all.sort(Buffer.compare).filter((own, i) => i === 0 || !own.equals(all[i - 1]!))
 }
 
 /** CLIENT TRACKINGINFO. */

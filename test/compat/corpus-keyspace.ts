@@ -77,6 +77,10 @@ export const keyspace: Readonly<Record<string, string>> = {
     RENAME d b
     GET b
 
+    # what is refused on purpose
+    !administration LASTSAVE
+    GET a
+
     # MOVE
     SET a v
     MOVE a 0

@@ -74,13 +74,13 @@ export const streams: Readonly<Record<string, string>> = {
     SET str v
     XREAD STREAMS a str 0 0
 
-    # reading with BLOCK is refused for now, and the connection goes on
+    # reading with BLOCK, and names that look like it
     XADD a 1-1 f 1
-    !block XREAD BLOCK 1 STREAMS a 0
-    !block XREAD COUNT 1 BLOCK 1 STREAMS a 0
+    XREAD BLOCK 1 STREAMS a 0
+    XREAD COUNT 1 BLOCK 1 STREAMS a 0
     XREAD STREAMS a 0
     XGROUP CREATE a g 0
-    !block XREADGROUP GROUP g c BLOCK 1 STREAMS a >
+    XREADGROUP GROUP g c BLOCK 1 STREAMS a >
     XGROUP CREATE a block 0
     XREADGROUP GROUP block block STREAMS a >
     XREADGROUP GROUP block BLOCK STREAMS a 0

@@ -158,7 +158,7 @@ describe('the comparison would notice', () => {
       )
     }
     expect(complaints.some((line) => line.includes('left keys'))).toBe(true)
-    expect(complaints.some((line) => line.includes('the difference block is gone'))).toBe(true)
+    expect(complaints.some((line) => line.includes('the difference administration is gone'))).toBe(true)
   })
 })
 

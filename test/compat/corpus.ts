@@ -13,6 +13,7 @@ import { edges } from './corpus-edges.ts'
 import { keyspace } from './corpus-keyspace.ts'
 import { streams } from './corpus-streams.ts'
 import { strings } from './corpus-strings.ts'
+import { waiting } from './corpus-waiting.ts'
 import { zsets } from './corpus-zsets.ts'
 
 /** Why a reply cannot be the same bytes twice, not even from Redis itself. Types, counts and errors still must be. */
@@ -26,9 +27,9 @@ export const shapeReasons = {
 
 /** Where Regis answers otherwise on purpose, and what it answers. `straight` is what Redis says. */
 export const differences = {
-  block: {
-    why: 'a blocking read needs an upstream connection of its own: not built yet',
-    through: /^-NOPERM the BLOCK option of 'xread(group)?' is not supported yet\r\n$/,
+  administration: {
+    why: 'tells of the server, which all tenants share',
+    through: "-NOPERM this user has no permissions to run the 'lastsave' command\r\n",
   },
 } as const satisfies Record<string, { readonly why: string; readonly through: string | RegExp }>
 
@@ -95,4 +96,5 @@ export const corpus: readonly Case[] = Object.entries({
   ...streams,
   ...keyspace,
   ...edges,
+  ...waiting,
 }).flatMap(([family, text]) => parseCases(family, text))

@@ -91,7 +91,7 @@ export function compare(one: Case, straight: Outcome, through: Outcome, prefix: 
     const a = straight.replies[i] ?? ''
     const b = through.replies[i] ?? ''
     if (step.difference !== undefined) {
-      const { through: expected }: { through: string | RegExp } = differences[step.difference]
+      const { through: expected } = differences[step.difference] as { readonly through: string | RegExp }
       if (a === b) say(step, `the difference ${step.difference} is gone`, a, b)
       else if (typeof expected === 'string' ? b !== expected : !expected.test(b)) say(step, 'another difference', a, b)
     } else if (step.shape === 'order') {

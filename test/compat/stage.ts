@@ -11,21 +11,27 @@ export interface Stage {
   readonly proxy: StartedProxy
 }
 
-export function configOf(redis: RedisServer): Record<string, unknown> {
+export interface StageOptions extends RedisServerOptions, StartProxyOptions {
+  /** What the tenants may do with scripts; default: what Regis does by default. */
+  readonly scripts?: 'declared' | 'any'
+}
+
+export function configOf(redis: RedisServer, options: StageOptions = {}): Record<string, unknown> {
+  const scripts = options.scripts === undefined ? {} : { scripts: options.scripts }
   return {
     region: 'eu-west',
     primary: 'eu-west',
     regions: { 'eu-west': { nodes: [redis.url] } },
     tenants: {
-      shop: { users: { [user]: { password } } },
-      analytics: { users: { 'analytics-app': { password } } },
+      shop: { ...scripts, users: { [user]: { password } } },
+      analytics: { ...scripts, users: { 'analytics-app': { password } } },
     },
   }
 }
 
 /** The server knows the tenant's user too, so that a client logs in to both in the same words. */
-export async function startStage(options: RedisServerOptions & StartProxyOptions = {}): Promise<Stage> {
+export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const redis = await startRedis(options)
   await redis.call('ACL', 'SETUSER', user, 'on', `>${password}`, '~*', '&*', '+@all')
-  return { redis, proxy: await startProxy(configOf(redis), options) }
+  return { redis, proxy: await startProxy(configOf(redis, options), options) }
 }

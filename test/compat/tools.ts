@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly timeoutMs?: number
   /** Sees what has been printed so far, and may answer with more input: for a session at a terminal. */
   readonly onOutput?: (soFar: string, type: (text: string) => void) => void
+  /** Whether what has been printed is all that was waited for: a program that never ends by itself is ended then. */
+  readonly isOver?: (soFar: string) => boolean
 }
 
 /** Paths of the two tools that belong to the server under test. They are part of the contract, so they may not be missing. */
@@ -39,6 +41,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.stdout.setEncoding('latin1').on('data', (text: string) => {
       stdout += text
       options.onOutput?.(stdout, (more) => child.stdin.write(more))
+      if (options.isOver?.(stdout) === true) child.kill('SIGKILL')
     })
     child.stderr.setEncoding('latin1').on('data', (text: string) => {
       stderr += text
