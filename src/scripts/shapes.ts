@@ -52,6 +52,8 @@ function shapeOf(table: CommandTable, spec: CommandSpec): string | undefined {
       return `q${suffix}`
     case FINDER.geostore:
       return `g${first}${suffix}`
+    case FINDER.move:
+      return `k${suffix}`
     case FINDER.copy:
       return `r1,2,1${suffix}`
     default:

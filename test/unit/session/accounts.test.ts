@@ -115,8 +115,8 @@ test('what finds keys by their prefix is denied where keys have none, whatever t
       routing,
       operators: [],
       tenants: [
-        { id: 'own', prefix: 'own:', database: 3, deny: [], users: [{ name: 'own', readOnly: false }] },
-        { id: 'shop', prefix: 'shop:', deny: [], users: [{ name: 'shop', readOnly: false }] },
+        { id: 'own', prefix: 'own:', database: 3, deny: [], scripts: 'any', users: [{ name: 'own', readOnly: false }] },
+        { id: 'shop', prefix: 'shop:', deny: [], scripts: 'any', users: [{ name: 'shop', readOnly: false }] },
       ],
     },
     open,
