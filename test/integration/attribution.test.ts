@@ -109,7 +109,7 @@ describe('attribution', () => {
         ]
         for (let i = 0; !isOver || i < script.length; i++) {
           await script[i % script.length]!()
-          await sleep(300)
+          await sleep(700)
         }
       })()
       await Promise.all(clients.map((client) => client.run(commandsWanted / clients.length)))
@@ -149,9 +149,9 @@ describe('attribution', () => {
       expect(told.abandoned).toBeGreaterThan(100)
       expect(told.answered).toBeGreaterThanOrEqual(commandsWanted)
       expect(told.poppedForNobody).toBeLessThanOrEqual(told.left / 4)
-      expect(told.flushes).toBeGreaterThan(3)
+      expect(told.flushes).toBeGreaterThan(2)
       for (const count of [told.left, popped, told.raises, told.conflicts, told.heard, told.pushes])
-        expect(count).toBeGreaterThan(20)
+        expect(count).toBeGreaterThan(commandsWanted / 10_000)
       await expectSound(stage, clients)
     },
     120_000 + commandsWanted,
@@ -182,7 +182,7 @@ describe('attribution', () => {
     await Promise.all(clients.map((client) => client.run(500)))
     isOver = true
     await Promise.all(storms)
-    expect(cancels).toBeGreaterThan(5_000)
+    expect(cancels).toBeGreaterThan(10_000)
     await expectSound(stage, clients)
   }, 60_000)
 })

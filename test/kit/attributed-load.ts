@@ -83,6 +83,7 @@ export class AttributedClient {
   readonly logKey: string
   readonly options: LoadOptions
   protected readonly random: () => number
+  protected patienceMs: number
   protected client: RawClient | undefined
   protected seq = 0
   protected isStopped = false
@@ -94,6 +95,7 @@ export class AttributedClient {
     this.options = options
     this.logKey = `log:${options.id}`
     this.random = randomFrom(options.seed)
+    this.patienceMs = options.answerMsMax
   }
 
   get socketIsOpen(): boolean {
@@ -147,7 +149,7 @@ export class AttributedClient {
 
   /** The next reply; what comes between replies is judged by itself. */
   protected read(client: RawClient): Promise<Decoded> {
-    return client.read(this.options.answerMsMax)
+    return client.read(this.patienceMs)
   }
 
   protected send(client: RawClient, bytes: Buffer): void {

@@ -154,7 +154,7 @@ export class MixedClient extends AttributedClient {
     ['publish', 0.08, () => this.publish()],
     ['subscribe', 0.03, () => this.subscribe()],
     ['track', 0.03, () => this.track()],
-    ['scan', 0.03, () => this.scan()],
+    ['scan', 0.006, () => this.scan()],
     ['hello', 0.03, () => this.hello()],
     ['visit', 0.03, () => this.visit()],
     ['others', 0.01, () => this.clientList()],
@@ -405,7 +405,10 @@ export class MixedClient extends AttributedClient {
         return undefined
       }),
     )
+    // Steps of all tenants are taken in turn, and none while a server stands still.
+    this.patienceMs = 30_000
     await this.converse([...pages, this.echo()])
+    this.patienceMs = this.mix.answerMsMax
   }
 
   /** Two and three have other shapes for the same answers. */
@@ -473,10 +476,12 @@ export class MixedClient extends AttributedClient {
       this.exact(['SET', key, value], 'QUEUED'),
       this.exact(['GET', markKey], 'QUEUED'),
       this.exact(['GET', key], 'QUEUED'),
-      this.once(['EXEC'], (reply) => (same(reply, ['OK', there, value]) ? undefined : `EXEC: ${show(reply)}`)),
-      this.once(['BLPOP', `visit:none:${id}`, 0.01], (reply) =>
-        reply === null || isUnblocked(reply) ? undefined : `popped ${show(reply)} from nothing`,
-      ),
+      this.asked(['EXEC'], true, () => (reply) => {
+        return same(reply, ['OK', there, value]) ? undefined : `EXEC: ${show(reply)}`
+      }),
+      this.asked(['BLPOP', `visit:none:${id}`, 0.01], true, () => (reply) => {
+        return reply === null || isUnblocked(reply) ? undefined : `popped ${show(reply)} from nothing`
+      }),
       login(tenant),
       mark(tenant),
       read(tenant),

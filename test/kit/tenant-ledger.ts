@@ -5,7 +5,7 @@
 import type { RedisServer } from '../../src/demo/redis-server.ts'
 
 export const queues = ['q:0', 'q:1', 'q:2'] as const
-export const counters = ['cas:0', 'cas:1'] as const
+export const counters = ['cas:0'] as const
 
 export class TenantLedger {
   readonly tenant: string
