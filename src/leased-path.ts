@@ -357,8 +357,16 @@ export class LeasedPath {
       transaction.hasScript ||
       transaction.sent > sharedTransactionCommandsMax ||
       transaction.bytes > sharedFrameBytesMax
-    if (needsLease) return this.execOnLease(session, account, transaction, pos)
-    return this.execShared(session, account, transaction, pos)
+    const step = needsLease
+      ? this.execOnLease(session, account, transaction, pos)
+      : this.execShared(session, account, transaction, pos)
+    // Refused (no primary, no connection to be had): the transaction is over with its EXEC all the same, as in Redis
+    // (server.c, rejectCommand), or whatever the client sends next would be queued.
+    if (step === done && session.transaction === transaction) {
+      this.endTransaction(session)
+      this.unwatch(session)
+    }
+    return step
   }
 
   private execShared(session: Session, account: SessionAccount, transaction: Transaction, pos: number): number {

@@ -3,19 +3,25 @@
  * ones, and names of bee's in every place; plain, in MULTI, and from Lua; RESP2 and RESP3. No byte of bee's values, none of
  * the names that ant does not know, and no prefix may come back, and bee's data must be what it was.
  *
+ * bee is at work meanwhile (busy-tenant.ts), with events of keys switched on at the server, and ant also attacks it by the ids
+ * of its connections and the cursors it was given, and listens to all that a tenant may listen to.
+ *
  * The hunter is tried first where it must find something: straight at the server, where nothing keeps tenants apart.
  *
- * ATTACKS= attacks a command and kind of connection; SEED= another choice.
+ * ATTACKS= attacks a command and kind of connection; SEED= another choice; HUNTERS= how many attack at a time.
  */
 import { buildCommandTable } from '../../src/commands/lookup.ts'
 import type { CommandSpec } from '../../src/commands/spec.ts'
 import type { RedisServer } from '../../src/demo/redis-server.ts'
+import { RawClient } from '../kit/raw-client.ts'
 import { command, ErrorReply } from '../kit/resp.ts'
 import { rawClient, type StartedProxy, startProxy, startRedis } from '../kit/servers.ts'
 import { mutatedArgv, type Random, randomOf, validArgv } from './argv-generator.ts'
+import { BusyTenant, Ears } from './busy-tenant.ts'
 
 const attacks = Number(process.env['ATTACKS'] ?? 12)
 const seed = Number(process.env['SEED'] ?? 1)
+const hunters = Number(process.env['HUNTERS'] ?? 8)
 /** In every value of bee's; ant never sends it. */
 const canary = 'cAnArY7f3a'
 /** In names of bee's that ant cannot know. */
@@ -55,8 +61,9 @@ async function fill(server: RedisServer): Promise<void> {
   await server.call('XGROUP', 'CREATE', `${prefix}x`, `g${canary}`, '0')
 }
 
-async function digest(server: RedisServer): Promise<string> {
-  const names = ((await server.call('KEYS', `${prefix}*`)) as string[]).sort()
+async function digest(server: RedisServer, isBusy: (name: string) => boolean = () => false): Promise<string> {
+  const all = (await server.call('KEYS', `${prefix}*`)) as string[]
+  const names = all.filter((name) => !isBusy(name)).sort()
   const dumps = await Promise.all(
     names.map(async (name) => [name, String(await server.call('DUMP', name)), await server.call('PTTL', name)]),
   )
@@ -92,9 +99,42 @@ const luaBodies = [
   `return redis.call('object','encoding','${prefix}s')`,
 ]
 
+/** What bee's connections are known by: ids and cursors are small numbers, so ant need not be told to guess them. */
+interface Stolen {
+  readonly ids: readonly string[]
+  readonly cursors: readonly string[]
+}
+
+const nothingStolen: Stolen = { ids: ['1', '2', '3'], cursors: ['1', '17'] }
+
 /** What an attacker would send besides: whole commands, by hand. */
-function byHand(random: Random, spec: CommandSpec): string[] | undefined {
+function byHand(random: Random, spec: CommandSpec, stolen: Stolen): string[] | undefined {
   const names = spec.name.split('|')
+  const id = (): string => pick(random, stolen.ids)
+  if (names[0] === 'client')
+    switch (names[1]) {
+      case 'kill':
+        return pick(random, [
+          [...names, 'ID', id()],
+          [...names, 'ID', id(), 'SKIPME', 'no'],
+          [...names, 'USER', 'bee-app'],
+          [...names, 'USER', 'bee-app', 'TYPE', 'pubsub'],
+        ])
+      case 'unblock':
+        return [...names, id(), pick(random, ['TIMEOUT', 'ERROR'])]
+      case 'list':
+        return pick(random, [[...names], [...names, 'ID', ...stolen.ids], [...names, 'TYPE', 'pubsub']])
+      case 'tracking':
+        return pick(random, [
+          [...names, 'ON', 'REDIRECT', id()],
+          [...names, 'ON', 'REDIRECT', id(), 'BCAST', 'PREFIX', prefix],
+          [...names, 'ON', 'BCAST', 'PREFIX', pick(random, ['', prefix, 'b', '*', hidden.slice(0, 1)])],
+        ])
+    }
+  if (names[0] === 'slowlog' && names[1] === 'get') return [...names, '-1']
+  if (names[0] === 'publish') return ['publish', pick(random, ['chan', 'bee:chan', '__redis__:invalidate']), 'forged']
+  if (names[0] === 'psubscribe') return ['psubscribe', pick(random, ['*', '__key*__:*', 'bee:*', '?ee:*', '[b]*'])]
+  if (names[0] === 'pubsub') return [...names, ...(names[1] === 'numpat' ? [] : ['chan', '*'].slice(0, 1 + random()))]
   if (names[0] === 'eval' || names[0] === 'eval_ro')
     return [
       names[0],
@@ -108,7 +148,7 @@ function byHand(random: Random, spec: CommandSpec): string[] | undefined {
   if (names[0] === 'scan')
     return [
       'scan',
-      pick(random, ['0', '1', '17', '4096']),
+      pick(random, ['0', '1', '17', '4096', ...stolen.cursors]),
       ...pick(random, [[], ['MATCH', '*'], ['MATCH', `${prefix}*`], ['COUNT', '1000'], ['TYPE', 'string']]),
     ]
   if (names[0] === 'sort' || names[0] === 'sort_ro')
@@ -141,8 +181,11 @@ function findLeak(sent: readonly string[], heard: string, own: string): string |
 interface Hunt {
   readonly leaks: Leak[]
   done: number
-  hangs: string[]
+  /** By command: attacks behind which nothing more was heard on that connection. */
+  readonly silent: Map<string, number>
 }
+
+const newHunt = (): Hunt => ({ leaks: [], done: 0, silent: new Map() })
 
 class Hunter {
   private readonly open: () => Promise<Awaited<ReturnType<typeof rawClient>>>
@@ -182,7 +225,7 @@ class Hunter {
     if (!heard.endsWith(`${token}\r\n`)) {
       client.close()
       this.client = undefined
-      hunt.hangs.push(args[0]!)
+      hunt.silent.set(args[0]!, (hunt.silent.get(args[0]!) ?? 0) + 1)
     }
     return heard.replaceAll(token, '')
   }
@@ -192,8 +235,8 @@ class Hunter {
   }
 }
 
-function attackArgs(random: Random, spec: CommandSpec): string[] {
-  const hand = random() < 0.5 ? byHand(random, spec) : undefined
+function attackArgs(random: Random, spec: CommandSpec, stolen = nothingStolen): string[] {
+  const hand = random() < 0.5 ? byHand(random, spec, stolen) : undefined
   if (hand !== undefined) return hand
   const names = spec.name.split('|')
   const argv = random() < 0.5 ? validArgv(random, spec) : mutatedArgv(random, spec)
@@ -216,7 +259,7 @@ describe('the hunter', () => {
       for (let i = 0; i < 24; i++) {
         if (i % 6 === 0) await fill(server)
         const args = attackArgs(random, spec)
-        const heard = await hunter.attack(args, { leaks: [], done: 0, hangs: [] })
+        const heard = await hunter.attack(args, newHunt())
         const leak = findLeak(args, heard, 'ant:')
         if (leak !== undefined)
           for (const category of spec.categories) found.set(category, (found.get(category) ?? 0) + 1)
@@ -277,29 +320,57 @@ describe('through Regis', () => {
   ] as const)(
     'nothing of the other tenant comes back: %s',
     async (name, version, inMulti) => {
-      const random = randomOf(seed + name.length + (inMulti ? 1 : 0))
       await fill(server)
+      await server.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA')
       const before = await digest(server)
       const listening = await proxy.client('bee-app')
-      const hunt: Hunt = { leaks: [], done: 0, hangs: [] }
-      const hunter = new Hunter(async () => {
-        const client = await proxy.client('ant-app')
-        await client.call('HELLO', version)
-        return client
-      }, inMulti)
-      for (const spec of commands) {
-        for (let i = 0; i < attacks; i++) {
-          const args = attackArgs(random, spec)
-          const heard = await hunter.attack(args, hunt)
-          const why = findLeak(args, heard, 'ant:')
-          if (why !== undefined) hunt.leaks.push({ sent: args, why, heard: heard.slice(0, 300) })
-        }
+      const bee = new BusyTenant(proxy, { canary, hidden })
+      await bee.start()
+      const hunt = newHunt()
+      const judge = (sent: readonly string[], heard: string): void => {
+        const why = findLeak(sent, heard, 'ant:')
+        if (why !== undefined) hunt.leaks.push({ sent, why, heard: heard.slice(0, 300) })
       }
-      hunter.close()
-      expect(hunt.leaks).toEqual([])
+      const ears = new Ears(proxy, (asks, heard) => judge([asks], heard))
+      const queue = [...commands.entries()]
+      const hunter = async (): Promise<void> => {
+        const one = new Hunter(async () => {
+          // Clients of ant kill one another, also in the middle of a login.
+          for (let i = 0; ; i++) {
+            const client = await RawClient.open(proxy.port)
+            try {
+              await client.call('HELLO', version, 'AUTH', 'ant-app', 'demo')
+              return client
+            } catch (error) {
+              if (i === 5) throw error
+            }
+          }
+        }, inMulti)
+        for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+          const [index, spec] = next
+          const random = randomOf((seed + name.length + (inMulti ? 1 : 0)) * 7919 + index)
+          for (let i = 0; i < attacks; i++) {
+            const args = attackArgs(random, spec, bee)
+            judge(args, await one.attack(args, hunt))
+          }
+        }
+        one.close()
+      }
+      await Promise.all(Array.from({ length: hunters }, hunter))
+      await ears.stop()
+      await bee.stop()
+      if (process.env['ATTACKS'] !== undefined) {
+        const silent = Object.fromEntries([...hunt.silent].sort((a, b) => b[1] - a[1]).slice(0, 20))
+        process.stderr.write(`${name}: ${hunt.done} attacks, ${hunt.leaks.length} leaks, ears heard ${ears.count}, `)
+        process.stderr.write(`bee ${JSON.stringify(bee.done)}, silent ${JSON.stringify(silent)}\n`)
+      }
+      expect(hunt.leaks.slice(0, 10)).toEqual([])
       expect(hunt.done).toBe(commands.length * attacks)
+      // bee's own work went on, and nothing of it was disturbed.
+      expect(bee.wrong).toEqual([])
+      expect(Math.min(...Object.values(bee.done))).toBeGreaterThan(10)
       // Nothing of bee's has changed, and nothing stands outside of both prefixes.
-      expect(await digest(server)).toBe(before)
+      expect(await digest(server, (key) => bee.isBusyName(key))).toBe(before)
       const stray = ((await server.call('KEYS', '*')) as string[]).filter((key) => !/^(ant|bee):/.test(key))
       expect(stray).toEqual([])
       expect(await listening.call('GET', 's')).toBe(canary)
@@ -308,6 +379,6 @@ describe('through Regis', () => {
       expect(/^regis_desync_total(?:\{[^}]*\})? (\d+)$/m.exec(metrics)?.[1]).toBe('0')
       expect(await listening.call('PING')).not.toBeInstanceOf(ErrorReply)
     },
-    300_000,
+    300_000 + attacks * 3_000,
   )
 })

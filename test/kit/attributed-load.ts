@@ -28,14 +28,14 @@ export interface LoadOptions {
   readonly password?: string
 }
 
-interface Asked {
+export interface Asked {
   readonly args: readonly (string | number)[]
   /** What is wrong with this reply, or undefined. */
   judge(reply: Decoded): string | undefined
   readonly isWrite: boolean
 }
 
-interface Op {
+export interface Op {
   readonly seq: number
   readonly isDelete: boolean
   /** OK, the code of an error, or `unanswered`. */
@@ -45,9 +45,28 @@ interface Op {
 const ownKeys = 8
 /** A run that has shown this many problems, or takes this long, has failed. */
 const wrongMax = 5
-const runMsMax = 90_000
+const runMsMax = 90_000 + Number(process.env['COMMANDS'] ?? 0)
 /** What a client may be told in place of an answer while nodes come and go. */
-const excuses = /^(UNCERTAIN|MASTERDOWN|TRYAGAIN|LOADING|READONLY) /
+export const excuses = /^(UNCERTAIN|MASTERDOWN|TRYAGAIN|LOADING|READONLY) /
+
+/** `tenant|client|seq|key|crc`, and on request so many bytes more, which follow from the crc. */
+export function attributedValue(tenant: string, id: number, seq: number, key: string, padding = 0): string {
+  const body = `${tenant}|${id}|${seq}|${key}`
+  const crc = crc32(body).toString(16)
+  return padding === 0 ? `${body}|${crc}` : `${body}|${crc}|${crc.repeat(Math.ceil(padding / 8))}`
+}
+
+/** Is this a value of that key and tenant? Its seq, or what is wrong. */
+export function parseValue(text: string, tenant: string, key: string): number | string {
+  const parts = text.split('|')
+  const crc = crc32(parts.slice(0, 4).join('|')).toString(16)
+  const padding = parts[5] ?? ''
+  if (parts.length < 5 || parts.length > 6 || crc !== parts[4] || padding !== crc.repeat(padding.length / crc.length))
+    return `not a whole value: ${text.slice(0, 80)}`
+  if (parts[0] !== tenant) return `of tenant ${parts[0]}`
+  if (parts[3] !== key) return `of key ${parts[3]} instead of ${key}`
+  return Number(parts[2])
+}
 
 export class AttributedClient {
   readonly wrong: string[] = []
@@ -55,15 +74,19 @@ export class AttributedClient {
   answered = 0
   abandoned = 0
   reconnects = 0
+  /** Connections that the proxy ended in the middle of a reply, and between two. */
+  cut = 0
+  endedBetween = 0
   longestMs = 0
   /** Ids pushed to the log: true when acknowledged. */
   readonly pushed = new Map<string, boolean>()
   readonly logKey: string
   readonly options: LoadOptions
-  readonly #random: () => number
-  #client: RawClient | undefined
-  #seq = 0
-  #isStopped = false
+  protected readonly random: () => number
+  protected patienceMs: number
+  protected client: RawClient | undefined
+  protected seq = 0
+  protected isStopped = false
   /** By key: all writes ever asked for, and the newest that was acknowledged. */
   readonly #ops = new Map<string, Op[]>()
   readonly #acked = new Map<string, number>()
@@ -71,15 +94,16 @@ export class AttributedClient {
   constructor(options: LoadOptions) {
     this.options = options
     this.logKey = `log:${options.id}`
-    this.#random = randomFrom(options.seed)
+    this.random = randomFrom(options.seed)
+    this.patienceMs = options.answerMsMax
   }
 
   get socketIsOpen(): boolean {
-    return this.#client !== undefined && !this.#client.isClosed
+    return this.client !== undefined && !this.client.isClosed
   }
 
   stop(): void {
-    this.#isStopped = true
+    this.isStopped = true
   }
 
   /**
@@ -90,83 +114,98 @@ export class AttributedClient {
     const target = this.answered + commands
     const endsAt = performance.now() + runMsMax
     try {
-      while (this.answered < target && !this.#isStopped && this.wrong.length < wrongMax) {
+      while (this.answered < target && !this.isStopped && this.wrong.length < wrongMax) {
         if (performance.now() > endsAt) throw new Error(`only ${this.answered} of ${target} answered in ${runMsMax} ms`)
-        await this.#pipeline()
+        await this.act()
         if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     } catch (error) {
       this.wrong.push(`client ${this.options.id}: ${String(error)}`)
     }
-    this.#client?.close()
-    this.#client = undefined
+    this.client?.close()
+    this.client = undefined
   }
 
-  async #connected(): Promise<RawClient> {
-    if (this.#client !== undefined && !this.#client.isClosed) return this.#client
-    this.#client?.close()
+  protected async connected(): Promise<RawClient> {
+    if (this.client !== undefined && !this.client.isClosed) return this.client
+    this.client?.close()
     const { port, user, resp, password = 'demo' } = this.options
     const client = await RawClient.open(port)
     this.reconnects++
     client.send(command('HELLO', resp, 'AUTH', user, password))
-    const hello = await client.read(this.options.answerMsMax)
-    if (hello instanceof ErrorReply) throw new Error(`login: ${hello.message}`)
-    this.#client = client
+    const hello = await client.read(this.options.answerMsMax).catch((error) => new ErrorReply(String(error)))
+    if (hello instanceof ErrorReply) {
+      client.close()
+      throw new Error(`login: ${hello.message}`)
+    }
+    this.client = client
     return client
   }
 
-  async #pipeline(): Promise<void> {
-    const client = await this.#connected()
-    const asked = Array.from({ length: 1 + Math.floor(this.#random() * 16) }, () => this.#ask())
-    client.send(Buffer.concat(asked.map(({ args }) => command(...args))))
+  /** What it does next. */
+  protected act(): Promise<void> {
+    return this.pipeline()
+  }
+
+  /** The next reply; what comes between replies is judged by itself. */
+  protected read(client: RawClient): Promise<Decoded> {
+    return client.read(this.patienceMs)
+  }
+
+  protected send(client: RawClient, bytes: Buffer): void {
+    client.send(bytes)
+  }
+
+  protected problem(args: readonly (string | number)[], text: string): void {
+    this.wrong.push(`${this.options.tenant} client ${this.options.id}: ${args.join(' ').slice(0, 120)}: ${text}`)
+  }
+
+  /** False: the connection has ended in between. */
+  protected async converse(asked: readonly Asked[], abandon = this.options.abandon ?? 0): Promise<boolean> {
+    const client = await this.connected()
+    this.send(client, Buffer.concat(asked.map(({ args }) => command(...args))))
     const sentAt = performance.now()
-    const abandonAt = this.#random() < (this.options.abandon ?? 0) ? Math.floor(this.#random() * asked.length) : -1
+    const abandonAt = this.random() < abandon ? Math.floor(this.random() * asked.length) : -1
     for (const [i, one] of asked.entries()) {
       if (i === abandonAt) {
         this.abandoned++
         client.reset()
-        this.#client = undefined
-        return
+        this.client = undefined
+        return false
       }
       let reply: Decoded
       try {
-        reply = await client.read(this.options.answerMsMax)
+        reply = await this.read(client)
       } catch (error) {
+        // Cut in the middle of a reply: the connection must have ended. Anything else is wrong: silence, or what is no RESP.
         const text = String(error)
-        if (text.includes('nothing in')) this.wrong.push(`hung: ${one.args.join(' ')}: ${text}`)
-        // Cut in the middle of a reply: the connection must have ended.
+        if (!text.includes('connection ended')) this.problem(one.args, `hung or broken: ${text}`)
+        else if (text.endsWith('unread: ""')) this.endedBetween++
+        else this.cut++
         client.close()
-        this.#client = undefined
-        return
+        this.client = undefined
+        return false
       }
       this.answered++
       this.longestMs = Math.max(this.longestMs, performance.now() - sentAt)
       const problem = one.judge(reply)
-      if (problem !== undefined) {
-        this.wrong.push(
-          `${this.options.tenant} client ${this.options.id}: ${one.args.join(' ').slice(0, 120)}: ${problem}`,
-        )
-      }
+      if (problem !== undefined) this.problem(one.args, problem)
     }
+    return true
   }
 
-  #value(key: string, seq: number): string {
-    const body = `${this.options.tenant}|${this.options.id}|${seq}|${key}`
-    return `${body}|${crc32(body).toString(16)}`
+  protected async pipeline(): Promise<void> {
+    await this.converse(Array.from({ length: 1 + Math.floor(this.random() * 16) }, () => this.ask()))
   }
 
-  /** Is this a value of that key and tenant? Its seq, or what is wrong. */
-  #parse(text: string, key: string): number | string {
-    const parts = text.split('|')
-    const body = parts.slice(0, 4).join('|')
-    if (parts.length !== 5 || crc32(body).toString(16) !== parts[4]) return `not a whole value: ${text.slice(0, 80)}`
-    if (parts[0] !== this.options.tenant) return `of tenant ${parts[0]}`
-    if (parts[3] !== key) return `of key ${parts[3]} instead of ${key}`
-    return Number(parts[2])
+  /** One in twenty is large, so that it travels in pieces. */
+  protected value(key: string, seq: number): string {
+    const padding = this.random() < 0.05 ? Math.floor(this.random() * 100_000) : 0
+    return attributedValue(this.options.tenant, this.options.id, seq, key, padding)
   }
 
   /** `acked`: the newest write that was acknowledged when this was asked. */
-  #judgeRead(key: string, reply: Decoded, acked: number): string | undefined {
+  protected judgeRead(key: string, reply: Decoded, acked: number): string | undefined {
     const isOwn = key.startsWith(`c${this.options.id}:`)
     if (reply === null) {
       if (!isOwn || !this.options.readsOwnWrites) return undefined
@@ -176,7 +215,7 @@ export class AttributedClient {
       return isPossible ? undefined : `nothing, though write ${acked} was acknowledged; ${this.#story(key, acked)}`
     }
     if (typeof reply !== 'string') return `not a string: ${JSON.stringify(reply)}`
-    const seq = this.#parse(reply, key)
+    const seq = parseValue(reply, this.options.tenant, key)
     if (typeof seq === 'string') return seq
     if (!isOwn) return undefined
     const op = (this.#ops.get(key) ?? []).find((one) => one.seq === seq && !one.isDelete)
@@ -194,52 +233,50 @@ export class AttributedClient {
     return `${told}, at ${performance.now().toFixed(0)}`
   }
 
-  #ask(): Asked {
-    const which = Math.floor(this.#random() * 12)
+  protected ask(): Asked {
+    const which = Math.floor(this.random() * 12)
     const { id, neighbours } = this.options
-    const own = () => `c${id}:${Math.floor(this.#random() * ownKeys)}`
+    const own = () => `c${id}:${Math.floor(this.random() * ownKeys)}`
     const any = () =>
-      this.#random() < 0.6
-        ? own()
-        : `c${Math.floor(this.#random() * neighbours)}:${Math.floor(this.#random() * ownKeys)}`
-    const unique = `${this.options.tenant}-${id}-${++this.#seq}`
+      this.random() < 0.6 ? own() : `c${Math.floor(this.random() * neighbours)}:${Math.floor(this.random() * ownKeys)}`
+    const unique = `${this.options.tenant}-${id}-${++this.seq}`
     if (which < 3) {
       const key = any()
-      return this.#asked(['GET', key], false, (acked) => (reply) => this.#judgeRead(key, reply, acked(key)))
+      return this.asked(['GET', key], false, (acked) => (reply) => this.judgeRead(key, reply, acked(key)))
     }
     if (which === 3) {
       const keys = [any(), any(), own()]
-      return this.#asked(['MGET', ...keys], false, (acked) => {
+      return this.asked(['MGET', ...keys], false, (acked) => {
         const floors = keys.map(acked)
         return (reply) => {
           if (!Array.isArray(reply) || reply.length !== 3) return `not three values: ${JSON.stringify(reply)}`
           return keys
-            .map((key, i) => this.#judgeRead(key, reply[i]!, floors[i]!))
+            .map((key, i) => this.judgeRead(key, reply[i]!, floors[i]!))
             .find((problem) => problem !== undefined)
         }
       })
     }
     if (which === 4) {
       const key = own()
-      const op = this.#note(key, false)
-      return this.#write(['SET', key, this.#value(key, op.seq)], [[key, op]], (reply) => reply === 'OK')
+      const op = this.note(key, false)
+      return this.write(['SET', key, this.value(key, op.seq)], [[key, op]], (reply) => reply === 'OK')
     }
     if (which === 5) {
       const keys = [...new Set([own(), own()])]
-      const ops = keys.map((key): [string, Op] => [key, this.#note(key, false)])
-      return this.#write(
-        ['MSET', ...ops.flatMap(([key, op]) => [key, this.#value(key, op.seq)])],
+      const ops = keys.map((key): [string, Op] => [key, this.note(key, false)])
+      return this.write(
+        ['MSET', ...ops.flatMap(([key, op]) => [key, this.value(key, op.seq)])],
         ops,
         (reply) => reply === 'OK',
       )
     }
     if (which === 6) {
       const key = own()
-      return this.#write(['DEL', key], [[key, this.#note(key, true)]], (reply) => reply === 0 || reply === 1)
+      return this.write(['DEL', key], [[key, this.note(key, true)]], (reply) => reply === 0 || reply === 1)
     }
     if (which === 7) {
       this.pushed.set(unique, false)
-      return this.#write(
+      return this.write(
         ['RPUSH', this.logKey, unique],
         [],
         (reply) => typeof reply === 'number',
@@ -247,26 +284,26 @@ export class AttributedClient {
       )
     }
     if (which === 8) {
-      return this.#asked(['LRANGE', this.logKey, -20, -1], false, () => (reply) => {
+      return this.asked(['LRANGE', this.logKey, -20, -1], false, () => (reply) => {
         if (!Array.isArray(reply)) return `not a list: ${JSON.stringify(reply)}`
         const strange = reply.find((item) => !this.pushed.has(String(item)))
         return strange === undefined ? undefined : `holds ${JSON.stringify(strange)}, which this client never pushed`
       })
     }
     if (which === 9)
-      return this.#asked(
+      return this.asked(
         ['ECHO', unique],
         false,
         () => (reply) => (reply === unique ? undefined : `echo of ${JSON.stringify(reply)}`),
       )
     if (which === 10)
-      return this.#asked(
+      return this.asked(
         ['PING', unique],
         false,
         () => (reply) => (reply === unique ? undefined : `ping of ${JSON.stringify(reply)}`),
       )
     const text = `ERR unknown command '${unique}', with args beginning with: `
-    return this.#asked(
+    return this.asked(
       [unique],
       false,
       () => (reply) =>
@@ -274,8 +311,8 @@ export class AttributedClient {
     )
   }
 
-  #note(key: string, isDelete: boolean): Op {
-    const op: Op = { seq: ++this.#seq, isDelete, fate: 'unanswered' }
+  protected note(key: string, isDelete: boolean): Op {
+    const op: Op = { seq: ++this.seq, isDelete, fate: 'unanswered' }
     const ops = this.#ops.get(key) ?? []
     ops.push(op)
     this.#ops.set(key, ops)
@@ -283,11 +320,12 @@ export class AttributedClient {
   }
 
   /** `prepare` runs when the command is made: it takes what was acknowledged by then. */
-  #asked(
+  protected asked(
     args: readonly (string | number)[],
     isWrite: boolean,
     prepare: (acked: (key: string) => number) => (reply: Decoded) => string | undefined,
     ops: readonly (readonly [string, Op])[] = [],
+    excused?: (code: string) => void,
   ): Asked {
     const floors = new Map(this.#acked)
     const judge = prepare((key) => floors.get(key) ?? 0)
@@ -299,6 +337,7 @@ export class AttributedClient {
           const code = reply.message.split(' ', 1)[0]!
           this.excused.set(code, (this.excused.get(code) ?? 0) + 1)
           for (const [, op] of ops) op.fate = code
+          excused?.(code)
           if (code === 'UNCERTAIN' && !isWrite) return 'a read was answered UNCERTAIN'
           return undefined
         }
@@ -307,13 +346,13 @@ export class AttributedClient {
     }
   }
 
-  #write(
+  protected write(
     args: readonly (string | number)[],
     ops: readonly [string, Op][],
     isRight: (reply: Decoded) => boolean,
     then?: () => void,
   ): Asked {
-    return this.#asked(
+    return this.asked(
       args,
       true,
       () => (reply) => {
