@@ -394,7 +394,8 @@ export class LeasedPath {
 
   private execOnLease(session: Session, account: SessionAccount, transaction: Transaction, pos: number): number {
     const { hands } = this
-    const lease = this.leaseFor(session, account, pos, transaction.hasWrite || transaction.hasScript)
+    const isWrite = transaction.hasWrite || transaction.hasScript
+    const lease = this.leaseFor(session, account, pos, isWrite, transaction.hasScript)
     if (typeof lease === 'number') return lease
     const { lane } = lease
     if (transaction.hasScript && !lease.isTenantUser) {
@@ -446,7 +447,7 @@ export class LeasedPath {
   forward(session: Session, account: SessionAccount, id: number, route: number, pos: number): number {
     const { hands, table, ids } = this
     if (route === ROUTE.script) return this.forwardScript(session, account, id, pos)
-    const lease = this.leaseFor(session, account, pos, table.specs[id]!.isWrite)
+    const lease = this.leaseFor(session, account, pos, table.specs[id]!.isWrite, false)
     if (typeof lease === 'number') return lease
     const { lane } = lease
     session.isCachingNext = false
@@ -475,7 +476,7 @@ export class LeasedPath {
     const tenant = account.tenant!
     const prepared = this.prepareScript(account, id, session.database)
     if (prepared.reply !== undefined) return hands.local(session, pos, prepared.reply, hands.frame.end)
-    const lease = this.leaseFor(session, account, pos, true)
+    const lease = this.leaseFor(session, account, pos, true, true)
     if (typeof lease === 'number') return lease
     if (!lease.isTenantUser) {
       if (session.inFlight === 0 && (session.mode & keepsLease) === 0) this.release(session)
@@ -604,7 +605,13 @@ export class LeasedPath {
   }
 
   /** The client's lease to the primary, ready to be used; a number: the step that stands for waiting or a refusal. */
-  leaseFor(session: Session, account: SessionAccount, pos: number, isWrite: boolean): Lease | number {
+  leaseFor(
+    session: Session,
+    account: SessionAccount,
+    pos: number,
+    isWrite: boolean,
+    runsScripts: boolean,
+  ): Lease | number {
     const { hands, parts } = this
     const { primary } = parts.tracker
     let { lease } = session
@@ -617,6 +624,12 @@ export class LeasedPath {
         lease = undefined
       }
     }
+    if (lease?.lane.isReady && (session.mode & keepsLease) === 0 && lease.key.runsScripts !== runsScripts) {
+      // The other kind of connection, which it has held for the command before.
+      if (session.inFlight > 0) return hands.waitForOrder(session)
+      this.idle(session)
+      lease = session.lease
+    }
     if (lease === undefined) {
       if (primary === undefined || (isWrite && parts.pool.hasUnsettled(primary.index)))
         return hands.noPrimary(session, account, pos)
@@ -625,7 +638,7 @@ export class LeasedPath {
         session.stallUntilMs = 0
         return hands.refuse(session, pos, 'BUSY')
       }
-      const key = { tenant: id, nodeIndex: primary.index, resp: session.resp, database }
+      const key = { tenant: id, nodeIndex: primary.index, resp: session.resp, database, runsScripts }
       lease = parts.leases.take(key, session)
       if (lease === undefined) {
         session.stallUntilMs = 0
@@ -635,6 +648,9 @@ export class LeasedPath {
     }
     if (!hands.isOwnLane(session, lease.lane)) return hands.isolationFailure(session, lease.lane)
     if (lease.lane.isReady && this.parts.isTracked(session, lease)) {
+      const step = runsScripts ? this.asTenant(session, lease) : undefined
+      if (step !== undefined) return step
+      if (!runsScripts) this.asOwn(lease)
       session.stallUntilMs = 0
       return lease
     }
@@ -644,6 +660,29 @@ export class LeasedPath {
     session.lease = undefined
     parts.leases.drop(lease, 'not connected in time')
     return hands.refuse(session, pos, 'NO_PRIMARY')
+  }
+
+  /** A script of a client that watches or tracks keys: its connection becomes the tenant's own for that while. */
+  private asTenant(session: Session, lease: Lease): number | undefined {
+    if (lease.key.runsScripts || lease.isTenantUser) return undefined
+    if (session.inFlight > 0) return this.hands.waitForOrder(session)
+    if (lease.hasAskedForTenant && !lease.isChangingUser) {
+      lease.hasAskedForTenant = false // refused: the script will be
+      return undefined
+    }
+    if (!lease.isChangingUser) {
+      lease.hasAskedForTenant = true
+      this.parts.leases.becomeTenant(lease, () => {
+        if (lease.isTenantUser) lease.hasAskedForTenant = false
+        this.hands.resumeLater(session, 0)
+      })
+    }
+    if (session.stallUntilMs === 0) session.stallUntilMs = this.hands.nowMs + this.parts.timeoutMs
+    return this.hands.waitForNode(session)
+  }
+
+  private asOwn(lease: Lease): void {
+    if (lease.isTenantUser && !lease.key.runsScripts && lease.lane.isReady) this.parts.leases.becomeOwn(lease)
   }
 
   // ---- leases come and go ----
@@ -691,7 +730,10 @@ export class LeasedPath {
   /** Nothing of this client is in flight any more: a lease that is not pinned goes back. */
   idle(session: Session): void {
     this.unblock(session)
-    if (session.lease !== undefined) this.scriptsOver(session.lease)
+    if (session.lease !== undefined) {
+      this.scriptsOver(session.lease)
+      this.asOwn(session.lease)
+    }
     if ((session.mode & keepsLease) === 0) this.release(session)
   }
 

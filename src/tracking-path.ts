@@ -90,7 +90,7 @@ export class TrackingPath {
       this.switchOff(session)
       return hands.local(session, pos, okLine, hands.frame.end)
     }
-    const lease = this.leased.leaseFor(session, account, pos, false)
+    const lease = this.leased.leaseFor(session, account, pos, false, false)
     if (typeof lease === 'number') return lease
     let redirectId = 0
     if (want.redirect !== undefined) {
@@ -218,7 +218,13 @@ export class TrackingPath {
       primary === undefined
         ? undefined
         : this.parts.leases.take(
-            { tenant: tenant.id, nodeIndex: primary.index, resp: session.resp, database: tenant.database },
+            {
+              tenant: tenant.id,
+              nodeIndex: primary.index,
+              resp: session.resp,
+              database: tenant.database,
+              runsScripts: false,
+            },
             session,
           )
     if (lease === undefined) return this.parts.after(retryMs, () => this.retrack(session))
@@ -246,7 +252,7 @@ export class TrackingPath {
       primary === undefined || tenant === undefined
         ? undefined
         : this.parts.leases.take(
-            { tenant: tenant.id, nodeIndex: primary.index, resp: 3, database: tenant.database },
+            { tenant: tenant.id, nodeIndex: primary.index, resp: 3, database: tenant.database, runsScripts: false },
             receiver,
           )
     if (lease === undefined) return

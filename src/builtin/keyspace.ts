@@ -86,7 +86,9 @@ export class Keyspace {
     if (args.cursor === '0') node = this.readNode(session)
     else {
       const found = decodeCursor(args.cursor, runIds, tenant.id)
-      if (found === undefined || !host.nodes[found.node]!.isUp) throw new WalkFailure('INVALID_CURSOR')
+      if (found === undefined) throw new WalkFailure('INVALID_CURSOR')
+      // Nobody else can go on from there; when it is back, with the data that it had, the cursor still holds.
+      if (!host.nodes[found.node]!.isUp) throw new WalkFailure('NO_NODE')
       node = found.node
       cursor = found.server
     }

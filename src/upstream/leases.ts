@@ -21,6 +21,7 @@ import {
   tenantLeasesMax,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
+import { encodeRequest } from '../resp/encode.ts'
 import type { ScriptRun } from '../scripts/running.ts'
 import { type UpstreamAddress, UpstreamConnection } from './connection.ts'
 import { Lane, type LaneEvents, type LaneSize, type LaneTimes } from './lane.ts'
@@ -45,6 +46,11 @@ export interface LeaseKey {
   readonly resp: 2 | 3
   /** The servers' database that is the tenant's own; 0: the shared one. */
   readonly database: number
+  /**
+   * For scripts: logged in as the tenant's own Redis user. Others stay the proxy's own: their names are rewritten as on shared
+   * connections, and Redis's rules for users would refuse what it serves there (COPY, SORT ... GET).
+   */
+  readonly runsScripts: boolean
 }
 
 export class Lease {
@@ -58,6 +64,9 @@ export class Lease {
   idleSinceMs = 0
   /** Logged in as the tenant's own Redis user. */
   isTenantUser = false
+  /** It is becoming the tenant's own user, for a client that cannot take another one (it watches or tracks keys). */
+  isChangingUser = false
+  hasAskedForTenant = false
   /** Silence is no fault until then: a blocking command waits. */
   patientUntilMs = 0
   isLost = false
@@ -107,7 +116,11 @@ export interface LeaseEvents extends LaneEvents {
   afterRead(): void
 }
 
-const perKey = (key: LeaseKey): string => `${key.nodeIndex} ${key.resp} ${key.database} ${key.tenant}`
+/** The first byte of +OK. */
+const plus = 0x2b
+
+const perKey = (key: LeaseKey): string =>
+  `${key.nodeIndex} ${key.resp} ${key.database} ${key.runsScripts} ${key.tenant}`
 
 export class Leases {
   private readonly options: LeaseOptions
@@ -157,6 +170,39 @@ export class Leases {
     lease.patientUntilMs = 0
     if (lease.lane.isReady && lease.lastHolderId !== holder.id) lease.lane.sendNonce(randomBytes(16).toString('hex'))
     lease.lastHolderId = holder.id
+  }
+
+  /**
+   * Makes a connection of the proxy's own user the tenant's, with all that it holds; `then` is called when that is decided
+   * (`lease.isTenantUser`). Nothing of the client's may be sent on it before.
+   */
+  becomeTenant(lease: Lease, then: () => void): void {
+    const { key, lane, connection } = lease
+    const { options } = this
+    const login = options.login(key.tenant, key.nodeIndex, connection.runId)
+    if (login === undefined) return then()
+    lease.isChangingUser = true
+    let isRefused = false
+    login.forEach((args, i) => {
+      lane.sendInternal(encodeRequest(args), (reply) => {
+        if (reply?.[0] !== plus && !isRefused) {
+          isRefused = true
+          const code = /^-(\S+)/.exec(reply?.toString('latin1', 0, 40) ?? '')?.[1] ?? ''
+          if (reply !== undefined) options.loginRefused(key.tenant, key.nodeIndex, args[0]!, code)
+        }
+        if (i < login.length - 1) return
+        lease.isChangingUser = false
+        lease.isTenantUser = !isRefused
+        then()
+      })
+    })
+  }
+
+  /** Back to the proxy's own user. Refused, it keeps the tenant's, which may do less. */
+  becomeOwn(lease: Lease): void {
+    const { username, password } = this.options.addresses[lease.key.nodeIndex]!
+    lease.isTenantUser = false
+    lease.lane.sendInternal(encodeRequest(['AUTH', username ?? 'default', password ?? '']), () => {})
   }
 
   private takeBack(lease: Lease): void {
@@ -280,6 +326,7 @@ export class Leases {
       log: options.log,
       leased: {
         extra: (runId) => {
+          if (!key.runsScripts) return []
           const login = options.login(key.tenant, key.nodeIndex, runId)
           isTenantUser = login !== undefined
           return login ?? []

@@ -58,7 +58,6 @@ export const refused: readonly (readonly [argv: readonly string[], name: string]
   [['CLIENT', 'PAUSE', '1'], 'client|pause'],
   [['ACL', 'LIST'], 'acl|list'],
   [['DEBUG', 'SLEEP', '0'], 'debug'],
-  [['MOVE', 'k', '1'], 'move'],
   [['SWAPDB', '0', '1'], 'swapdb'],
   [['RESTORE', 'k', '0', 'x'], 'restore'],
   [['MIGRATE', '127.0.0.1', '6379', 'k', '0', '10'], 'migrate'],

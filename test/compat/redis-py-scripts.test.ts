@@ -6,7 +6,7 @@ const names = ['scripts', 'locks']
 
 let outcomes: Outcomes
 beforeAll(async () => {
-  outcomes = await runRedisPy(await startStage({ scripts: 'declared' }), names)
+  outcomes = await runRedisPy(await startStage({ scripts: 'any' }), names)
 }, 180_000)
 
 test.each(names)('%s', (name) => expectTheSameOf(outcomes, name))

@@ -47,7 +47,9 @@ beforeAll(async () => {
   version = /redis_version:(\S+)/.exec(String(await raw.call('INFO', 'server')))?.[1] ?? ''
   learned = learn(table, commands)
   learn(open, commands)
-  findable = open.specs.filter((spec) => open.keyMode[spec.id] !== KEYS.none && live.has(spec.name))
+  // Channels get their prefix at the same places, but to a server they are no keys.
+  const isMessage = (spec: CommandSpec): boolean => spec.reply === 'receivers'
+  findable = open.specs.filter((spec) => open.keyMode[spec.id] !== KEYS.none && live.has(spec.name) && !isMessage(spec))
   keyed = table.specs.filter((spec) => findable.some(({ id }) => id === spec.id) && spec.answer === 'upstream')
 })
 

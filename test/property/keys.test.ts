@@ -72,7 +72,8 @@ test('keys are ascending arguments behind the name; a served keyed command has o
       const { code, at } = find(one.spec.id, argsOf(one))
       if (code !== undefined) return
       const first = one.spec.name.split('|').length
-      expect(at.length).toBeGreaterThan(0)
+      // Scripts may have none; what they name inside is the tenant's own Redis user's affair.
+      if (one.spec.via !== 'script') expect(at.length).toBeGreaterThan(0)
       for (const [i, index] of at.entries()) {
         expect(index).toBeGreaterThanOrEqual(i === 0 ? first : at[i - 1]! + 1)
         expect(index).toBeLessThan(first + one.rest.length)
