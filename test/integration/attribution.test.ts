@@ -50,9 +50,13 @@ async function startStage(delayMs: number, relay: RelayOptions = {}): Promise<St
       },
       routing: { max_staleness: '2s' },
       tenants: Object.fromEntries(
-        [...tenants, flushed].map(({ name, level }) => [
+        [...tenants, flushed].map(({ name, level }, i) => [
           name,
-          { consistency: level, users: { [`${name}-app`]: { password: 'demo' } } },
+          {
+            consistency: level,
+            scripts: i % 2 === 0 ? 'declared' : 'any',
+            users: { [`${name}-app`]: { password: 'demo' } },
+          },
         ]),
       ),
     },

@@ -152,9 +152,10 @@ export class MixedClient extends AttributedClient {
     ['pop', 0.07, () => this.popElement()],
     ['stream', 0.05, () => this.stream()],
     ['publish', 0.08, () => this.publish()],
+    ['script', 0.03, () => this.script()],
     ['subscribe', 0.03, () => this.subscribe()],
     ['track', 0.03, () => this.track()],
-    ['scan', 0.006, () => this.scan()],
+    ['scan', 0.001, () => this.scan()],
     ['hello', 0.03, () => this.hello()],
     ['visit', 0.03, () => this.visit()],
     ['others', 0.01, () => this.clientList()],
@@ -342,6 +343,25 @@ export class MixedClient extends AttributedClient {
     await this.converse([...asked, this.echo()])
   }
 
+  /** A script of the tenant's own reads its key, and says what it was asked. */
+  private async script(): Promise<void> {
+    const { tenant, id } = this.mix
+    const key = this.own()
+    const word = `${tenant}-${id}-${++this.seq}`
+    const body = `return {KEYS[1], ARGV[1], redis.call('get', KEYS[2]), redis.call('get', KEYS[1])}`
+    const run = this.asked(['EVAL', body, 2, key, markKey, word], true, (acked) => {
+      const floor = acked(key)
+      return (reply) => {
+        if (!Array.isArray(reply) || reply.length !== 4) return `EVAL: ${show(reply)}`
+        // Where keys are only declared, scripts see them with the prefix.
+        const isKey = reply[0] === key || reply[0] === `${tenant}:${key}`
+        if (!isKey || reply[1] !== word || reply[2] !== tenant) return `EVAL of ${key}: ${show(reply)}`
+        return this.judgeRead(key, reply[3]!, floor)
+      }
+    })
+    await this.converse([this.echo(), run, this.echo()])
+  }
+
   /** On RESP3 messages come between the replies to everything else. */
   private async subscribe(): Promise<void> {
     const client = await this.connected()
@@ -406,7 +426,7 @@ export class MixedClient extends AttributedClient {
       }),
     )
     // Steps of all tenants are taken in turn, and none while a server stands still.
-    this.patienceMs = 30_000
+    this.patienceMs = 60_000
     await this.converse([...pages, this.echo()])
     this.patienceMs = this.mix.answerMsMax
   }
