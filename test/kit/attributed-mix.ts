@@ -5,7 +5,7 @@
  *
  * Names are the same in all tenants; values tell whose they are.
  */
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import {
   type Asked,
   AttributedClient,
@@ -531,21 +531,21 @@ export class MixedClient extends AttributedClient {
     const { port, user, id, answerMsMax, tenant } = this.mix
     const key = `mine:${id}`
     const other = await RawClient.open(port)
-    let otherId = 0
+    let line = ''
     try {
       other.send(Buffer.concat([command('AUTH', user, 'demo'), command('CLIENT', 'ID'), command('BLPOP', key, 0)]))
       await other.read(answerMsMax)
-      otherId = Number(await other.read(answerMsMax))
-      await sleep(this.random() * 40)
+      const otherId = Number(await other.read(answerMsMax))
+      const look = this.once(['CLIENT', 'LIST', 'ID', otherId], (reply) => {
+        line = String(reply instanceof Tagged ? reply.value : reply)
+        return undefined
+      })
+      for (let i = 0; !/ flags=\S*b/.test(line); i++) if (i > 200 || !(await this.converse([look], 0))) return
+      other.reset()
+      for (let i = 0; line.includes(`id=${otherId} `); i++) if (i > 200 || !(await this.converse([look], 0))) return
     } finally {
       other.reset()
     }
-    let isThere = true
-    const look = this.once(['CLIENT', 'LIST', 'ID', otherId], (reply) => {
-      isThere = String(reply instanceof Tagged ? reply.value : reply).includes(`id=${otherId} `)
-      return undefined
-    })
-    for (let i = 0; isThere && i < 200; i++) if (!(await this.converse([look], 0))) return
     const value = attributedValue(tenant, id, ++this.seq, key)
     let isPushed = false
     await this.converse(
