@@ -416,6 +416,11 @@ export class MixedClient extends AttributedClient {
     const { scans } = this
     const pages = Array.from({ length: 2 }, () =>
       this.once(['SCAN', scans.cursor, 'COUNT', 30], (reply) => {
+        // A cursor is of one node: while that is down nobody can go on from it.
+        if (reply instanceof ErrorReply && reply.message === 'ERR invalid cursor') {
+          scans.cursor = '0'
+          return undefined
+        }
         if (!Array.isArray(reply) || !Array.isArray(reply[1])) return `not a page: ${show(reply)}`
         scans.cursor = String(reply[0])
         for (const name of reply[1]) {
