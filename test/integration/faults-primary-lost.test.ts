@@ -7,7 +7,7 @@ import { freePort } from '../../src/demo/redis-server.ts'
 import { checkLogs, clientsOf, excuseCounts } from '../kit/attributed-load.ts'
 import { metric } from '../kit/metrics.ts'
 import { ErrorReply } from '../kit/resp.ts'
-import { rawClient, startProxy, startReplicaSet } from '../kit/servers.ts'
+import { rawClient, startProxy, startRedis, startRelay, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
 const timeoutMs = 1_000
@@ -152,4 +152,22 @@ describe('the primary is lost', () => {
     expect(await client.call('GET', 'a')).toBe('b')
     await starting
   }, 60_000)
+})
+
+test('an EXEC that finds no primary ends its transaction: what follows is not queued', async () => {
+  const server = await startRedis()
+  const relay = await startRelay({ port: server.port })
+  const proxy = await startProxy({
+    region: 'eu',
+    primary: 'eu',
+    regions: { eu: { nodes: [`redis://127.0.0.1:${relay.port}`] } },
+    tenants: { ant: { users: { 'ant-app': { password: 'demo' } } } },
+  })
+  const client = await proxy.client('ant-app')
+  expect(await client.pipeline([['MULTI'], ['SET', 'k', 'v']])).toEqual(['OK', 'QUEUED'])
+  relay.refuse(true)
+  relay.reset()
+  expect(await client.callRaw('EXEC')).toMatch(/^-MASTERDOWN /)
+  expect(await client.callRaw('EXEC')).toBe('-ERR EXEC without MULTI\r\n')
+  expect(await client.call('ECHO', 'free')).not.toBe('QUEUED')
 })

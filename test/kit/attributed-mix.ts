@@ -5,7 +5,7 @@
  *
  * Names are the same in all tenants; values tell whose they are.
  */
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import {
   type Asked,
   AttributedClient,
@@ -152,9 +152,10 @@ export class MixedClient extends AttributedClient {
     ['pop', 0.07, () => this.popElement()],
     ['stream', 0.05, () => this.stream()],
     ['publish', 0.08, () => this.publish()],
+    ['script', 0.03, () => this.script()],
     ['subscribe', 0.03, () => this.subscribe()],
     ['track', 0.03, () => this.track()],
-    ['scan', 0.006, () => this.scan()],
+    ['scan', 0.001, () => this.scan()],
     ['hello', 0.03, () => this.hello()],
     ['visit', 0.03, () => this.visit()],
     ['others', 0.01, () => this.clientList()],
@@ -342,6 +343,25 @@ export class MixedClient extends AttributedClient {
     await this.converse([...asked, this.echo()])
   }
 
+  /** A script of the tenant's own reads its key, and says what it was asked. */
+  private async script(): Promise<void> {
+    const { tenant, id } = this.mix
+    const key = this.own()
+    const word = `${tenant}-${id}-${++this.seq}`
+    const body = `return {KEYS[1], ARGV[1], redis.call('get', KEYS[2]), redis.call('get', KEYS[1])}`
+    const run = this.asked(['EVAL', body, 2, key, markKey, word], true, (acked) => {
+      const floor = acked(key)
+      return (reply) => {
+        if (!Array.isArray(reply) || reply.length !== 4) return `EVAL: ${show(reply)}`
+        // Where keys are only declared, scripts see them with the prefix.
+        const isKey = reply[0] === key || reply[0] === `${tenant}:${key}`
+        if (!isKey || reply[1] !== word || reply[2] !== tenant) return `EVAL of ${key}: ${show(reply)}`
+        return this.judgeRead(key, reply[3]!, floor)
+      }
+    })
+    await this.converse([this.echo(), run, this.echo()])
+  }
+
   /** On RESP3 messages come between the replies to everything else. */
   private async subscribe(): Promise<void> {
     const client = await this.connected()
@@ -396,6 +416,11 @@ export class MixedClient extends AttributedClient {
     const { scans } = this
     const pages = Array.from({ length: 2 }, () =>
       this.once(['SCAN', scans.cursor, 'COUNT', 30], (reply) => {
+        // A cursor is of one node: while that is down nobody can go on from it.
+        if (reply instanceof ErrorReply && reply.message === 'ERR invalid cursor') {
+          scans.cursor = '0'
+          return undefined
+        }
         if (!Array.isArray(reply) || !Array.isArray(reply[1])) return `not a page: ${show(reply)}`
         scans.cursor = String(reply[0])
         for (const name of reply[1]) {
@@ -406,7 +431,7 @@ export class MixedClient extends AttributedClient {
       }),
     )
     // Steps of all tenants are taken in turn, and none while a server stands still.
-    this.patienceMs = 30_000
+    this.patienceMs = 60_000
     await this.converse([...pages, this.echo()])
     this.patienceMs = this.mix.answerMsMax
   }
@@ -511,21 +536,21 @@ export class MixedClient extends AttributedClient {
     const { port, user, id, answerMsMax, tenant } = this.mix
     const key = `mine:${id}`
     const other = await RawClient.open(port)
-    let otherId = 0
+    let line = ''
     try {
       other.send(Buffer.concat([command('AUTH', user, 'demo'), command('CLIENT', 'ID'), command('BLPOP', key, 0)]))
       await other.read(answerMsMax)
-      otherId = Number(await other.read(answerMsMax))
-      await sleep(this.random() * 40)
+      const otherId = Number(await other.read(answerMsMax))
+      const look = this.once(['CLIENT', 'LIST', 'ID', otherId], (reply) => {
+        line = String(reply instanceof Tagged ? reply.value : reply)
+        return undefined
+      })
+      for (let i = 0; !/ flags=\S*b/.test(line); i++) if (i > 200 || !(await this.converse([look], 0))) return
+      other.reset()
+      for (let i = 0; line.includes(`id=${otherId} `); i++) if (i > 200 || !(await this.converse([look], 0))) return
     } finally {
       other.reset()
     }
-    let isThere = true
-    const look = this.once(['CLIENT', 'LIST', 'ID', otherId], (reply) => {
-      isThere = String(reply instanceof Tagged ? reply.value : reply).includes(`id=${otherId} `)
-      return undefined
-    })
-    for (let i = 0; isThere && i < 200; i++) if (!(await this.converse([look], 0))) return
     const value = attributedValue(tenant, id, ++this.seq, key)
     let isPushed = false
     await this.converse(
