@@ -57,7 +57,7 @@ const upstream = z.strictObject({
   }),
   acl: preset(oneOf('provision', 'off'), 'provision', {
     about:
-      "Whether Regis creates one ACL user per tenant on the nodes, as which its transactions, blocking commands and scripts run. Off, or where the server refuses it: those run as the proxy's own user, and scripts stay denied.",
+      "Whether Regis creates one ACL user per tenant on the nodes, as which its scripts run, so that Redis itself refuses a key that is not the tenant's. Off, or where the server refuses it: scripts stay denied.",
   }),
   strict: preset(flag(), 'false', {
     about:

@@ -140,3 +140,55 @@ test.each(['off', 'refused by the server'])('upstream.acl %s: no scripts, and th
   expect(await redis.call('ACL', 'USERS')).toEqual(['default', 'regis'])
   if (how !== 'off') expect(proxy.proxy.log()).toContain('does not let us create users')
 })
+
+test.each([
+  ['watches keys', ['WATCH', 'w']],
+  ['tracks keys', ['CLIENT', 'TRACKING', 'ON', 'NOLOOP']],
+])("a client that %s runs scripts as the tenant's user, and all else as ever", async (_, begin) => {
+  const redis = await startRedis()
+  const proxy = await startProxy(configOf(redis))
+  const client = await proxy.client('b-app')
+  await redis.call('SET', 'a:foreign', 'secret')
+  await client.call('SADD', 'ids', '1')
+  await client.call('SET', 'name_1', 'one')
+  // Redis refuses these to a user with key patterns.
+  const ordinary = [
+    ['SORT', 'ids', 'BY', 'nosort', 'GET', 'name_*'],
+    ['COPY', 'name_1', 'copied', 'REPLACE'],
+  ]
+  const served = [['one'], 1]
+  expect(await client.call(...begin)).toBe('OK')
+  const pid = async (): Promise<string[]> =>
+    String(await redis.call('CLIENT', 'LIST'))
+      .split('\n')
+      .filter((line) => line.includes('user=regis:b'))
+  expect(await client.pipeline(ordinary)).toEqual(served)
+  expect(await client.call('EVAL', script, '1', 'n')).toBe(1)
+  expect(String(JSON.stringify(await client.call('EVAL', "return redis.call('get','a:foreign')", '0')))).toContain(
+    "can't access",
+  )
+  expect(await client.pipeline([...ordinary, ['EVAL', script, '1', 'n'], ...ordinary])).toEqual([
+    ...served,
+    2,
+    ...served,
+  ])
+  expect(await client.pipeline([['MULTI'], ['EVAL', script, '1', 'n'], ['GET', 'n'], ['EXEC'], ...ordinary])).toEqual([
+    'OK',
+    'QUEUED',
+    'QUEUED',
+    [3, '3'],
+    ...served,
+  ])
+  // Given back, it is nobody's in particular.
+  client.close()
+  await waitFor(async () => (await pid()).length === 0)
+  const next = await proxy.client('b-app')
+  expect(await next.pipeline([['WATCH', 'w'], ...ordinary, ['MULTI'], ...ordinary, ['EXEC']])).toEqual([
+    'OK',
+    ...served,
+    'OK',
+    'QUEUED',
+    'QUEUED',
+    served,
+  ])
+})
