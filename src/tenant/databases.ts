@@ -6,7 +6,7 @@
  *   a database of its own on the servers                                     (nothing)
  *
  * No key of one database can be a key of another: none of these is the beginning of another, since a number ends at its
- * colon. Did database 0 keep `shop:`, its key `1:a` would be database 1's `a`. See docs/decisions/0009-databases.md.
+ * colon. Did database 0 keep `shop:`, its key `1:a` would be database 1's `a`. See docs/decisions/0007-databases.md.
  */
 import type { ErrorCode } from '../base/errors.ts'
 import { type Argv, isWord, readInteger } from '../commands/keys.ts'

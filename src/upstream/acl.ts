@@ -1,5 +1,5 @@
 /**
- * The second wall: a Redis user for each tenant, as which its leased connections log in. What the first wall cannot see
+ * The second wall: a Redis user for each tenant, as which its scripts run. What the first wall cannot see
  * (the keys that a script builds) is then judged by Redis itself. Pure: says which commands to send; leases.ts sends them.
  *
  *   first lease of a tenant on this run of a server:  ACL SETUSER regis:shop ... ; AUTH regis:shop <secret>
