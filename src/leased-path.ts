@@ -91,6 +91,8 @@ export interface LeasedParts {
 const done = 0
 /** Bits of a client that keeps its lease while nothing is in flight. */
 const keepsLease = modePinned | modeTracking
+/** '-' */
+const errorByte = 0x2d
 const queuedLine = Buffer.from('+QUEUED\r\n')
 const nothing = Buffer.alloc(0)
 const okLine = Buffer.from('+OK\r\n')
@@ -111,7 +113,7 @@ export class LeasedPath {
   /** By node: when it last refused a new connection with -BUSY. */
   private readonly busyAtMs = new Map<number, number>()
   readonly ids: Readonly<
-    Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof' | 'select', number>
+    Record<'multi' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'wait' | 'waitaof' | 'select' | 'load', number>
   >
 
   constructor(hands: PathHands, parts: LeasedParts) {
@@ -129,6 +131,7 @@ export class LeasedPath {
       wait: id('wait'),
       waitaof: id('waitaof'),
       select: id('select'),
+      load: id('function|load'),
     }
   }
 
@@ -175,10 +178,13 @@ export class LeasedPath {
     const { builtins, host } = this.parts
     const args = this.copyArgs()
     const local = (): Buffer => {
-      const reply = builtins[id]!.run(args, session, host, id)
-      if (reply instanceof Promise || reply === undefined)
-        return encodeReply(failure('ERR internal error'), session.resp)
-      return encodeReply(reply, session.resp)
+      try {
+        const reply = builtins[id]!.run(args, session, host, id)
+        if (!(reply instanceof Promise) && reply !== undefined) return encodeReply(reply, session.resp)
+      } catch {
+        // A bug in an answer is the asker's loss, not everybody's (request-path.ts, runBuiltin).
+      }
+      return encodeReply(failure('ERR internal error'), session.resp)
     }
     return { id, local }
   }
@@ -397,6 +403,11 @@ export class LeasedPath {
     const isWrite = transaction.hasWrite || transaction.hasScript
     const lease = this.leaseFor(session, account, pos, isWrite, transaction.hasScript)
     if (typeof lease === 'number') return lease
+    if (session.hasLostWatch) {
+      // The lease that watched was given up just now; this one knows nothing of it.
+      if (session.inFlight === 0) this.idle(session)
+      return this.exec(session, account, pos)
+    }
     const { lane } = lease
     if (transaction.hasScript && !lease.isTenantUser) {
       this.endTransaction(session)
@@ -482,6 +493,8 @@ export class LeasedPath {
       if (session.inFlight === 0 && (session.mode & keepsLease) === 0) this.release(session)
       return hands.refuse(session, pos, 'NO_SCRIPTS')
     }
+    const isLoading = id === this.ids.load
+    if (isLoading && session.inFlight > 0) return hands.waitForOrder(session)
     const { lane } = lease
     const frame = prepared.frame!
     if (!hands.secondLook.isPrefixed(frame, 0, frame.length, 1, tenant.prefixes[session.database]!, tenant.prefix))
@@ -493,6 +506,7 @@ export class LeasedPath {
     this.noteScript(account, lease)
     session.lane = lane
     session.inFlight++
+    lease.isLoading = isLoading
     const mayWrite = this.mayWrite(id)
     hands.countSent(mayWrite)
     if (session.takeSilence()) lane.append(session, kindSwallow, mayWrite, hands.nowMs)
@@ -543,6 +557,7 @@ export class LeasedPath {
   private answering(session: Session, lease: Lease, prepared: Prepared, mayWrite: boolean): Transform {
     const { running, now } = this.parts
     return (reply) => {
+      if (lease.isLoading && reply[0] === errorByte) lease.isSpoilt = true
       if (!isBusy(reply)) running.noteAnswered(lease.key.nodeIndex, now())
       const mine = prepared.transform!(reply)
       return isNoScript(reply) && this.bringAgain(session, lease, prepared, mayWrite) ? nothing : mine
@@ -615,7 +630,8 @@ export class LeasedPath {
     const { hands, parts } = this
     const { primary } = parts.tracker
     let { lease } = session
-    if (session.inFlight > 0 && (lease === undefined || session.lane !== lease.lane)) return hands.waitForOrder(session)
+    if (session.inFlight > 0 && (lease === undefined || lease.isLoading || session.lane !== lease.lane))
+      return hands.waitForOrder(session)
     if (lease?.lane.isReady && session.inFlight === 0) {
       // Taken while its node was the primary, or before HELLO: what it watched there says nothing here.
       const isFit = hands.isPrimaryLane(lease.lane) && lease.key.resp === session.resp
@@ -732,7 +748,9 @@ export class LeasedPath {
     this.unblock(session)
     if (session.lease !== undefined) {
       this.scriptsOver(session.lease)
-      this.asOwn(session.lease)
+      session.lease.isLoading = false
+      if (session.lease.isSpoilt) this.giveUp(session, session.lease, 'a library was refused')
+      else this.asOwn(session.lease)
     }
     if ((session.mode & keepsLease) === 0) this.release(session)
   }
@@ -754,7 +772,7 @@ export class LeasedPath {
       session.mode &= ~modePinned
       return
     }
-    if (session.inFlight > 0 || !lease.lane.isReady || lease.isTracked) {
+    if (session.inFlight > 0 || !lease.lane.isReady || lease.isTracked || lease.isChangingUser) {
       session.mode &= ~modePinned
       session.lease = undefined
       this.scriptsOver(lease, true)

@@ -48,6 +48,7 @@ import { modeSubscriber, Session, type SessionAccount, stallBusy } from './sessi
 import { Subscriptions } from './session/subscriptions.ts'
 import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
+import { keyPrefixes } from './tenant/databases.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
@@ -182,7 +183,7 @@ export class RegisProxy {
       },
     )
     this.tenantUsers = this.buildTenantUsers(addresses)
-    this.scripts = new Scripts(config.tenants, this.table)
+    this.scripts = new Scripts(config.tenants, this.table, scriptSecret(config))
     this.leases = this.buildLeases(addresses)
     this.trails = new Trails({
       tracker: this.tracker,
@@ -274,7 +275,13 @@ export class RegisProxy {
     const { config } = this
     return new TenantUsers({
       table: this.table,
-      tenants: config.tenants.map(({ id, prefix, deny, database }) => ({ tenant: id, prefix, deny, database })),
+      tenants: config.tenants.map(({ id, prefix, deny, database, databases }) => ({
+        tenant: id,
+        prefix,
+        keyPrefixes: keyPrefixes(prefix, databases),
+        deny,
+        database,
+      })),
       password: (node) => addresses[node]!.password ?? '',
       version: (node) => this.tracker.nodes[node]!.version,
       hasOneDatabase: (node) => this.hasOneDatabase[node] === true,
@@ -1008,6 +1015,12 @@ export class RegisProxy {
       }
     })
   }
+}
+
+/** What no tenant knows: the password that all proxies have for the servers. */
+function scriptSecret(config: Config): string {
+  const nodes = config.regions.flatMap((region) => region.nodes)
+  return config.upstream.password ?? nodes.find((node) => node.password !== undefined)?.password ?? ''
 }
 
 function finite(ms: number): number | null {

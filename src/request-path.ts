@@ -305,6 +305,21 @@ export class RequestPath implements SessionHost {
 
   /** Takes as many whole requests of [pos, end) as it can. Returns one past the last byte taken. */
   consume(session: Session, buf: Buffer, start: number, end: number): number {
+    try {
+      return this.take(session, buf, start, end)
+    } catch (error) {
+      // A bug of ours is the loss of who met it: what it was putting together goes nowhere, and its connection ends.
+      this.parts.cells.tripwires.uncaught++
+      this.parts.log.error({ error: String(error) }, 'a request could not be handled')
+      const lane = this.runLane ?? session.lane
+      this.runLane = undefined
+      lane?.destroy('a request could not be handled')
+      session.destroy('internal error')
+      return end
+    }
+  }
+
+  private take(session: Session, buf: Buffer, start: number, end: number): number {
     this.begin(session, buf, start)
     const frame = this.frame
     let pos = start
@@ -1203,6 +1218,7 @@ export class RequestPath implements SessionHost {
       return done
     }
     if (args.length === 0) {
+      if (session.replyMode === replySkipNext) session.replyMode = replyOn // to Redis an empty line was a request
       this.skip(pos)
       return done
     }

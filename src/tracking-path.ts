@@ -9,6 +9,7 @@
  * A lost connection has forgotten what it tracked: the client is told that everything may have changed, and tracking is
  * switched on again on the next connection before anything is read there.
  */
+import { trackingRequestBytesMax } from './base/limits.ts'
 import type { LeasedPath, PathHands } from './leased-path.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeRequest } from './resp/encode.ts'
@@ -63,6 +64,8 @@ export class TrackingPath {
   private readonly parts: TrackingParts
   private readonly trackingId: number
   private readonly sessions = new Set<Session>()
+  /** Who has asked to be redirected there and has no answer yet. */
+  private readonly asking = new Map<Session, Receiver>()
   private readonly receivers = new Map<Session, Receiver>()
 
   constructor(hands: PathHands, leased: LeasedPath, parts: TrackingParts, trackingId: number) {
@@ -95,10 +98,15 @@ export class TrackingPath {
     let redirectId = 0
     if (want.redirect !== undefined) {
       redirectId = this.receiverId(want.redirect, session)
+      this.asking.set(session, this.receivers.get(want.redirect)!)
       if (redirectId === 0) return hands.waitForNode(session)
     }
     const before = session.tracking
     const request = encodeRequest(trackingCommand(want, tenant, redirectId))
+    if (request.length > trackingRequestBytesMax) {
+      this.unask(session)
+      return hands.refuse(session, pos, 'TRACKING_LIMIT')
+    }
     if (!lease.lane.hasRoomFor(request.length + offFrame.length)) return hands.waitForRoom(session, lease.lane)
     // Redis takes all names on top of single prefixes, or again; the tenant's prefix would overlap with what is there.
     const isWidened = before?.isBcast === true && isOfAllNames(want)
@@ -106,7 +114,11 @@ export class TrackingPath {
     request.copy(lease.lane.bytes, lease.lane.pos)
     lease.lane.pos += request.length
     const accept = (reply: Buffer): Buffer => {
-      if (reply[0] !== 43) return stripTrackingError(reply, tenant)
+      if (reply[0] !== 43) {
+        this.unask(session)
+        return stripTrackingError(reply, tenant)
+      }
+      this.asking.delete(session)
       // Further prefixes come on top of those that were given before, as in Redis.
       this.follow(session, lease, { ...want, prefixes: prefixesAfter(before, want) })
       // Between OFF and ON a change may have gone unheard.
@@ -154,6 +166,16 @@ export class TrackingPath {
     if (receiver.followers.size === 0) this.dropReceiver(receiver)
   }
 
+  /** CLIENT TRACKING ... REDIRECT was asked for and came to nothing. */
+  private unask(session: Session): void {
+    const receiver = this.asking.get(session)
+    if (receiver === undefined) return
+    this.asking.delete(session)
+    if (session.tracking?.redirect === receiver.target) return
+    receiver.followers.delete(session)
+    if (receiver.followers.size === 0 && this.receivers.get(receiver.target) === receiver) this.dropReceiver(receiver)
+  }
+
   private switchOff(session: Session): void {
     if (session.tracking === undefined) return
     this.unfollow(session)
@@ -168,7 +190,8 @@ export class TrackingPath {
   /** The client is gone, or starts anew. */
   leave(session: Session): void {
     const receiver = this.receivers.get(session)
-    if (receiver !== undefined) this.dropReceiver(receiver)
+    if (receiver !== undefined && session.isClosed) this.dropReceiver(receiver)
+    this.unask(session)
     this.unfollow(session)
     session.tracking = undefined
     session.mode &= ~modeTracking
@@ -235,6 +258,10 @@ export class TrackingPath {
   /** The server's id of the connection that hears for this client; 0: it is not there yet, and `follower` is told when it is. */
   private receiverId(target: Session, follower: Session): number {
     let receiver = this.receivers.get(target)
+    if (receiver?.lease !== undefined && receiver.lease.key.tenant !== target.account?.tenant?.id) {
+      this.dropReceiver(receiver) // of who the target was before
+      receiver = undefined
+    }
     if (receiver === undefined) {
       receiver = new Receiver(target)
       this.receivers.set(target, receiver)

@@ -346,6 +346,21 @@ export const errors = {
     fate: 'notExecuted',
     when: 'CLIENT TRACKING ... REDIRECT to no connection of this tenant',
   },
+  SCRIPT_TOO_LONG: {
+    text: 'ERR script or library above 16 MiB',
+    fate: 'notExecuted',
+    when: 'EVAL, SCRIPT LOAD or FUNCTION LOAD with such a body',
+  },
+  CLIENT_LIST_LIMIT: {
+    text: 'ERR CLIENT LIST is limited to 10000 ids and 16 MiB',
+    fate: 'notExecuted',
+    when: 'CLIENT LIST with more ids, or with more to say',
+  },
+  TRACKING_LIMIT: {
+    text: 'ERR CLIENT TRACKING prefixes are limited to 8 KiB together',
+    fate: 'notExecuted',
+    when: 'CLIENT TRACKING with longer ones',
+  },
   TRACKING_TWICE: {
     text: 'ERR A client can only redirect to a single other client',
     fate: 'notExecuted',

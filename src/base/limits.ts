@@ -73,6 +73,13 @@ export const transactionCommandsMax = 1_000_000
 export const transactionBytesMax = 64 * 1024 * 1024
 /** A transaction up to this size travels on a shared connection, in one piece; a larger one on a leased one. */
 export const sharedTransactionCommandsMax = 512
+/** One script or library. Real ones are kilobytes; V8's strings end at half a gigabyte. */
+export const scriptBodyBytesMax = 16 * 1024 * 1024
+/** What CLIENT LIST answers, and ids that it may be asked for, which Redis lets a client repeat. */
+export const clientListBytesMax = 16 * 1024 * 1024
+export const clientListIdsMax = 10_000
+/** CLIENT TRACKING with its prefixes: it must fit into the arena of a lease, also when it is sent again. */
+export const trackingRequestBytesMax = 8 * 1024
 /** One message of the server about keys that have changed: with BCAST one may hold all those of a turn of its loop. */
 export const pushBytesMax = 64 * 1024 * 1024
 /** A channel or pattern that is subscribed to, without its prefix: kept while it is, and sent again after each loss of a node. */

@@ -3,6 +3,7 @@
  * of them is answered as if they did not exist. (networking.c, clientCommand, of Redis 7.0.)
  */
 import { errorText } from '../base/errors.ts'
+import { clientListBytesMax, clientListIdsMax } from '../base/limits.ts'
 import { failure, integer, ok, type Reply } from '../resp/encode.ts'
 import { modeSubscriber, type Session } from '../session/session.ts'
 import type { Builtin, BuiltinHost } from './builtin.ts'
@@ -37,6 +38,7 @@ function list(args: readonly Buffer[], session: Session, host: BuiltinHost): Rep
     if (type === undefined) return badType(args[3])
     chosen = chosen.filter((one) => hasType(one, type))
   } else if (args.length > 3 && word(args[2]) === 'id') {
+    if (args.length - 3 > clientListIdsMax) return failure(errorText('CLIENT_LIST_LIMIT'))
     const ids: number[] = []
     for (const arg of args.slice(3)) {
       if (!long.test(text(arg))) return failure(errorText('CLIENT_ID_INVALID'))
@@ -45,8 +47,20 @@ function list(args: readonly Buffer[], session: Session, host: BuiltinHost): Rep
     const byId = new Map(chosen.map((one) => [one.id, one]))
     chosen = ids.flatMap((id) => byId.get(id) ?? [])
   } else if (args.length !== 2) return failure(errorText('SYNTAX'))
-  const lines = chosen.map((one) => `${describe(one, host)}\n`)
-  return { kind: 'verbatim', value: lines.join('') }
+  // An id may be repeated, and then so is its line: each is made once, and all together are bounded.
+  const lines = new Map<Session, string>()
+  let size = 0
+  const shown = chosen.map((one) => {
+    let line = lines.get(one)
+    if (line === undefined) {
+      line = `${describe(one, host)}\n`
+      lines.set(one, line)
+    }
+    size += line.length
+    return line
+  })
+  if (size > clientListBytesMax) return failure(errorText('CLIENT_LIST_LIMIT'))
+  return { kind: 'verbatim', value: shown.join('') }
 }
 
 interface Filter {

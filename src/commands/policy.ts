@@ -360,6 +360,7 @@ export const particulars: Readonly<Record<string, Particular>> = {
   'client|unblock': { inMulti: 'denied' },
   monitor: { inMulti: 'denied' },
   // Their answers take time, and EXEC's has no place for that.
+  'function|load': { inMulti: 'denied' }, // runs the library's code, whose error could put bytes into EXEC's reply
   'function|flush': { inMulti: 'denied' },
   'function|kill': { inMulti: 'denied' },
   'function|stats': { inMulti: 'denied' },

@@ -3,7 +3,7 @@
  * upstream: the library's in the first line of its text, the functions' by a prelude that wraps redis.register_function.
  * On the way back the mark comes off, and FUNCTION LIST shows the text that the client brought. Pure.
  */
-import { createHash } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { encodeRequest } from '../resp/encode.ts'
 import { elements, readHead, skip, TYPE } from '../resp/reply-walk.ts'
 import { remakeTailCalls } from './lua-source.ts'
@@ -12,9 +12,12 @@ import { isError, renameInError } from './script-reply.ts'
 import type { Prepared, TenantScripts } from './scripts.ts'
 import { libraryHeaderError, libraryHeaderOf } from './shebang.ts'
 
-/** Names may have letters, digits and underscores only, so it is no prefix; 64 bits make it one tenant's alone. */
-export function libraryMark(tenant: string): string {
-  return `regis_${createHash('sha256').update(tenant).digest('hex').slice(0, 16)}_`
+/**
+ * Names may have letters, digits and underscores only, so it is no prefix; 128 bits make it one tenant's alone. Derived from a
+ * secret: code that gets past the prelude registers what names it likes, and must not be able to make another tenant's.
+ */
+export function libraryMark(tenant: string, secret: string): string {
+  return `regis_${createHmac('sha256', `regis functions ${secret}`).update(tenant).digest('hex').slice(0, 32)}_`
 }
 
 /** FCALL, FCALL_RO, FUNCTION LOAD, DELETE and LIST. `argv` is changed. */

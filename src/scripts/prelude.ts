@@ -128,7 +128,8 @@ local function wrap(f) if f==nil then return f end
 return function(k,a) if not ok then init() end %E return f(k,a) end end
 T.register_function=function(a,b,...)
 if b~=nil then return R.register_function(%M..a,wrap(b),...) end
-if a==nil or a.callback==nil then return R.register_function(a) end
+if a==nil then return R.register_function() end
+if a.callback==nil then return R.register_function({}) end
 return R.register_function({function_name=%M..a.function_name,callback=wrap(a.callback),flags=a.flags,description=a.description}) end
 T.log=function() end
 T.LOG_DEBUG,T.LOG_VERBOSE,T.LOG_NOTICE,T.LOG_WARNING=0,1,2,3

@@ -24,6 +24,7 @@ export function renameInError(reply: Buffer, from: string, to: string, line: num
  */
 export function likelyLine(body: string): number {
   const lines = body.split('\n')
-  const at = lines.findIndex((line) => /\breturn\b[^\n]*\(/.test(line))
+  // Two searches, not one pattern with both: that one takes the square of the line.
+  const at = lines.findIndex((line) => line.lastIndexOf('(') > line.search(/\breturn\b/) && /\breturn\b/.test(line))
   return at < 0 ? 1 : at + 1
 }

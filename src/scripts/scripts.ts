@@ -9,7 +9,7 @@
  * Pure but for its memory: no sockets here. Who sends it is leased-path.ts.
  */
 import { type ErrorCode, errorText } from '../base/errors.ts'
-import { nodeScriptsMax, readScriptBytesMax, tenantReadBytesMax } from '../base/limits.ts'
+import { nodeScriptsMax, readScriptBytesMax, scriptBodyBytesMax, tenantReadBytesMax } from '../base/limits.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { keyPrefixes } from '../tenant/databases.ts'
@@ -55,11 +55,18 @@ export class TenantScripts {
   private readonly prelude: string
   private readBytes = 0
 
-  constructor(options: ScriptTenantOptions, table: CommandTable, prefix: Buffer, hasOneDatabase: boolean) {
+  constructor(
+    options: ScriptTenantOptions,
+    table: CommandTable,
+    prefix: Buffer,
+    hasOneDatabase: boolean,
+    secret: string,
+  ) {
     this.mode = options.scripts
     this.prefix = prefix
-    this.hasFunctions = hasOneDatabase || this.mode === 'declared'
-    this.mark = libraryMark(options.id)
+    // Without a secret a mark could be guessed.
+    this.hasFunctions = secret !== '' && (hasOneDatabase || this.mode === 'declared')
+    this.mark = libraryMark(options.id, secret)
     const latin1 = this.prefix.toString('latin1')
     const shapes = luaShapes(table)
     const channels = Buffer.from(options.prefix).toString('latin1')
@@ -108,12 +115,16 @@ export class Scripts {
   /** Shas that a run of a node has, by `node run_id`. */
   readonly #onNode = new Map<number, { runId: string; shas: Set<string> }>()
 
-  constructor(tenants: readonly ScriptTenantOptions[], table: CommandTable) {
+  /** `secret`: what no tenant knows and all proxies of a deployment have; '' closes functions. */
+  constructor(tenants: readonly ScriptTenantOptions[], table: CommandTable, secret: string) {
     const wanting = tenants.filter((tenant) => tenant.scripts !== 'off')
     this.#tenants = new Map(
       wanting.map((tenant) => {
         const prefixes = keyPrefixes(tenant.prefix, tenant.databases ?? 1)
-        return [tenant.id, prefixes.map((prefix) => new TenantScripts(tenant, table, prefix, prefixes.length === 1))]
+        return [
+          tenant.id,
+          prefixes.map((prefix) => new TenantScripts(tenant, table, prefix, prefixes.length === 1, secret)),
+        ]
       }),
     )
   }
@@ -128,6 +139,7 @@ export class Scripts {
   prepare(tenant: string, name: string, args: readonly Buffer[], keys: readonly number[], database = 0): Prepared {
     const mine = this.of(tenant, database)
     if (mine === undefined || (name.startsWith('f') && !mine.hasFunctions)) return errorReply('NOPERM', name)
+    if (name === 'function|load' && args.at(-1)!.length > scriptBodyBytesMax) return errorReply('SCRIPT_TOO_LONG')
     const argv = [...args]
     for (const i of keys) argv[i] = Buffer.concat([mine.prefix, argv[i]!])
     switch (name) {
@@ -146,6 +158,7 @@ export class Scripts {
 
   #eval(mine: TenantScripts, argv: Buffer[]): Prepared {
     const body = argv[1]!
+    if (body.length > scriptBodyBytesMax) return errorReply('SCRIPT_TOO_LONG')
     if (scriptHeaderLength(body) < 0) return errorReply('SCRIPT_SHEBANG')
     const script = mine.remember(body)
     argv[1] = script.upstream
@@ -162,6 +175,7 @@ export class Scripts {
 
   #load(mine: TenantScripts, argv: Buffer[]): Prepared {
     const body = argv[2]!
+    if (body.length > scriptBodyBytesMax) return errorReply('SCRIPT_TOO_LONG')
     if (scriptHeaderLength(body) < 0) return errorReply('SCRIPT_SHEBANG')
     const script = mine.remember(body)
     argv[2] = script.upstream

@@ -556,7 +556,8 @@ export class Session implements ReplySink {
   drain(): void {
     if (this.isClosed) return
     if (this.isBlocked) {
-      this.writeOwn(Buffer.from(`-${errorText('UNBLOCKED')}\r\n`))
+      // With more in flight than what blocks, whose reply this would be taken for is not known.
+      if (this.inFlight === 1) this.writeOwn(Buffer.from(`-${errorText('UNBLOCKED')}\r\n`))
       return this.finish('end')
     }
     // A transaction that was begun may be ended, within the time that is left.

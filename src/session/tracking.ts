@@ -72,7 +72,7 @@ export function trackingCommand(want: Tracking, space: NameSpace, redirectId: nu
   if (want.isNoloop) words.push('NOLOOP')
   // Without a prefix the server would tell of every tenant's keys. What is kept of a client may hold '' beside others.
   const isAll = want.isBcast && (want.prefixes.length === 0 || (!('isOn' in want) && want.prefixes[0]!.length === 0))
-  if (isAll) return [...words, 'PREFIX', space.keyPrefix]
+  if (isAll) return [...words, ...space.prefixes.flatMap((prefix) => ['PREFIX', prefix])]
   for (const own of want.prefixes)
     for (const prefix of space.prefixes) words.push('PREFIX', Buffer.concat([prefix, own]))
   return words

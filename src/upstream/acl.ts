@@ -33,7 +33,10 @@ const never = new Set(
 
 export interface TenantUserOptions {
   readonly tenant: string
+  /** Of channels, and of keys unless `keyPrefixes` are given. */
   readonly prefix: string
+  /** One for each of its databases. */
+  readonly keyPrefixes?: readonly Buffer[]
   /** A database of the servers that is its own: its keys have no prefix, and it may not leave it. */
   readonly database?: number
   /** The tenant's own `deny:` list. */
@@ -129,15 +132,16 @@ export class TenantUsers {
   }
 
   private rules(
-    { prefix, deny, database }: TenantUserOptions,
+    { prefix, keyPrefixes, deny, database }: TenantUserOptions,
     table: CommandTable,
     version: string,
     isAlone: boolean,
     secret: string,
   ): string[] {
     const commands = allowedCommands(table, deny, version, isAlone).map((name) => `+${name}`)
-    const keys = (database ?? 0) === 0 ? `~${prefix}*` : '~*'
-    return ['reset', 'on', `>${secret}`, keys, 'resetchannels', `&${prefix}*`, '-@all', ...commands]
+    const own = keyPrefixes?.map((bytes) => `~${bytes.toString('latin1')}*`) ?? [`~${prefix}*`]
+    const keys = (database ?? 0) === 0 ? own : ['~*']
+    return ['reset', 'on', `>${secret}`, ...keys, 'resetchannels', `&${prefix}*`, '-@all', ...commands]
   }
 
   /** One of the commands of `login` was refused; `command` is its first word. */

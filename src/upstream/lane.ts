@@ -587,7 +587,12 @@ export class Lane {
       this.dropCollected()
       if (sink === undefined) (extra as CollectHandler)(reply)
       else {
-        const mine = (extra as Transform)(reply)
+        const mine = transformed(extra as Transform, reply)
+        if (mine === 'failed') {
+          sink.onReply(Buffer.from('-ERR internal error\r\n'), done, hasWrite, this)
+          this.events.desync(this, 'a reply that could not be read')
+          return false
+        }
         if (mine === undefined) {
           this.events.foreignPrefix(this)
           sink.onReply(Buffer.from(`-${errorText('ISOLATION')}\r\n`), done, hasWrite, this)
@@ -819,5 +824,14 @@ export class Lane {
     this.times = times
     this.trails = trails
     this.mask = size - 1
+  }
+}
+
+/** 'failed': the bytes are no reply of that command, or we have a bug; either way only this connection may suffer. */
+function transformed(transform: Transform, reply: Buffer): Buffer | undefined | 'failed' {
+  try {
+    return transform(reply)
+  } catch {
+    return 'failed'
   }
 }

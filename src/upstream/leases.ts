@@ -78,6 +78,13 @@ export class Lease {
   slackMs = 0
   /** CLIENT TRACKING was switched on here for its holder: it does not go back to the warm ones. */
   isTracked = false
+  /**
+   * A library is being loaded: its code runs, and Redis 7.0 does not clean the text of an error that it raises, so bytes of the
+   * tenant's making may follow. Nothing else is sent before it is answered.
+   */
+  isLoading = false
+  /** It was refused: this connection is not used again. */
+  isSpoilt = false
 
   constructor(key: LeaseKey, lane: Lane, connection: (lease: Lease) => UpstreamConnection) {
     this.key = key
@@ -285,6 +292,7 @@ export class Leases {
 
   private open(key: LeaseKey): Lease {
     const { options, events } = this
+    const holder: { lease?: Lease } = {}
     const lane = new Lane(
       -1,
       key.nodeIndex,
@@ -293,13 +301,14 @@ export class Leases {
       { bytes: Buffer.allocUnsafeSlow(2 * leaseArenaHalfBytes) },
       0,
       options.durations(key.nodeIndex, true),
-      { ...events, desync: (it, why) => this.onDesync(it, why) },
+      { ...events, desync: (it, why) => this.onDesync(it, why, holder) },
       options.now,
       leaseSize,
     )
     lane.isLeased = true
     lane.database = key.database
     const lease = new Lease(key, lane, (it) => this.connect(it))
+    holder.lease = lease
     if (key.resp === 3) {
       lane.onPush = (push) => {
         if (lease.holder !== undefined) events.push(lease, lease.holder, push)
@@ -309,8 +318,9 @@ export class Leases {
     return lease
   }
 
-  private onDesync(lane: Lane, why: string): void {
-    this.events.desync(lane, why)
+  private onDesync(lane: Lane, why: string, holder: { lease?: Lease }): void {
+    // Bytes that a tenant's own library has put behind its error reach nobody and say nothing about us.
+    if (holder.lease?.isLoading !== true && holder.lease?.isSpoilt !== true) this.events.desync(lane, why)
     lane.destroy(why)
   }
 

@@ -21,6 +21,7 @@ export function configOf(redis: RedisServer, options: StageOptions = {}): Record
   return {
     region: 'eu-west',
     primary: 'eu-west',
+    upstream: { username: 'default', password: 'known to no tenant' },
     regions: { 'eu-west': { nodes: [redis.url] } },
     tenants: {
       shop: { ...scripts, users: { [user]: { password } } },

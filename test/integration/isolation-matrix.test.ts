@@ -302,6 +302,7 @@ describe('through Regis', () => {
       {
         region: 'eu',
         primary: 'eu',
+        upstream: { username: 'default', password: 'known to no tenant' },
         regions: { eu: { nodes: [`redis://127.0.0.1:${server.port}`] } },
         tenants: {
           ant: { scripts: 'any', users: { 'ant-app': { password: 'demo' } } },

@@ -22,6 +22,7 @@ beforeAll(async () => {
   proxy = await startProxy({
     region: 'here',
     primary: 'here',
+    upstream: { username: 'default', password: 'known to no tenant' },
     regions: { here: { nodes: [redis.url] } },
     tenants: {
       any: {

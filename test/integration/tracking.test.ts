@@ -6,6 +6,7 @@ import type { RedisServer } from '../../src/demo/redis-server.ts'
 import type { RawClient } from '../kit/raw-client.ts'
 import { command, type Decoded, Tagged } from '../kit/resp.ts'
 import { rawClient, type StartedProxy, startProxy, startRedis } from '../kit/servers.ts'
+import { waitFor } from '../kit/wait-for.ts'
 
 let straight: RedisServer
 let behind: RedisServer
@@ -228,3 +229,41 @@ test('large replies and many pushes keep apart', async () => {
     } else for (const name of ((reply as Tagged).value as [string, string[]])[1]) names.add(name)
   }
 }, 60_000)
+
+test('a redirection outlives a RESET of its target, as in Redis; one that is refused leaves nothing behind', async () => {
+  const target = await proxy.client('shop-app')
+  const id = Number(await target.call('CLIENT', 'ID'))
+  await target.call('SUBSCRIBE', '__redis__:invalidate')
+  const asker = await proxy.client('shop-app')
+  expect(await asker.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id)).toBe('OK')
+  const writer = await proxy.client('shop-app')
+  for (let round = 0; round < 2; round++) {
+    await asker.call('GET', 'k')
+    await writer.call('SET', 'k', String(round))
+    expect(await target.read()).toEqual(['message', '__redis__:invalidate', ['k']])
+    if (round > 0) break
+    expect(await target.call('RESET')).toBe('RESET')
+    await target.call('AUTH', 'shop-app', 'demo')
+    await target.call('SUBSCRIBE', '__redis__:invalidate')
+  }
+  const connections = async () => String(await behind.call('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n').length
+  const before = await connections()
+  for (let i = 0; i < 10; i++) {
+    const refused = await proxy.client('shop-app')
+    const reply = await refused.call(
+      'CLIENT',
+      'TRACKING',
+      'ON',
+      'REDIRECT',
+      Number(await writer.call('CLIENT', 'ID')),
+      'BCAST',
+      'PREFIX',
+      'a',
+      'PREFIX',
+      'ab',
+    )
+    expect(JSON.stringify(reply)).toContain('overlaps')
+    refused.close()
+  }
+  await waitFor(async () => (await connections()) <= before + 1)
+})

@@ -273,3 +273,17 @@ test('a lost connection: what was watched counts as changed, a queued transactio
   expect([await sent.read(), await sent.read()]).toEqual(['OK', 'QUEUED'])
   expect(String(((await sent.read()) as ErrorReply).message)).toContain('UNCERTAIN')
 }, 60_000)
+
+test('HELLO between WATCH and EXEC: what was watched counts as changed, and only for that EXEC', async () => {
+  const warm = await proxy.client('shop-app')
+  await warm.call('HELLO', '3')
+  await warm.pipeline([['WATCH', 'x'], ['UNWATCH']]) // leaves a connection of the other version ready
+  const client = await proxy.client('shop-app')
+  const other = await proxy.client('shop-app')
+  await client.call('WATCH', 'k')
+  await other.call('SET', 'k', 'theirs')
+  await client.call('HELLO', '3')
+  expect((await client.pipeline([['MULTI'], ['SET', 'k', 'mine'], ['EXEC']]))[2]).toBeNull()
+  expect(await other.call('GET', 'k')).toBe('theirs')
+  expect((await client.pipeline([['MULTI'], ['SET', 'k', 'mine'], ['EXEC']]))[2]).toEqual(['OK'])
+})

@@ -209,7 +209,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     host: { now: () => clock.ms, subscriptions } as unknown as BuiltinHost,
     pool,
     leases: noLeases,
-    scripts: new Scripts([], table),
+    scripts: new Scripts([], table, 'secret'),
     running: new RunningScripts(),
     scriptMs: 5_000,
     timeoutMs: 2_000,

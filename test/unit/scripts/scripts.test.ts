@@ -17,6 +17,7 @@ const build = () =>
       { id: 'off', prefix: 'off:', scripts: 'off' },
     ],
     table,
+    'secret',
   )
 const prepare = (scripts: Scripts, tenant: string, name: string, argv: string[], keys: number[] = []) =>
   scripts.prepare(
