@@ -17,7 +17,7 @@ async function start(scriptTime: string): Promise<{ redis: RedisServer; proxy: S
     region: 'here',
     primary: 'here',
     regions: { here: { nodes: [redis.url] } },
-    upstream: { timeout: '10s' },
+    upstream: { timeout: '10s', username: 'default', password: 'known to no tenant' },
     limits: { script_time: scriptTime },
     tenants: { a: tenant('a'), b: tenant('b') },
   })
