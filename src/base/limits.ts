@@ -103,8 +103,8 @@ export const pushClientsPerTurn = 500
  */
 export const stepMsMin = 0.2
 export const stepMsMax = 1
-/** After a step the server has this many times its cost for others: a walk takes a fifth of it at most. */
-export const walkRestPerCost = 5
+/** After a step the server has this many times its cost for others: a walk takes a tenth of it, more where its cost cannot be seen. */
+export const walkRestPerCost = 10
 /** Steps may run ahead of their rest by this much: small keyspaces are walked without a pause (timers are of 1 ms). */
 export const walkBurstMs = 4
 /** One SCAN of a client looks at this many names at most, about 5 ms of the server at a microsecond each. */
