@@ -44,7 +44,7 @@ test('node-redis: what is cached is read once, and again after somebody changed 
       () => other.incr('k'),
       () => other.del('k'),
       () => other.set('none', 'now'),
-      () => other.rename('none', 'k'),
+      // Not RENAME: it sends two invalidations, and which of them a read comes behind is chance, straight on Redis too.
       () => other.multi().set('k', 'in a transaction').exec(),
     ]) {
       const said = invalidated()
