@@ -13,6 +13,7 @@
 import type { ErrorCode } from './base/errors.ts'
 import { errorText } from './base/errors.ts'
 import {
+  laneCommandsMax,
   sharedFrameBytesMax,
   sharedTransactionCommandsMax,
   transactionBytesMax,
@@ -388,7 +389,9 @@ export class LeasedPath {
     if (!lane.isReady || !hands.isPrimaryLane(lane)) return hands.noPrimary(session, account, pos)
     hands.endRun(session, pos)
     const size = transaction.bytes + multiFrame.length + execFrame.length
-    if (!lane.hasRoomFor(size) || lane.inFlight + transaction.sent + 2 > 32_768) return hands.waitForRoom(session, lane)
+    // No lower bound than the one at which the lane tells those who wait (lane.ts, transactionRoom), or they wait for ever.
+    const isFull = lane.inFlight + transaction.sent + 2 > laneCommandsMax - 2
+    if (isFull || !lane.hasRoomFor(size)) return hands.waitForRoom(session, lane)
     session.stallUntilMs = 0
     put(lane, multiFrame)
     for (const entry of transaction.queued) if (entry.frame !== undefined) put(lane, entry.frame)
