@@ -46,7 +46,7 @@ async function startStage(delayMs: number, relay: RelayOptions = {}): Promise<St
       upstream: { timeout: `${timeoutMs}ms` },
       regions: {
         'eu-west': { nodes: [`redis://127.0.0.1:${toPrimary.port}`] },
-        'us-east': { nodes: [`redis://127.0.0.1:${toReplica.port}`] },
+        'us-east': { nodes: [`redis://127.0.0.1:${toReplica.port}`], distance: { 'eu-west': '40ms' } },
       },
       routing: { max_staleness: '2s' },
       tenants: Object.fromEntries(

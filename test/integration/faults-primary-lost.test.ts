@@ -7,7 +7,7 @@ import { freePort } from '../../src/demo/redis-server.ts'
 import { checkLogs, clientsOf, excuseCounts } from '../kit/attributed-load.ts'
 import { metric } from '../kit/metrics.ts'
 import { ErrorReply } from '../kit/resp.ts'
-import { rawClient, startProxy, startRedis, startRelay, startReplicaSet } from '../kit/servers.ts'
+import { rawClient, regionsFor, startProxy, startRedis, startRelay, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
 const timeoutMs = 1_000
@@ -29,7 +29,7 @@ async function start(regions: readonly string[]) {
       region,
       primary: regions[0],
       upstream: { timeout: `${timeoutMs}ms` },
-      regions: Object.fromEntries(regions.map((to) => [to, { nodes: [topology.url(region, to)] }])),
+      regions: regionsFor(topology, region),
       tenants: Object.fromEntries(
         tenants.map(({ name, level }) => [
           name,

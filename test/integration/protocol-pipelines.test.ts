@@ -8,7 +8,7 @@ import { converse, cutAt, exchange, randomFrom } from '../kit/exchange.ts'
 import { metric } from '../kit/metrics.ts'
 import { RawClient } from '../kit/raw-client.ts'
 import { command, decode } from '../kit/resp.ts'
-import { type StartedProxy, startProxy, startReplicaSet } from '../kit/servers.ts'
+import { regionsFor, type StartedProxy, startProxy, startReplicaSet } from '../kit/servers.ts'
 
 const login = (user: string): Buffer => command('AUTH', user, 'demo')
 
@@ -24,10 +24,7 @@ describe('pipelines', () => {
       {
         region: 'us-east',
         primary: 'eu-west',
-        regions: {
-          'eu-west': { nodes: [topology.url('us-east', 'eu-west')] },
-          'us-east': { nodes: [topology.url('us-east', 'us-east')] },
-        },
+        regions: regionsFor(topology, 'us-east'),
         tenants: {
           shop: {
             users: { 'shop-app': { password: 'demo' }, 'shop-old': { password: 'demo', consistency: 'eventual' } },

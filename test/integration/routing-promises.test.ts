@@ -8,7 +8,7 @@ import { randomFrom } from '../kit/exchange.ts'
 import { metric } from '../kit/metrics.ts'
 import type { RawClient } from '../kit/raw-client.ts'
 import { ErrorReply } from '../kit/resp.ts'
-import { type StartedProxy, startProxy, startReplicaSet } from '../kit/servers.ts'
+import { regionsFor, type StartedProxy, startProxy, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
 const random = randomFrom(Number(process.env['SEED'] ?? 3))
@@ -23,7 +23,7 @@ async function start(
       region: 'us-east',
       primary: 'eu-west',
       upstream: { timeout: '1s' },
-      regions: Object.fromEntries(regions.map((to) => [to, { nodes: [topology.url('us-east', to)] }])),
+      regions: regionsFor(topology, 'us-east'),
       ...more,
     },
     { env: { REGIS_PARANOID: '1' } },

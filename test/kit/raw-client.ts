@@ -9,14 +9,15 @@ const timeoutMsDefault = 10_000
 
 export class RawClient {
   readonly socket: Socket
-  #received: Buffer = Buffer.alloc(0)
+  /** What has come and was not read; chunks are joined when somebody looks, not one by one. */
+  #chunks: Buffer[] = []
   #ended = false
   #wake: (() => void) | undefined
 
   constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (bytes: Buffer) => {
-      this.#received = Buffer.concat([this.#received, bytes])
+      this.#chunks.push(bytes)
       this.#wake?.()
     })
     const end = () => {
@@ -71,12 +72,12 @@ export class RawClient {
   /** Resolves with everything not yet read when the other side has ended the connection. */
   async untilClosed(timeoutMs = timeoutMsDefault): Promise<string> {
     await this.#until(() => (this.#ended ? true : undefined), timeoutMs)
-    return this.#received.toString('latin1')
+    return this.#received().toString('latin1')
   }
 
   /** Bytes that have come and were not read. */
   get unread(): string {
-    return this.#received.toString('latin1')
+    return this.#received().toString('latin1')
   }
 
   get isClosed(): boolean {
@@ -97,15 +98,21 @@ export class RawClient {
     this.socket.destroy()
   }
 
+  #received(): Buffer {
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)]
+    return this.#chunks[0]!
+  }
+
   #next(timeoutMs: number): Promise<{ reply: Decoded; raw: string }> {
     return this.#until(() => {
-      const found = decode(this.#received)
+      const received = this.#received()
+      const found = decode(received)
       if (found === undefined) {
         if (this.#ended) throw new Error(`connection ended, unread: ${JSON.stringify(this.unread.slice(0, 200))}`)
         return undefined
       }
-      const raw = this.#received.toString('latin1', 0, found.end)
-      this.#received = this.#received.subarray(found.end)
+      const raw = received.toString('latin1', 0, found.end)
+      this.#chunks = [received.subarray(found.end)]
       return { reply: found.reply, raw }
     }, timeoutMs)
   }

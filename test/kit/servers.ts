@@ -108,12 +108,30 @@ export async function rawClient(port: number): Promise<RawClient> {
   return client
 }
 
+/**
+ * The regions of these servers as a proxy of `region` is configured with them. All are on this machine: without a distance
+ * the nearest is whichever answered fastest of late. Each is at its round trip, 40 ms where the topology has none.
+ */
+export function regionsFor(
+  topology: Topology,
+  region: string,
+): Record<string, { nodes: string[]; distance?: Record<string, string> }> {
+  const others = topology.regions.filter((to) => to !== region)
+  const distance = Object.fromEntries(others.map((to) => [to, `${topology.rttMs(region, to) || 40}ms`]))
+  return Object.fromEntries(
+    topology.regions.map((to) => [
+      to,
+      { nodes: [topology.url(region, to)], ...(to === region && others.length > 0 ? { distance } : {}) },
+    ]),
+  )
+}
+
 /** A configuration for a proxy of `region` in front of these servers: shop (session) and analytics (bounded), password demo. */
 export function configFor(topology: Topology, region: string): Record<string, unknown> {
   return {
     region,
     primary: topology.primaryRegion,
-    regions: Object.fromEntries(topology.regions.map((to) => [to, { nodes: [topology.url(region, to)] }])),
+    regions: regionsFor(topology, region),
     tenants: {
       shop: { users: { 'shop-app': { password: 'demo' } } },
       analytics: { consistency: 'bounded', max_staleness: '500ms', users: { 'analytics-app': { password: 'demo' } } },
