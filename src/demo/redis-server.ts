@@ -199,7 +199,8 @@ export class RedisServer {
 export async function freePort(): Promise<number> {
   const part = Number(process.env['JEST_WORKER_ID'] ?? 0) % portParts
   for (let attempt = 0; attempt < 100; attempt++) {
-    const port = portFirst + part * portsPerPart + Math.floor(Math.random() * portsPerPart)
+    nextPort = (nextPort + 1) % portsPerPart
+    const port = portFirst + part * portsPerPart + nextPort
     const server = createServer()
     const isFree = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false))
@@ -216,3 +217,5 @@ export async function freePort(): Promise<number> {
 const portFirst = 12_000
 const portParts = 5
 const portsPerPart = 4_000
+/** One after the other from a random place: two that are asked for in a row are never the same one. */
+let nextPort = Math.floor(Math.random() * portsPerPart)
