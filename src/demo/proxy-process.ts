@@ -20,6 +20,8 @@ export interface ProxyOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly readyMsMax?: number
+  /** The checkout whose `bin/regis` is run; default: this one. */
+  readonly root?: string
 }
 
 const logLinesMax = 2000
@@ -36,7 +38,7 @@ export class ProxyProcess {
     this.adminPort = options.adminPort
     this.region = options.region
     const args = [
-      ...[path.join(projectRoot, 'bin/regis'), 'run', '-c', options.file],
+      ...[path.join(options.root ?? projectRoot, 'bin/regis'), 'run', '-c', options.file],
       ...(options.region === undefined ? [] : ['--region', options.region]),
       ...['--listen', `127.0.0.1:${options.port}`, '--admin', `127.0.0.1:${options.adminPort}`],
       ...(options.args ?? []),

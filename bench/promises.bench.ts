@@ -1,0 +1,281 @@
+/**
+ * What the promises to readers cost and bring, three regions apart (delay relays; the primary in eu-west, us-east at 80 ms,
+ * ap-south, where the clients are, at 180 ms of round trip): the share of reads that the replica next door serves, their
+ * latency beside an eventual read's, strong reads by read index beside strong reads at the primary, and what watermarks
+ * cost the primary. Everything in one run, in turns; only ratios mean anything. Usage: npm run bench:promises. ~ prints.
+ */
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { ProxyProcess } from '../src/demo/proxy-process.ts'
+import { findRedisServer } from '../src/demo/redis-finder.ts'
+import { freePort } from '../src/demo/redis-server.ts'
+import { Topology } from '../src/demo/topology.ts'
+import { Asker } from './asker.ts'
+import { cpuNs } from './cpu.ts'
+import { bulk, encodeCommand, RawClient } from './raw-client.ts'
+import { quantile } from './report.ts'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    only: { type: 'string', default: 'session,bounded,strong,marks,rest' },
+  },
+})
+const rounds = Number(values.rounds)
+const windowMs = Number(values.seconds) * 1000
+const wanted = new Set(values.only.split(','))
+const keyCount = 10_000
+const users = ['eventual', 'session', 'bounded', 'strong'] as const
+type Level = (typeof users)[number]
+const regions = ['eu-west', 'us-east', 'ap-south']
+const rttMs = { 'eu-west:us-east': 80, 'eu-west:ap-south': 180, 'us-east:ap-south': 120 }
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
+const median = (list: readonly number[]): number => quantile(list, 0.5)
+const login = (level: Level) => ({ user: `bench-${level}`, password: 'bench' })
+
+async function startProxy(nodes: Readonly<Record<string, { nodes: string[] }>>, folder: string): Promise<ProxyProcess> {
+  const file = path.join(folder, `proxy-${Object.keys(nodes).length}.yaml`)
+  const config = {
+    region: Object.keys(nodes).at(-1),
+    primary: 'eu-west',
+    regions: nodes,
+    tenants: {
+      bench: {
+        max_staleness: '500ms',
+        users: Object.fromEntries(users.map((level) => [`bench-${level}`, { password: 'bench', consistency: level }])),
+      },
+    },
+    // Reads of these ask for a mark every 5 ms, the least that is ever sent.
+    routing: { rules: [{ keys: 'tight:*', consistency: 'bounded', max_staleness: '20ms' }] },
+    logging: { level: 'warn', format: 'json' },
+  }
+  writeFileSync(file, JSON.stringify(config))
+  const [port, adminPort] = [await freePort(), await freePort()]
+  return ProxyProcess.start({ file, port, adminPort, root: process.cwd() })
+}
+
+/** Sum of the series of one metric whose labels hold all of these. */
+async function metric(proxy: ProxyProcess, name: string, labels: readonly string[] = []): Promise<number> {
+  const { body } = await proxy.fetch('/metrics')
+  let sum = 0
+  for (const line of body.split('\n')) {
+    if (!line.startsWith(`${name}{`) && !line.startsWith(`${name} `)) continue
+    if (labels.every((label) => line.includes(label))) sum += Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return sum
+}
+
+interface Window {
+  readonly reads: number
+  readonly localShare: number
+  readonly marks: number
+  /** ms, of all reads, and of those that no other region can have answered. */
+  readonly readsMs: readonly number[]
+  readonly localMs: readonly number[]
+  /** CPU of the primary, ns. */
+  readonly primaryNs: number
+}
+
+interface Load {
+  readonly proxy: ProxyProcess
+  readonly level: Level
+  readonly clients: number
+  /** Share of writes. */
+  readonly writes: number
+  readonly ms: number
+}
+
+/** Clients that wait for each reply: reads and writes of random keys of their tenant. */
+async function run(load: Load, primaryPid: number): Promise<Window> {
+  const { proxy, level } = load
+  const clients = await Promise.all(Array.from({ length: load.clients }, () => Asker.open(proxy.port, login(level))))
+  const work = async (ms: number, readsMs: number[]): Promise<void> => {
+    const endsAt = performance.now() + ms
+    await Promise.all(
+      clients.map(async (client) => {
+        while (performance.now() < endsAt) {
+          const key = `key:${Math.floor(Math.random() * keyCount)}`
+          const isWrite = Math.random() < load.writes
+          const startedAt = performance.now()
+          const reply = await client.ask(isWrite ? ['SET', key, 'x'.repeat(64)] : ['GET', key])
+          if (reply[0] === 45) throw new Error(`${level}: ${reply.toString()}`)
+          if (!isWrite) readsMs.push(performance.now() - startedAt)
+        }
+      }),
+    )
+  }
+  await work(1_500, []) // warm
+  const counts = async () => ({
+    local: await metric(proxy, 'regis_reads_total', ['source="local"']),
+    all: await metric(proxy, 'regis_reads_total'),
+    marks: await metric(proxy, 'regis_marks_sent_total'),
+  })
+  const before = await counts()
+  const cpuBefore = cpuNs(primaryPid)
+  const readsMs: number[] = []
+  await work(load.ms, readsMs)
+  const primaryNs = cpuNs(primaryPid) - cpuBefore
+  const after = await counts()
+  for (const client of clients) client.close()
+  return {
+    reads: readsMs.length,
+    localShare: (after.local - before.local) / (after.all - before.all),
+    marks: after.marks - before.marks,
+    readsMs,
+    localMs: readsMs.filter((ms) => ms < 60),
+    primaryNs,
+  }
+}
+
+const tool = await findRedisServer({ say: (line) => process.stderr.write(`${line}\n`) })
+const folder = mkdtempSync(path.join(tmpdir(), 'regis-bench-'))
+const topology = await Topology.start({ regions, rttMs, tool })
+const stops: (() => Promise<unknown>)[] = []
+try {
+  const nodes = Object.fromEntries(regions.map((to) => [to, { nodes: [topology.url('ap-south', to)] }]))
+  const proxy = await startProxy(nodes, folder)
+  stops.push(() => proxy.stop())
+  const primaryPid = topology.primary.pid
+  const filler = await RawClient.open('filler', topology.primary.port)
+  const fill = async (bytes: number): Promise<void> => {
+    for (let i = 0; i < keyCount; i++) {
+      filler.promise(Buffer.from('+OK\r\n'))
+      filler.write(encodeCommand(['SET', `bench:key:${i}`, 'x'.repeat(bytes)]))
+    }
+    await filler.untilMissing(0)
+    await sleep(1_000)
+  }
+  await fill(64)
+
+  if (wanted.has('session')) {
+    const shares: number[] = []
+    const ratios: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      const order: Level[] = round % 2 === 0 ? ['eventual', 'session'] : ['session', 'eventual']
+      const found = new Map<Level, Window>()
+      for (const level of order)
+        found.set(level, await run({ proxy, level, clients: 20, writes: 0.1, ms: windowMs }, primaryPid))
+      shares.push(found.get('session')!.localShare)
+      ratios.push(median(found.get('session')!.localMs) / median(found.get('eventual')!.localMs))
+    }
+    say(`session, 90 % reads of ${keyCount} keys, 20 clients of one tenant: ${rounds} rounds`)
+    say(`  served next door ${(median(shares) * 100).toFixed(2)} %  (goal >= 95 %)`)
+    say(`  p50 of those / p50 of an eventual read ${median(ratios).toFixed(2)}  (goal <= 1.3)`)
+  }
+
+  if (wanted.has('bounded')) {
+    topology.setLag('ap-south', 200) // above the way itself, 90 ms: 290 ms in all
+    await sleep(1_000)
+    const shares: number[] = []
+    for (let round = 0; round < rounds; round++)
+      shares.push(
+        (await run({ proxy, level: 'bounded', clients: 20, writes: 0.1, ms: windowMs }, primaryPid)).localShare,
+      )
+    topology.setLag('ap-south', 0)
+    await sleep(1_000)
+    say(`bounded 500 ms at a lag of 290 ms: served next door ${(median(shares) * 100).toFixed(2)} %  (goal >= 99 %)`)
+  }
+
+  if (wanted.has('strong')) {
+    // Another proxy in the same place that knows the primary only.
+    const alone = await startProxy({ 'eu-west': { nodes: [topology.url('ap-south', 'eu-west')] } }, folder)
+    stops.push(() => alone.stop())
+    const [p50s, cpus, marks, locals]: number[][] = [[], [], [], []]
+    await fill(4096)
+    for (let round = 0; round < rounds; round++) {
+      const found = new Map<ProxyProcess, Window>()
+      for (const one of round % 2 === 0 ? [proxy, alone] : [alone, proxy])
+        found.set(one, await run({ proxy: one, level: 'strong', clients: 200, writes: 0, ms: windowMs }, primaryPid))
+      const [near, far] = [found.get(proxy)!, found.get(alone)!]
+      p50s!.push(median(near.readsMs) / median(far.readsMs))
+      cpus!.push(near.primaryNs / near.reads / (far.primaryNs / far.reads))
+      marks!.push(near.marks / near.reads)
+      locals!.push(near.localShare)
+    }
+    say(`strong, 4 KiB, 200 clients: by read index next door beside reading at the primary, ${rounds} rounds`)
+    say(`  served next door ${(median(locals!) * 100).toFixed(1)} %, watermarks per read ${median(marks!).toFixed(3)}`)
+    say(`  p50 ratio ${median(p50s!).toFixed(3)}  (goal <= 1.05)`)
+    say(`  CPU of the primary per read, ratio ${median(cpus!).toFixed(2)}  (goal <= 0.3)`)
+    await alone.stop()
+  }
+
+  if (wanted.has('marks')) {
+    // The same load straight on the primary, with the proxy at rest and with marks at the highest rate it ever sends them.
+    const ratios: number[] = []
+    let rate = 0
+    await fill(64)
+    const reader = await Asker.open(proxy.port, login('eventual'))
+    const loaders = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => RawClient.open(`loader ${i}`, topology.primary.port)),
+    )
+    const request = encodeCommand(['GET', 'bench:key:1'])
+    const reply = bulk(Buffer.from('x'.repeat(64)))
+    /** ns of the primary's CPU per command at 50,000 a second, 50 clients in turn. */
+    const perCommand = async (): Promise<number> => {
+      const [startedAt, cpuBefore] = [performance.now(), cpuNs(primaryPid)]
+      let sent = 0
+      while (performance.now() < startedAt + windowMs) {
+        const due = Math.min(Math.floor((performance.now() - startedAt) * 50) - sent, 5_000)
+        for (let i = 0; i < due; i++) {
+          const loader = loaders[(sent + i) % loaders.length]!
+          loader.promise(reply)
+          loader.write(request)
+        }
+        sent += Math.max(0, due)
+        for (const loader of loaders) await loader.untilMissing(0)
+        await sleep(1)
+      }
+      return (cpuNs(primaryPid) - cpuBefore) / sent
+    }
+    for (let round = 0; round < rounds; round++) {
+      const withMarks = async (): Promise<number> => {
+        let isOver = false
+        const marksBefore = await metric(proxy, 'regis_marks_sent_total')
+        const reading = (async () => {
+          while (!isOver) {
+            await reader.ask(['GET', 'tight:1'])
+            await sleep(2)
+          }
+        })()
+        const cost = await perCommand()
+        isOver = true
+        await reading
+        rate = ((await metric(proxy, 'regis_marks_sent_total')) - marksBefore) / (windowMs / 1000)
+        return cost
+      }
+      const atRest = async (): Promise<number> => {
+        await sleep(6_000)
+        return perCommand()
+      }
+      const isFirst = round % 2 === 0
+      const first = isFirst ? await withMarks() : await atRest()
+      const second = isFirst ? await atRest() : await withMarks()
+      ratios.push(isFirst ? first / second : second / first)
+    }
+    say(`watermarks at ${rate.toFixed(0)} a second, beside 50,000 commands a second on the primary`)
+    say(`  CPU of the primary, with them / without ${median(ratios).toFixed(3)}  (goal <= 1.01)`)
+    for (const client of [reader, ...loaders]) client.close()
+  }
+
+  if (wanted.has('rest')) {
+    await sleep(8_000)
+    const published = async () =>
+      Number(/cmdstat_publish:calls=(\d+)/.exec(String(await topology.primary.call('INFO', 'commandstats')))?.[1] ?? 0)
+    const before = await published()
+    await sleep(20_000)
+    say(`at rest: ${(await published()) - before} writes of watermarks in 20 s from one proxy  (goal <= 10)`)
+  }
+  filler.close()
+} finally {
+  for (const stop of stops) await stop()
+  await topology.stop()
+  await rm(folder, { recursive: true, force: true })
+}
