@@ -39,7 +39,7 @@ beforeAll(async () => {
   straight = { port: plain.port }
   through = { port: proxy.port, username: 'jobs-app', password: 'demo' }
   keys = async () => (await redis.call('KEYS', '*')) as string[]
-}, 60_000)
+})
 
 const optionsOf = (side: Side) => ({
   connection: { host: '127.0.0.1', maxRetriesPerRequest: null, ...side },
@@ -78,7 +78,7 @@ test('a thousand jobs are added in bulk and each is done once', async () => {
       await queue.getJobCounts(),
     ]
   })
-}, 90_000)
+})
 
 test('delayed, prioritized, failing and retried jobs', async () => {
   await both(async (side) => {
@@ -106,7 +106,7 @@ test('delayed, prioritized, failing and retried jobs', async () => {
     const [failed] = await queue.getFailed()
     return [before, [...order].sort(), failed?.failedReason, failed?.attemptsMade, await queue.getJobCounts()]
   })
-}, 60_000)
+})
 
 test('a job scheduler repeats, and is removed', async () => {
   await both(async (side) => {
@@ -127,7 +127,7 @@ test('a job scheduler repeats, and is removed', async () => {
     const removed = await queue.removeJobScheduler('every')
     return [schedulers.map((it) => [it.key, it.every]), removed, await queue.getJobSchedulers()]
   })
-}, 60_000)
+})
 
 test('a flow: the parent waits for its children and reads what they gave', async () => {
   await both(async (side) => {
@@ -154,7 +154,7 @@ test('a flow: the parent waits for its children and reads what they gave', async
     const result = await tree.job.waitUntilFinished(events, 20_000)
     return [result, [...children].sort()]
   })
-}, 60_000)
+})
 
 test('a rate limited worker, a paused queue, and one that is emptied', async () => {
   await both(async (side) => {
@@ -181,7 +181,7 @@ test('a rate limited worker, a paused queue, and one that is emptied', async () 
     await queue.obliterate({ force: true })
     return [isPaused, waiting, await queue.getJobCounts()]
   })
-}, 60_000)
+})
 
 test('all it wrote lies under the prefix of the tenant', async () => {
   const names = await keys()

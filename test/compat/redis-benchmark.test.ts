@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 beforeEach(() => stage.redis.call('FLUSHALL'))
 
-const bench = (port: number, args: string, timeoutMs = 20_000): Promise<Run> =>
+const bench = (port: number, args: string, timeoutMs = 100_000): Promise<Run> =>
   run(redisBenchmark, ['-p', String(port), '--user', user, '-a', password, ...args.split(' ')], { timeoutMs })
 const through = (args: string, timeoutMs?: number) => bench(stage.proxy.port, args, timeoutMs)
 

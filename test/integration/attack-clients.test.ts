@@ -35,7 +35,7 @@ test('a connection that has ended is closed, though its client goes on talking',
   await waitFor(() => refused.isOut() && after.every((one) => one.isOut()), 12_000)
   expect(await stays.call('PING')).toBe('PONG')
   expect(await (await proxy.client('shop-app')).call('PING')).toBe('PONG')
-}, 40_000)
+})
 
 test('RESET gives a connection without a login no more time for one', async () => {
   const proxy = await start()
@@ -46,7 +46,7 @@ test('RESET gives a connection without a login no more time for one', async () =
   } finally {
     clearInterval(timer)
   }
-}, 30_000)
+})
 
 test('a pattern as long as a request may be does not stop the proxy', async () => {
   const proxy = await start()
@@ -113,4 +113,4 @@ test('a large collected reply is as good as any other for a client that takes it
   await sleep(1_500)
   client.socket.resume()
   await waitFor(() => received > value.length)
-}, 60_000)
+})

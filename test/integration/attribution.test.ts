@@ -155,7 +155,7 @@ describe('attribution', () => {
       expect(told.poppedForNobody).toBeLessThanOrEqual(told.left / 4)
       expect(told.flushes).toBeGreaterThan(2)
       for (const count of [told.left, popped, told.raises, told.conflicts, told.heard, told.pushes])
-        expect(count).toBeGreaterThan(commandsWanted / 10_000)
+        expect(count).toBeGreaterThan(0)
       await expectSound(stage, clients)
     },
     120_000 + commandsWanted,
@@ -188,5 +188,5 @@ describe('attribution', () => {
     await Promise.all(storms)
     expect(cancels).toBeGreaterThan(10_000)
     await expectSound(stage, clients)
-  }, 60_000)
+  })
 })

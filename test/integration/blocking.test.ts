@@ -138,7 +138,7 @@ test('three hundred waiting clients are served in the order in which they came, 
   const got = await Promise.all(waiters.map((client) => client.read()))
   expect(new Set(got.map((reply) => (reply as string[])[1])).size).toBe(300)
   for (const client of waiters) client.close()
-}, 60_000)
+})
 
 test('WAIT answers how many replicas have the writes of this client', async () => {
   const primary = await startRedis()
@@ -154,7 +154,7 @@ test('WAIT answers how many replicas have the writes of this client', async () =
   await client.call('SET', 'a', '2')
   expect(await client.call('WAIT', '1', '200')).toBe(0)
   await replica.kill('SIGCONT')
-}, 60_000)
+})
 
 test('a server that dies ends the wait with an error; the client can wait anew when it is back', async () => {
   const own = await startRedis()

@@ -17,7 +17,7 @@ beforeAll(async () => {
   await replica.call('ACL', 'SETUSER', 'regis', 'on', '>hunter2hunter2', '~*', '&*', '+@all')
   await replica.call('ACL', 'SETUSER', 'default', 'resetpass', '>other-other')
   await primary.call('ACL', 'SETUSER', 'poor', 'on', '>poor-poor-poor', '~*', '&*', '+ping', '+info', '+time', '+role')
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all([primary?.stop(), replica?.stop()])
   rmSync(folder, { recursive: true })

@@ -347,7 +347,7 @@ test('a server without that database serves all others, and the log says why', a
   expect(await shop.call('GET', 'k')).toBe('0')
   expect(((await small.call('KEYS', '*')) as string[]).sort()).toEqual(['shop:k'])
   expect(through.proxy.log()).toContain('SELECT is refused')
-}, 60_000)
+})
 
 test('reads of such a tenant come from a replica, in its database there', async () => {
   const topology = await startReplicaSet({
@@ -373,7 +373,7 @@ test('reads of such a tenant come from a replica, in its database there', async 
   const before = await stats()
   for (let i = 0; i < 20; i++) expect(await client.call('GET', 'k')).toBe('mine')
   expect((await stats()) - before).toBe(20)
-}, 60_000)
+})
 
 test('channels are told apart by prefix there too: nobody hears another tenant', async () => {
   const [mine, theirs, shops] = [await open('legacy-app'), await open('older-app'), await open('shop-app')]

@@ -361,7 +361,7 @@ test('random commands in random pipelines over four databases are answered as by
     proxied.send(bytes.subarray(cut))
     for (const argv of commands) expect([argv, await proxied.readRaw()]).toEqual([argv, await direct.readRaw()])
   }
-}, 60_000)
+})
 
 test('names upstream are each under a sub-prefix, 0 too, and nothing leaves the shared database', async () => {
   await behind.call('FLUSHALL')

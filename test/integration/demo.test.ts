@@ -148,7 +148,7 @@ test('three regions serve an unmodified client, obey what is typed, and a Ctrl-C
   process.kill(-demo.pid, 'SIGINT')
   expect(await exited).toEqual([0, null])
   await waitFor(() => living(children).length === 0, 3000)
-}, 90_000)
+})
 
 test('a demo that is killed with SIGKILL leaves no process either', async () => {
   const demo = await startDemo('--no-load')
@@ -156,7 +156,7 @@ test('a demo that is killed with SIGKILL leaves no process either', async () => 
   expect(children.length).toBeGreaterThanOrEqual(6)
   demo.child.kill('SIGKILL')
   await waitFor(() => living(children).length === 0)
-}, 60_000)
+})
 
 test('options that make no sense end with exit code 2 and a word about it, and start nothing', async () => {
   for (const [args, word] of [

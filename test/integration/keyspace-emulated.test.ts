@@ -33,7 +33,7 @@ beforeAll(async () => {
   shop = await proxy.client('shop-app')
   other = await proxy.client('other-app')
   direct = await rawClient(alone.port)
-}, 60_000)
+})
 
 beforeEach(async () => {
   await redis.call('FLUSHALL')

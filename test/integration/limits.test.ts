@@ -196,7 +196,7 @@ describe('limits', () => {
     await sleep(1_500)
     expect(await logged.call('AUTH', 'shop-app', 'demo')).toBe('OK')
     expect((await metric(proxy)).sum('regis_client_disconnects_total', { reason: 'no authentication' })).toBe(2)
-  }, 30_000)
+  })
 
   test('a client that has not logged in and does not read is closed before it holds much', async () => {
     const redis = await startRedis()

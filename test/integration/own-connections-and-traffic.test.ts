@@ -26,7 +26,7 @@ beforeAll(async () => {
   })
   shop = await proxy.client('shop-app')
   other = await proxy.client('other-app')
-}, 60_000)
+})
 
 beforeEach(async () => {
   await redis.call('FLUSHALL')

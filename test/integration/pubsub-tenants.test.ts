@@ -27,7 +27,7 @@ beforeAll(async () => {
     },
     operators: { ops: { password: 'demo' } },
   })
-}, 60_000)
+})
 
 const text = (reply: Decoded): string => JSON.stringify(reply instanceof Tagged ? reply.value : reply)
 
@@ -84,7 +84,7 @@ describe.each([2, 3] as const)('RESP%i', (resp) => {
       '["pmessage","shop*","shop:news","b as a"]',
     ])
     for (const client of [mine, theirs, a, b]) client.close()
-  }, 30_000)
+  })
 
   test('events of keys are told to their tenant in its own names, by channel and by pattern, once each', async () => {
     const exact = await subscriber('shop-app', resp, [
@@ -154,7 +154,7 @@ describe.each([2, 3] as const)('RESP%i', (resp) => {
       ].sort(),
     )
     for (const client of [exact, patterns, all, theirs, a, b]) client.close()
-  }, 30_000)
+  })
 })
 
 test('nobody learns of the channels of others, nor of how many listen', async () => {
@@ -201,7 +201,7 @@ test('AUTH as another tenant and RESET end subscriptions, and nothing that was o
   const b = await proxy.client('shop2-app')
   expect(await b.call('PUBLISH', 'a', 'x')).toBe(0)
   expect(client.unread).toBe('')
-}, 30_000)
+})
 
 test('a user without writes subscribes and does not publish; a deny list and operators do neither', async () => {
   const reader = await proxy.client('shop-reader')
@@ -256,7 +256,7 @@ test('the server holds one subscription for any number of clients, and none when
   const metrics = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/metrics`)).text()
   expect(metrics).toContain('regis_pubsub_subscriptions{kind="channel"} 0')
   expect(metrics).toContain('regis_foreign_prefix_total 0')
-}, 30_000)
+})
 
 test('ten thousand messages come in order and whole, between replies of a client that reads large values', async () => {
   const client = await subscriber('shop-app', 3, ['SUBSCRIBE', 'flood'])
@@ -287,7 +287,7 @@ test('ten thousand messages come in order and whole, between replies of a client
   expect(replies).toHaveLength(30)
   expect(replies.every((reply, i) => reply === ['v'.repeat(3_000_000), 'v', 'PONG'][i % 3])).toBe(true)
   client.close()
-}, 60_000)
+})
 
 test('ioredis and node-redis subscribe and publish as with a server of their own', async () => {
   const options = { port: proxy.port, username: 'shop-app', password: 'demo' }
@@ -331,7 +331,7 @@ test('ioredis and node-redis subscribe and publish as with a server of their own
     await client.sUnsubscribe()
     if (RESP === 3) expect(await client.get('none')).toBeNull()
   }
-}, 30_000)
+})
 
 test('PUBLISH in a transaction is answered with the own receivers in its place', async () => {
   const listener = await subscriber('shop-app', 2, ['SUBSCRIBE', 'n'])

@@ -30,7 +30,7 @@ describe('with a replica in the region', () => {
     primary = await rawClient(topology.node('us').port)
     replica = await rawClient(topology.node('eu').port)
     proxy = await startProxy(configFor(topology, 'eu'), { region: 'eu' })
-  }, 60_000)
+  })
 
   test('reads of the keyspace are answered there, with everything that the client has written', async () => {
     const client = await proxy.client('shop-app')

@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net'
 import { command, type Decoded, decode } from './resp.ts'
 
-const timeoutMsDefault = 10_000
+const timeoutMsDefault = 30_000
 
 export class RawClient {
   readonly socket: Socket

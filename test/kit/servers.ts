@@ -34,7 +34,7 @@ afterAll(async () => {
     }
   }
   if (failures.length > 0) throw new AggregateError(failures, 'ending what the tests started')
-}, 60_000)
+})
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const server = await RedisServer.start(options)

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * Calls `predicate` until it gives something truthy, which is returned. What it throws counts as not yet. Rejects after
  * `timeoutMs` with what it last gave or threw.
  */
-export async function waitFor<T>(predicate: () => T | Promise<T>, timeoutMs = 10_000, everyMs = 20): Promise<T> {
+export async function waitFor<T>(predicate: () => T | Promise<T>, timeoutMs = 30_000, everyMs = 20): Promise<T> {
   const endsAt = performance.now() + timeoutMs
   for (;;) {
     let last: unknown

@@ -104,4 +104,4 @@ test('whoever is chosen keeps the promise; nobody nearer does; and while there i
   )
   // The oracle was asked about every kind of answer.
   expect(Math.min(met.replica, met.fallback, met.nobody)).toBeGreaterThan(100)
-}, 60_000)
+})
