@@ -34,8 +34,12 @@ export interface Pinning {
   readonly load: string | undefined
 }
 
-export async function startDirect(tool: RedisTool, pinning: Pinning): Promise<Target> {
-  const server = await RedisServer.start({ tool })
+export async function startDirect(
+  tool: RedisTool,
+  pinning: Pinning,
+  serverArgs: readonly string[] = [],
+): Promise<Target> {
+  const server = await RedisServer.start({ tool, args: serverArgs })
   if (pinning.load !== undefined) pin(server.pid, pinning.load)
   return {
     name: 'direct',
@@ -90,6 +94,8 @@ export interface RegisOptions {
   readonly redisPort: number
   /** The tenant may run scripts: then it has a Redis user of its own. */
   readonly scripts?: 'declared' | 'any'
+  /** A replica in the region that the proxy stands in; the primary is then 40 ms away, as far as the proxy knows. */
+  readonly replicaPort?: number
   readonly pinning: Pinning
 }
 
@@ -101,12 +107,16 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
   writeFileSync(
     config,
     [
-      'region: here',
+      `region: ${options.replicaPort === undefined ? 'here' : 'there'}`,
       `listeners: [{ address: 127.0.0.1:${port} }]`,
       `admin: { address: 127.0.0.1:${adminPort} }`,
       `upstream: { acl: ${options.scripts === undefined ? 'off' : 'provision'} }`,
       'primary: here',
-      `regions: { here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] } }`,
+      `regions:`,
+      `  here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] }`,
+      ...(options.replicaPort === undefined
+        ? []
+        : [`  there: { nodes: ["redis://127.0.0.1:${options.replicaPort}"], distance: { here: 40ms } }`]),
       'tenants:',
       `  bench: { users: { ${login.user}: { password: ${login.password} } }${options.scripts === undefined ? '' : `, scripts: ${options.scripts}`} }`,
       '  another: { users: { another-app: { password: another } } }',

@@ -1,7 +1,12 @@
 /**
- * What a small tenant's walks (DBSIZE, KEYS) over a server full of others' keys cost those others: their p50 and p99 with and
- * without a walk under way, in turns in one run, and how long one walk takes. One server for all, so the walk has no
- * replica to go to: the worst case. Usage: npm run bench:walk -- --keys 10000000. ~ prints.
+ * What a small tenant's walks (DBSIZE) over a server full of others' keys cost those others: their p50 and p99 in pairs of
+ * windows, one with a walk under way and one without, the order changing; the median of the pairs' ratios; and how long one
+ * walk takes, under load and with nobody else at work.
+ *
+ *   --where same       one server for all: the walk is on the server that the others read from, the hard case
+ *   --where replica    the walk is on a replica, the others read from the primary
+ *
+ * Usage: npm run bench:walk -- --keys 10000000. ~ prints.
  */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,16 +21,21 @@ import { startDirect, startRegis } from './targets.ts'
 const { values } = parseArgs({
   options: {
     keys: { type: 'string', default: '1000000' },
+    where: { type: 'string', default: 'same' },
     clients: { type: 'string', default: '8' },
-    rounds: { type: 'string', default: '20' },
-    seconds: { type: 'string', default: '0.5' },
+    /** What a client waits between two commands, ms; 0: nothing, so that the machine is full. */
+    think: { type: 'string', default: '0' },
+    rounds: { type: 'string', default: '9' },
+    seconds: { type: 'string', default: '2' },
     unpinned: { type: 'boolean', default: false },
   },
 })
 const keys = Number(values.keys)
 const clients = Number(values.clients)
+const thinkMs = Number(values.think)
 const rounds = Number(values.rounds)
 const windowMs = Number(values.seconds) * 1000
+const isApart = values.where === 'replica'
 
 /** A client that waits for each reply, whatever its form: replies of one line or one bulk only. */
 class Asker {
@@ -70,78 +80,155 @@ class Asker {
 }
 
 const pinning = values.unpinned || !hasTaskset() ? { proxy: undefined, load: undefined } : { proxy: '0', load: '1' }
-const redis = await startDirect(await findRedisServer(), pinning)
+const tool = await findRedisServer()
+const serverArgs = ['--enable-debug-command', 'yes']
+const redis = await startDirect(tool, pinning, serverArgs)
+const replica = isApart
+  ? await startDirect(tool, pinning, [...serverArgs, '--replicaof', '127.0.0.1', String(redis.port)])
+  : undefined
+
+async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  const endsAt = performance.now() + 120_000
+  while (!(await isSo())) {
+    if (performance.now() > endsAt) throw new Error(`it never came to pass that ${what}`)
+    await sleep(100)
+  }
+}
+const fillers = await Promise.all(
+  [redis, ...(replica === undefined ? [] : [replica])].map((one) => Asker.open(one.port)),
+)
+if (isApart) {
+  const replicaFiller = fillers[1]!
+  await until('the replica is in step', async () =>
+    (await replicaFiller.ask(['INFO', 'replication'])).includes('master_link_status:up'),
+  )
+}
+// Not replicated: each server makes the same keys for itself.
+for (const filler of fillers) {
+  const reply = await filler.ask(['DEBUG', 'POPULATE', String(keys), 'bench:key', '32'])
+  if (!reply.startsWith('+OK')) throw new Error(`DEBUG POPULATE: ${reply}`)
+}
+for (let i = 0; i < 10; i++) await fillers[0]!.ask(['SET', `another:${i}`, '1'])
+
 const regis = await startRegis({
   name: 'regis',
   folder: fileURLToPath(new URL('../../../', import.meta.url)),
   redisPort: redis.port,
+  ...(replica === undefined ? {} : { replicaPort: replica.port }),
   args: [],
   pinning,
 })
-
-const filler = await Asker.open(redis.port)
-for (let at = 0; at < keys; at += 1000) {
-  const args = ['MSET']
-  for (let i = at; i < Math.min(keys, at + 1000); i++) args.push(`bench:key:${i}`, 'x'.repeat(32))
-  await filler.ask(args)
-}
-for (let i = 0; i < 10; i++) await filler.ask(['SET', `another:${i}`, '1'])
-
 const loaders = await Promise.all(
   Array.from({ length: clients }, () => Asker.open(regis.port, regis.login!.user, regis.login!.password)),
 )
-const small = await Asker.open(regis.port, 'another-app', 'another')
+// Strong reads go to the primary.
+if (isApart) for (const loader of loaders) await loader.ask(['PROXY', 'CONSISTENCY', 'strong'])
+const openSmall = (): Promise<Asker> => Asker.open(regis.port, 'another-app', 'another')
 
 /** Latencies of the others for a while, us. */
-async function measure(ms: number): Promise<number[]> {
+async function measure(isOver: () => boolean): Promise<number[]> {
   const found: number[] = []
-  const endsAt = performance.now() + ms
   await Promise.all(
     loaders.map(async (loader) => {
-      while (performance.now() < endsAt) {
+      while (!isOver()) {
         const startedAt = performance.now()
         await loader.ask(['GET', `key:${Math.floor(Math.random() * keys)}`])
         found.push((performance.now() - startedAt) * 1000)
+        if (thinkMs > 0) await sleep(thinkMs * (0.5 + Math.random()))
       }
     }),
   )
   return found
 }
+function forMs(ms: number): () => boolean {
+  const endsAt = performance.now() + ms
+  return () => performance.now() >= endsAt
+}
 
-await measure(1_000)
+/** One walk from its beginning to its end, ms. */
+async function wholeWalk(): Promise<number> {
+  const small = await openSmall()
+  const startedAt = performance.now()
+  const reply = await small.ask(['DBSIZE'])
+  if (reply !== ':10\r\n') throw new Error(`DBSIZE of ten keys answers ${reply}`)
+  small.close()
+  return performance.now() - startedAt
+}
+
+/** Walks one after the other for as long as the window is; whoever asked leaves then, which ends the walk. */
+async function measureWithWalk(): Promise<number[]> {
+  const small = await openSmall()
+  let isOver = false
+  let close: () => void = () => {}
+  const closed = new Promise<void>((resolve) => {
+    close = resolve
+  })
+  const walking = (async () => {
+    while (!isOver) await Promise.race([small.ask(['DBSIZE']), closed])
+  })()
+  const found = await measure(forMs(windowMs))
+  isOver = true
+  close()
+  small.close()
+  await walking
+  await sleep(200)
+  return found
+}
+
+await measure(forMs(1_000))
+let isWalked = false
+const [loadedMs] = await Promise.all([wholeWalk().finally(() => (isWalked = true)), measure(() => isWalked)])
+const scansOf = async (at: number): Promise<number> =>
+  Number(/cmdstat_scan:calls=(\d+)/.exec(await fillers[at]!.ask(['INFO', 'commandstats']))?.[1] ?? 0)
+const walkedOn = fillers.length - 1
+const scans = await scansOf(walkedOn)
+await fillers[walkedOn]!.ask(['CONFIG', 'RESETSTAT'])
+if (scans < keys / 10_000) throw new Error(`${scans} SCANs on the server that the walk should be on`)
+if (isApart && (await scansOf(0)) > 0) throw new Error('the walk was on the primary')
+
 const quiet: number[] = []
 const busy: number[] = []
-const walksMs: number[] = []
+const ratios: Record<string, number[]> = { p50: [], p99: [], 'p99.9': [] }
+const quantiles: Record<string, number> = { p50: 0.5, p99: 0.99, 'p99.9': 0.999 }
 for (let round = 0; round < rounds; round++) {
-  quiet.push(...(await measure(windowMs)))
-  let isOver = false
-  const walking = (async () => {
-    while (!isOver) {
-      const startedAt = performance.now()
-      const reply = await small.ask(['DBSIZE'])
-      if (reply !== ':10\r\n') throw new Error(`DBSIZE of ten keys answers ${reply}`)
-      walksMs.push(performance.now() - startedAt)
-      await sleep(0)
-    }
-  })()
-  busy.push(...(await measure(windowMs)))
-  isOver = true
-  await walking
+  const pair: { quiet?: number[]; busy?: number[] } = {}
+  for (const which of round % 2 === 0 ? (['quiet', 'busy'] as const) : (['busy', 'quiet'] as const))
+    pair[which] = which === 'busy' ? await measureWithWalk() : await measure(forMs(windowMs))
+  quiet.push(...pair.quiet!)
+  busy.push(...pair.busy!)
+  for (const [name, q] of Object.entries(quantiles))
+    ratios[name]!.push(quantile(pair.busy!, q) / quantile(pair.quiet!, q))
 }
+await sleep(3_000)
+const firstStats = await fillers[walkedOn]!.ask(['INFO', 'commandstats'])
+const aloneMs = await wholeWalk()
+const lastStats = await fillers[walkedOn]!.ask(['INFO', 'commandstats'])
+const scanOf = (stats: string): number[] => [.../cmdstat_scan:calls=(\d+),usec=(\d+)/.exec(stats)!].slice(1).map(Number)
+const [[calls = 0, usec = 0], [callsAfter = 0, usecAfter = 0]] = [scanOf(firstStats), scanOf(lastStats)]
+
+const names = Object.keys(quantiles)
 const row = (name: string, all: number[]): string =>
-  `${name.padEnd(16)} ${String(all.length).padStart(8)} ${[0.5, 0.99, 0.999].map((q) => quantile(all, q).toFixed(0).padStart(8)).join(' ')}`
-const ratio = (q: number): string => (quantile(busy, q) / quantile(quiet, q)).toFixed(2)
+  `${name.padEnd(16)} ${String(all.length).padStart(8)} ${Object.values(quantiles)
+    .map((q) => quantile(all, q).toFixed(0).padStart(8))
+    .join(' ')}`
+const ratioRow = (name: string, q: number): string =>
+  `${name.padEnd(25)} ${names.map((one) => quantile(ratios[one]!, q).toFixed(2).padStart(8)).join(' ')}`
 process.stdout.write(
   [
-    `${keys} keys of another tenant, ${clients} clients of theirs, GET one by one; us`,
-    `${''.padEnd(16)} ${'commands'.padStart(8)} ${['p50', 'p99', 'p99.9'].map((name) => name.padStart(8)).join(' ')}`,
+    `${keys} keys of another tenant, ${clients} clients of theirs, GET one by one, ${thinkMs} ms between two; us`,
+    isApart ? 'the walk on a replica, the others on the primary' : 'the walk and the others on one server',
+    `${''.padEnd(16)} ${'commands'.padStart(8)} ${names.map((name) => name.padStart(8)).join(' ')}`,
     row('without', quiet),
     row('with a walk', busy),
-    `ratio                     ${[0.5, 0.99, 0.999].map((q) => ratio(q).padStart(8)).join(' ')}`,
-    `one walk takes ${(quantile(walksMs, 0.5) / 1000).toFixed(2)} s (median of ${walksMs.length})`,
+    ratioRow(`ratio, median of ${rounds} pairs`, 0.5),
+    ratioRow('  lower quartile', 0.25),
+    ratioRow('  upper quartile', 0.75),
+    `a walk takes ${(loadedMs / 1000).toFixed(1)} s under that load, in ${scans} steps; a step costs the server ${(usec / calls).toFixed(0)} us`,
+    `a walk takes ${(aloneMs / 1000).toFixed(1)} s alone, in ${callsAfter - calls} steps of ${((usecAfter - usec) / (callsAfter - calls)).toFixed(0)} us: ${((usecAfter - usec) / keys).toFixed(2)} us a key`,
     '',
   ].join('\n'),
 )
-for (const loader of [...loaders, small, filler]) loader.close()
+for (const one of [...loaders, ...fillers]) one.close()
 await regis.stop()
+await replica?.stop()
 await redis.stop()

@@ -97,14 +97,17 @@ export const patternStepsMax = 500_000
 /** Clients that are written to in one turn when a message has many receivers. */
 export const pushClientsPerTurn = 500
 /**
- * Walks over a keyspace (KEYS, DBSIZE, FLUSHDB ...): what one step may cost the server, by our estimate. Everybody else's
- * commands wait behind a step, so it is short where the next can follow at once (bench/walk.bench.ts); on a far node the
- * way takes longer than the rest that is due, and steps may be larger.
+ * Walks over a keyspace (KEYS, DBSIZE, FLUSHDB ...): what one step may cost the server, by what it says itself. Everybody
+ * else's commands wait behind a step, so it is short where the next can follow at once (bench/walk.bench.ts); on a far node
+ * the way takes longer than the rest that is due, and steps may be larger.
  */
-export const stepMsMin = 0.2
+export const stepMsMin = 0.1
 export const stepMsMax = 1
-/** After a step the server has this many times its cost for others: a walk takes a tenth of it, more where its cost cannot be seen. */
+/** After a step the server has this many times its cost for others: a walk takes a tenth of it, and half of one that is idle. */
 export const walkRestPerCost = 10
+export const walkRestPerCostIdle = 1
+/** How often a walk asks the server what its steps have cost: a page of some kilobytes, 30 us for the server. */
+export const walkCostEveryMs = 250
 /** Steps may run ahead of their rest by this much: small keyspaces are walked without a pause (timers are of 1 ms). */
 export const walkBurstMs = 4
 /** One SCAN of a client looks at this many names at most, about 5 ms of the server at a microsecond each. */

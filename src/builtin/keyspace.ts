@@ -98,7 +98,7 @@ export class Keyspace {
     const found: Buffer[] = []
     let left = scanItemsMax
     let costMs = 0
-    let items = args.count
+    let items = Math.min(args.count, this.walks.itemsPerStep(node))
     do {
       const page = await this.walks.step(scope, cursor, items, runId)
       for (const name of page.names) {
@@ -111,7 +111,7 @@ export class Keyspace {
       // Few of the server's keys are this tenant's: look on as far as one call may, at as many as seem to be needed.
       const perFound = (scanItemsMax - left) / Math.max(found.length, 0.5)
       const wanted = Math.ceil((args.count - found.length) * perFound)
-      items = Math.min(left, Math.max(args.count, Math.min(wanted, this.walks.itemsPerStep(node))))
+      items = Math.min(left, Math.max(args.count, wanted), this.walks.itemsPerStep(node))
     } while (cursor !== 0n && found.length < args.count && left > 0 && costMs < scanMsMax && scope.isWanted())
     host.noteRead(session, node, incarnation)
     const next = encodeCursor(cursor, runId, tenant.id)
@@ -142,7 +142,7 @@ export class Keyspace {
   /** No pattern at all: there is such a key or there is none, and no walk is needed. */
   private async keyByName(node: number, tenant: TenantState, prefix: Buffer, name: Buffer): Promise<Reply> {
     const request = encodeRequest(['EXISTS', Buffer.concat([prefix, name])])
-    const { answer } = await this.walks.inTurn(node, tenant, request, 1, false)
+    const { answer } = await this.walks.inTurn(node, tenant, request, 1, 'read')
     if (typeof answer === 'string') throw new WalkFailure('NO_NODE')
     if (answer[0] === 45) this.walks.refuseError(node, 'exists', answer.toString('latin1', 1, answer.length - 2))
     return array(answer.toString('latin1') === ':1\r\n' ? [bulk(name)] : [])
@@ -303,7 +303,7 @@ export class Keyspace {
   private async unlink(node: number, tenant: TenantState, names: readonly Buffer[]): Promise<void> {
     const { host } = this.walks
     const request = encodeRequest(['UNLINK', ...names])
-    const { answer } = await this.walks.inTurn(node, tenant, request, names.length, true)
+    const { answer } = await this.walks.inTurn(node, tenant, request, names.length, 'write')
     if (answer === 'unsent') throw new WalkFailure('NO_NODE')
     if (answer === 'lost') {
       host.uncertain(tenant, node)

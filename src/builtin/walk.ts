@@ -12,6 +12,7 @@ import type { TenantState } from '../tenant/account.ts'
 import { globOfPrefix } from '../tenant/name-pattern.ts'
 import { Pacer } from '../upstream/pacer.ts'
 import type { Answer } from '../upstream/service.ts'
+import { type CommandStats, readCommandStats } from '../upstream/step-cost.ts'
 
 /** What walks may do to the world. */
 export interface WalkHost {
@@ -93,6 +94,7 @@ export class Walks {
           now: () => host.now(),
           after: (ms, run) => host.after(ms, run),
           rttMs: () => node.rttMs,
+          stats: () => this.commandStats(node.index),
         }),
     )
   }
@@ -168,7 +170,7 @@ export class Walks {
         ...['SCAN', String(cursor), 'MATCH', glob, 'COUNT', String(items)],
         ...(scope.type === undefined ? [] : ['TYPE', scope.type]),
       ])
-      const { answer, costMs } = await this.inTurn(scope.node, scope.tenant, request, items, false)
+      const { answer, costMs } = await this.inTurn(scope.node, scope.tenant, request, items, 'scan')
       if (runId !== undefined && this.host.runId(scope.node) !== runId) throw new WalkFailure('NO_NODE')
       if (typeof answer !== 'string') return { ...this.read(scope, answer), costMs }
       if (attempt === attempts) throw new WalkFailure('NO_NODE')
@@ -182,20 +184,25 @@ export class Walks {
     tenant: TenantState,
     request: Uint8Array,
     items: number,
-    isWrite: boolean,
+    kind: 'scan' | 'read' | 'write',
   ): Promise<{ answer: Answer; costMs: number }> {
     const pacer = this.pacers[node]!
+    const isWrite = kind === 'write'
     await pacer.take(tenant.id)
-    const sentAtMs = this.host.now()
     let answer: Answer = 'unsent'
     let costMs = 0
     try {
       // Between two steps the primary may have changed.
       if (!isWrite || this.host.mayWrite(node)) answer = await this.host.ask(node, request, isWrite)
     } finally {
-      costMs = pacer.release(items, this.host.now() - sentAtMs)
+      costMs = pacer.release(items, kind === 'scan')
     }
     return { answer, costMs }
+  }
+
+  private async commandStats(node: number): Promise<CommandStats | undefined> {
+    const answer = await this.host.ask(node, encodeRequest(['INFO', 'commandstats']))
+    return typeof answer === 'string' ? undefined : readCommandStats(answer.toString('latin1'))
   }
 
   /** Refuses an error reply: in the server's own words where they speak of its state alone. */

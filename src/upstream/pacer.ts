@@ -1,31 +1,38 @@
 /**
  * Turns at one node for walks over its keyspace: one step at a time, tenants in turn, and after each step the node has
- * rest in proportion to what the step cost it, so that a walk never takes more than its share of a server. Pure but for
- * the clock and the timer it is handed.
+ * rest in proportion to what the step cost it (step-cost.ts), so that a walk never takes more than its share of a server.
+ * Pure but for the clock, the timer and the question that it is handed.
  *
- *   take(tenant) -> turn -> release(cost) -> rest -> the next tenant's turn
+ *   take(tenant) -> turn -> release(step) -> rest -> the next tenant's turn
  */
-import { stepMsMax, stepMsMin, walkBurstMs, walkRestPerCost } from '../base/limits.ts'
+import {
+  stepMsMax,
+  stepMsMin,
+  walkBurstMs,
+  walkCostEveryMs,
+  walkRestPerCost,
+  walkRestPerCostIdle,
+} from '../base/limits.ts'
+import { type CommandStats, StepCost } from './step-cost.ts'
 
 export interface PacerOptions {
   now(): number
   after(ms: number, run: () => void): void
   /** Round trip to the node, ms; Infinity while unknown. */
   rttMs(): number
+  /** What the node says of its commands; undefined when it does not. */
+  stats(): Promise<CommandStats | undefined>
 }
-
-/** Buckets of a step before anything was measured: half a microsecond each is what a server with cold memory takes. */
-const firstUsPerItem = 0.5
-const usPerItemMin = 0.2
 
 export class Pacer {
   private readonly options: PacerOptions
   private readonly queues = new Map<string, (() => void)[]>()
+  private readonly cost = new StepCost()
   private isTaken = false
   private isResting = false
+  private isAsking = false
+  private askedAtMs = Number.NEGATIVE_INFINITY
   private freeAtMs = 0
-  private usPerItem = firstUsPerItem
-  private wayMs = Number.POSITIVE_INFINITY
 
   constructor(options: PacerOptions) {
     this.options = options
@@ -41,17 +48,15 @@ export class Pacer {
     })
   }
 
-  /** A step over `items` has been answered `elapsedMs` after it was sent. Returns what it cost the node, ms, as we see it. */
-  release(items: number, elapsedMs: number): number {
-    // The shortest way there that was ever seen: what is longer now is a server that has others to serve, and it counts.
-    this.wayMs = Math.min(this.wayMs * 1.001, this.options.rttMs())
-    const servedMs = Math.max(0, elapsedMs - (Number.isFinite(this.wayMs) ? this.wayMs : elapsedMs))
-    // But never more than 3 us an item, which no server needs.
-    const us = Math.min(3, Math.max(usPerItemMin, (servedMs * 1000) / Math.max(1, items)))
-    if (items >= 50) this.usPerItem += (us - this.usPerItem) / 8
-    const costMs = (items * us) / 1000
-    this.freeAtMs = Math.max(this.options.now(), this.freeAtMs) + costMs * walkRestPerCost
+  /** A step over `items` is over. Returns what it cost the node, ms, by what such steps have cost of late. */
+  release(items: number, isScan: boolean): number {
+    if (isScan) this.cost.note(items)
+    const now = this.options.now()
+    const costMs = (items * this.cost.usPerItem) / 1000
+    const rest = this.cost.isIdle ? walkRestPerCostIdle : walkRestPerCost
+    this.freeAtMs = Math.max(now, this.freeAtMs) + costMs * rest
     this.isTaken = false
+    if (isScan && now - this.askedAtMs >= walkCostEveryMs) this.learn(now)
     this.next()
     return costMs
   }
@@ -60,7 +65,20 @@ export class Pacer {
   get itemsPerStep(): number {
     const rttMs = this.options.rttMs()
     const ms = Math.min(stepMsMax, Math.max(stepMsMin, Number.isFinite(rttMs) ? rttMs / 20 : 0))
-    return Math.min(5_000, Math.max(100, Math.round((ms * 1000) / this.usPerItem)))
+    return Math.min(5_000, Math.max(100, Math.round((ms * 1000) / this.cost.usPerItem)))
+  }
+
+  private learn(nowMs: number): void {
+    if (this.isAsking) return
+    this.isAsking = true
+    this.askedAtMs = nowMs
+    void this.options
+      .stats()
+      .catch(() => undefined)
+      .then((stats) => {
+        this.isAsking = false
+        if (stats !== undefined) this.cost.read(stats, this.options.now())
+      })
   }
 
   private next(): void {
