@@ -96,6 +96,8 @@ export interface RegisOptions {
   readonly scripts?: 'declared' | 'any'
   /** A replica in the region that the proxy stands in; the primary is then 40 ms away, as far as the proxy knows. */
   readonly replicaPort?: number
+  /** Lines instead of those about upstream and tenants; then there is no login. */
+  readonly yaml?: readonly string[]
   readonly pinning: Pinning
 }
 
@@ -110,16 +112,18 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
       `region: ${options.replicaPort === undefined ? 'here' : 'there'}`,
       `listeners: [{ address: 127.0.0.1:${port} }]`,
       `admin: { address: 127.0.0.1:${adminPort} }`,
-      `upstream: { acl: ${options.scripts === undefined ? 'off' : 'provision'} }`,
       'primary: here',
       `regions:`,
       `  here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] }`,
       ...(options.replicaPort === undefined
         ? []
         : [`  there: { nodes: ["redis://127.0.0.1:${options.replicaPort}"], distance: { here: 40ms } }`]),
-      'tenants:',
-      `  bench: { users: { ${login.user}: { password: ${login.password} } }${options.scripts === undefined ? '' : `, scripts: ${options.scripts}`} }`,
-      '  another: { users: { another-app: { password: another } } }',
+      ...(options.yaml ?? [
+        `upstream: { acl: ${options.scripts === undefined ? 'off' : 'provision'} }`,
+        'tenants:',
+        `  bench: { users: { ${login.user}: { password: ${login.password} } }${options.scripts === undefined ? '' : `, scripts: ${options.scripts}`} }`,
+        '  another: { users: { another-app: { password: another } } }',
+      ]),
       'logging: { level: warn, format: json }',
       '',
     ].join('\n'),
@@ -131,7 +135,14 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
   const manifest: unknown = JSON.parse(readFileSync(path.join(options.folder, 'package.json'), 'utf8'))
   const version =
     typeof manifest === 'object' && manifest !== null && 'version' in manifest ? `${manifest.version}` : '?'
-  return proxyTarget({ name: options.name, port, login, version, child, folder })
+  return proxyTarget({
+    name: options.name,
+    port,
+    ...(options.yaml === undefined ? { login } : {}),
+    version,
+    child,
+    folder,
+  })
 }
 
 /** `name=host:port[:pid]` */

@@ -6,6 +6,7 @@
  *   take(tenant) -> turn -> release(step) -> rest -> the next tenant's turn
  */
 import {
+  stepMsIdle,
   stepMsMax,
   stepMsMin,
   walkBurstMs,
@@ -64,7 +65,8 @@ export class Pacer {
   /** How many items a step may look at: short on a node that is near, where the next follows at once. */
   get itemsPerStep(): number {
     const rttMs = this.options.rttMs()
-    const ms = Math.min(stepMsMax, Math.max(stepMsMin, Number.isFinite(rttMs) ? rttMs / 20 : 0))
+    const least = this.cost.isIdle ? stepMsIdle : stepMsMin
+    const ms = Math.min(stepMsMax, Math.max(least, Number.isFinite(rttMs) ? rttMs / 20 : 0))
     return Math.min(5_000, Math.max(100, Math.round((ms * 1000) / this.cost.usPerItem)))
   }
 
