@@ -176,15 +176,7 @@ async function measureWithWalk(): Promise<number[]> {
 }
 
 await measure(forMs(1_000))
-let isWalked = false
-const [loadedMs] = await Promise.all([wholeWalk().finally(() => (isWalked = true)), measure(() => isWalked)])
-const scansOf = async (at: number): Promise<number> =>
-  Number(/cmdstat_scan:calls=(\d+)/.exec(await fillers[at]!.ask(['INFO', 'commandstats']))?.[1] ?? 0)
 const walkedOn = fillers.length - 1
-const scans = await scansOf(walkedOn)
-await fillers[walkedOn]!.ask(['CONFIG', 'RESETSTAT'])
-if (scans < keys / 10_000) throw new Error(`${scans} SCANs on the server that the walk should be on`)
-if (isApart && (await scansOf(0)) > 0) throw new Error('the walk was on the primary')
 
 const quiet: number[] = []
 const busy: number[] = []
@@ -199,13 +191,12 @@ for (let round = 0; round < rounds; round++) {
   for (const [name, q] of Object.entries(quantiles))
     ratios[name]!.push(quantile(pair.busy!, q) / quantile(pair.quiet!, q))
 }
-await sleep(3_000)
-const firstStats = await fillers[walkedOn]!.ask(['INFO', 'commandstats'])
-const aloneMs = await wholeWalk()
-const lastStats = await fillers[walkedOn]!.ask(['INFO', 'commandstats'])
-const scanOf = (stats: string): number[] => [.../cmdstat_scan:calls=(\d+),usec=(\d+)/.exec(stats)!].slice(1).map(Number)
-const [[calls = 0, usec = 0], [callsAfter = 0, usecAfter = 0]] = [scanOf(firstStats), scanOf(lastStats)]
-
+const scanOf = async (at: number): Promise<[calls: number, usec: number]> => {
+  const found = /cmdstat_scan:calls=(\d+),usec=(\d+)/.exec(await fillers[at]!.ask(['INFO', 'commandstats']))
+  return [Number(found?.[1] ?? 0), Number(found?.[2] ?? 0)]
+}
+if ((await scanOf(walkedOn))[0] < rounds) throw new Error('there was no walk on the server that it should be on')
+if (isApart && (await scanOf(0))[0] > 0) throw new Error('the walk was on the primary')
 const names = Object.keys(quantiles)
 const row = (name: string, all: number[]): string =>
   `${name.padEnd(16)} ${String(all.length).padStart(8)} ${Object.values(quantiles)
@@ -223,11 +214,27 @@ process.stdout.write(
     ratioRow(`ratio, median of ${rounds} pairs`, 0.5),
     ratioRow('  lower quartile', 0.25),
     ratioRow('  upper quartile', 0.75),
-    `a walk takes ${(loadedMs / 1000).toFixed(1)} s under that load, in ${scans} steps; a step costs the server ${(usec / calls).toFixed(0)} us`,
-    `a walk takes ${(aloneMs / 1000).toFixed(1)} s alone, in ${callsAfter - calls} steps of ${((usecAfter - usec) / (callsAfter - calls)).toFixed(0)} us: ${((usecAfter - usec) / keys).toFixed(2)} us a key`,
     '',
   ].join('\n'),
 )
+
+/** How long a whole walk takes, and what it costs the server. */
+async function say(name: string, ms: () => Promise<number>): Promise<void> {
+  const [callsBefore, usecBefore] = await scanOf(walkedOn)
+  const took = await ms()
+  const [calls, usec] = await scanOf(walkedOn)
+  const [steps, cost] = [calls - callsBefore, usec - usecBefore]
+  process.stdout.write(
+    `a walk ${name}: ${(took / 1000).toFixed(1)} s, ${steps} steps of ${(cost / steps).toFixed(0)} us, ${(cost / keys).toFixed(2)} us a key\n`,
+  )
+}
+await sleep(2_000)
+await say('alone', wholeWalk)
+await say('under that load', async () => {
+  let isWalked = false
+  const [ms] = await Promise.all([wholeWalk().finally(() => (isWalked = true)), measure(() => isWalked)])
+  return ms
+})
 for (const one of [...loaders, ...fillers]) one.close()
 await regis.stop()
 await replica?.stop()
