@@ -309,6 +309,7 @@ export class RegisProxy {
         pool: this.pool,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
+        perTenantMax: config.limits.leasesPerTenant,
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),

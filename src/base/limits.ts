@@ -61,9 +61,7 @@ export const leaseFrontBytes = 20 * 1024
 export const leaseReadBytes = 16 * 1024
 /** Commands in flight on one leased connection; a transaction may have more and brings room of its own. Power of two. */
 export const leaseCommandsMax = 1024
-/** Leased connections that one tenant's clients may hold: blocked, watching or running a script. */
-export const tenantLeasesMax = 2_000
-/** All tenants together: a Redis server takes 10,000 connections by default. */
+/** Leased connections of all tenants together; of one: `limits.leases_per_tenant`. A Redis server takes 10,000 connections by default. */
 export const leasesMax = 8_000
 /** Warm connections kept for a tenant, per node and RESP version, and for how long. */
 export const leasesWarmMax = 64

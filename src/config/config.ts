@@ -44,6 +44,7 @@ export interface Config {
   readonly metrics: { readonly tenantLabel: TenantLabel }
   readonly limits: {
     readonly maxClients: number
+    readonly leasesPerTenant: number
     readonly maxRequestBytes: number
     readonly outputBytes: number
     /** 0 = off. */

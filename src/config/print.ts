@@ -78,6 +78,7 @@ export function redactedConfig(config: Config): Record<string, unknown> {
     },
     limits: {
       max_clients: limits.maxClients,
+      leases_per_tenant: limits.leasesPerTenant,
       max_request: formatSize(limits.maxRequestBytes),
       output: formatSize(limits.outputBytes),
       idle_timeout: formatDuration(limits.idleTimeoutMs),

@@ -75,6 +75,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
     metrics: { tenantLabel: written.metrics.tenant_label },
     limits: {
       maxClients: limits.max_clients,
+      leasesPerTenant: limits.leases_per_tenant,
       maxRequestBytes: limits.max_request,
       outputBytes: limits.output,
       idleTimeoutMs: limits.idle_timeout,

@@ -244,6 +244,10 @@ export const schema = z.strictObject({
   limits: preset(
     z.strictObject({
       max_clients: preset(integer(1, 1_000_000), '10000', { about: 'Client connections of this proxy.' }),
+      leases_per_tenant: preset(integer(1, 8_000), '2000', {
+        about:
+          "Connections to the primary of their own that a tenant's clients may hold: those that are blocked, watch or track keys, or run scripts, one each. All tenants together hold 8000.",
+      }),
       max_request: preset(positiveSize(), '512MiB', { about: 'Bytes of one request, and of one argument.' }),
       output: preset(positiveSize(), '128MiB', {
         about: 'Unread replies of all clients together; above it the largest holders are closed.',

@@ -18,7 +18,6 @@ import {
   leaseReadBytes,
   leasesMax,
   leasesWarmMax,
-  tenantLeasesMax,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { encodeRequest } from '../resp/encode.ts'
@@ -98,6 +97,8 @@ export interface LeaseOptions {
   readonly pool: Pool
   readonly timeoutMs: number
   readonly clientName: string
+  /** So many may one tenant's clients hold. */
+  readonly perTenantMax: number
   readonly log: Log
   now(): number
   durations(nodeIndex: number, isPrimary: boolean): LaneTimes
@@ -162,7 +163,7 @@ export class Leases {
       this.give(warm, holder)
       return warm
     }
-    if (this.heldBy(key.tenant) >= tenantLeasesMax) return undefined
+    if (this.heldBy(key.tenant) >= this.options.perTenantMax) return undefined
     if (this.all.size >= leasesMax && !this.closeOneWarm()) return undefined
     const lease = this.open(key)
     this.give(lease, holder)

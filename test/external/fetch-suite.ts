@@ -119,17 +119,43 @@ proc ::redis::operator {method argv} {
 `
 
 function patch(folder: string): void {
-  const file = path.join(folder, 'tests/support/redis.tcl')
-  const text = readFileSync(file, 'utf8')
-  if (text.includes('proc ::redis::operator')) return
-  const head = 'proc ::redis::__dispatch__raw__ {id method argv} {\n'
-  if (!text.includes(head)) throw new Error('this suite is another one: there is no __dispatch__raw__ in it')
-  const detour = `    if {[string tolower $method] in {config debug} && !$::redis::deferred($id) && $::redis::blocking($id)} {
-        return [::redis::operator $method $argv]
+  const edit = (name: string, changes: readonly (readonly [before: string, after: string])[]): void => {
+    const file = path.join(folder, 'tests/support', name)
+    let text = readFileSync(file, 'utf8')
+    if (text.includes(mark)) return
+    for (const [before, after] of changes) {
+      if (!text.includes(before)) throw new Error(`this suite is another one: ${name} does not hold ${before}`)
+      text = text.replaceAll(before, () => after)
     }
-`
-  writeFileSync(
-    file,
-    text.replace(head, () => `${operator}\n${head}${detour}`),
-  )
+    writeFileSync(file, `${mark}\n${text}`)
+  }
+  const dispatch = 'proc ::redis::__dispatch__raw__ {id method argv} {\n'
+  const read = 'proc ::redis::__method__read {id fd} {\n'
+  edit('redis.tcl', [
+    [
+      dispatch,
+      `${operator}\n${dispatch}    if {[string tolower $method] in {config debug} && $::redis::blocking($id)} {
+        if {!$::redis::deferred($id)} { return [::redis::operator $method $argv] }
+        set code [catch {::redis::operator $method $argv} reply]
+        lappend ::redis::told($id) [list $code $reply]
+        return
+    }
+`,
+    ],
+    // A client that reads its replies later gets the operator's reply when it next reads.
+    [
+      read,
+      `${read}    if {[info exists ::redis::told($id)] && [llength $::redis::told($id)] > 0} {
+        lassign [lindex $::redis::told($id) 0] code reply
+        set ::redis::told($id) [lrange $::redis::told($id) 1 end]
+        return -code $code $reply
+    }
+`,
+    ],
+  ])
+  // A test that fails in the middle of a transaction must not fail those behind it.
+  const failed = '            lappend ::tests_failed $details\n'
+  edit('test.tcl', [[failed, `${failed}            if {$::external} { catch { reconnect } }\n`]])
 }
+
+const mark = '# Changed for runs as a tenant of Regis.'

@@ -1,5 +1,6 @@
 /** Blocking commands on real servers: what is popped, who goes first, what leaving and losing do, and how many may wait. */
 import type { RedisServer } from '../../src/demo/redis-server.ts'
+import type { RawClient } from '../kit/raw-client.ts'
 import { command, type ErrorReply } from '../kit/resp.ts'
 import { rawClient, type StartedProxy, startProxy, startRedis } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
@@ -121,23 +122,55 @@ test('a read-only user cannot pop by waiting, and one tenant is not woken by ano
   expect(await waiter.read()).toEqual(['shared', 'ours'])
 })
 
-test('three hundred waiting clients are served in the order in which they came, each once', async () => {
-  const waiters = []
-  for (let i = 0; i < 300; i++) {
-    const client = await proxy.client('shop-app')
-    client.send(command('BLPOP', 'many', '0'))
-    waiters.push(client)
-    if (i % 50 === 49) await waitFor(async () => (await blocked(redis)) === i + 1)
+test('a thousand waiting clients of one tenant are served in the order in which they came, each once, and cost a leased connection each', async () => {
+  const count = 1_000
+  const before = Number(/connected_clients:(\d+)/.exec(String(await redis.call('INFO', 'clients')))![1])
+  const waiters: RawClient[] = []
+  for (let i = 0; i < count; i += 50) {
+    const fresh = await Promise.all(Array.from({ length: 50 }, () => proxy.client('shop-app')))
+    for (const client of fresh) client.send(command('BLPOP', 'many', '0'))
+    waiters.push(...fresh)
+    await waitFor(async () => (await blocked(redis)) === waiters.length)
   }
-  await waitFor(async () => (await blocked(redis)) === 300)
-  // Others' ordinary commands go on meanwhile.
+  // One connection each and no more; others' ordinary commands go on meanwhile, over those that were there.
   const app = await proxy.client('shop-app')
-  expect(await app.call('PING')).toBe('PONG')
-  for (let i = 0; i < 300; i += 100)
+  const rival = await proxy.client('rival-app')
+  expect(await app.call('SET', 'k', 'v')).toBe('OK')
+  expect(await rival.call('GET', 'k')).toBeNull()
+  const connected = Number(/connected_clients:(\d+)/.exec(String(await redis.call('INFO', 'clients')))![1])
+  expect(connected - before).toBeLessThanOrEqual(count)
+  for (let i = 0; i < count; i += 100)
     await app.call('RPUSH', 'many', ...Array.from({ length: 100 }, (_, k) => String(i + k)))
-  const got = await Promise.all(waiters.map((client) => client.read()))
-  expect(new Set(got.map((reply) => (reply as string[])[1])).size).toBe(300)
+  const got = await Promise.all(waiters.map(async (client) => Number(((await client.read()) as string[])[1])))
+  expect([...got].sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, i) => i))
+  // Those of one batch of fifty came together; a later batch is served later.
+  for (let i = 50; i < count; i++) expect(Math.floor(got[i]! / 50)).toBe(Math.floor(i / 50))
   for (const client of waiters) client.close()
+})
+
+test('a tenant whose clients hold all its leases is refused more, at once and not for ever; others are not', async () => {
+  const own = await startRedis()
+  const through = await startProxy({ ...config(own.port), limits: { leases_per_tenant: 3 } })
+  const waiters = await Promise.all(Array.from({ length: 3 }, () => through.client('shop-app')))
+  for (const [i, client] of waiters.entries()) {
+    client.send(command('BLPOP', 'l', '0'))
+    await waitFor(async () => (await blocked(own)) === i + 1)
+  }
+  const fourth = await through.client('shop-app')
+  const refused = '-ERR max number of blocking clients reached for this tenant\r\n'
+  expect(await fourth.callRaw('BLPOP', 'l', '0')).toBe(refused)
+  expect(await fourth.callRaw('WATCH', 'k')).toBe(refused)
+  // What needs no connection of its own goes on, a short transaction too.
+  expect(await fourth.call('MULTI')).toBe('OK')
+  expect(await fourth.call('SET', 'k', 'v')).toBe('QUEUED')
+  expect(await fourth.call('EXEC')).toEqual(['OK'])
+  const rival = await through.client('rival-app')
+  rival.send(command('BLPOP', 'l', '0'))
+  await waitFor(async () => (await blocked(own)) === 4)
+  await fourth.call('RPUSH', 'l', 'x')
+  expect(await waiters[0]!.read()).toEqual(['l', 'x'])
+  fourth.send(command('BLPOP', 'l', '0'))
+  await waitFor(async () => (await blocked(own)) === 4)
 })
 
 test('WAIT answers how many replicas have the writes of this client', async () => {

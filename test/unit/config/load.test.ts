@@ -42,6 +42,7 @@ describe('a good file', () => {
       metrics: { tenantLabel: { top: 50 } },
       limits: {
         maxClients: 10000,
+        leasesPerTenant: 2000,
         maxRequestBytes: 536870912,
         outputBytes: 134217728,
         idleTimeoutMs: 0,
