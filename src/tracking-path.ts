@@ -98,7 +98,14 @@ export class TrackingPath {
     let redirectId = 0
     if (want.redirect !== undefined) {
       redirectId = this.receiverId(want.redirect, session)
-      this.asking.set(session, this.receivers.get(want.redirect)!)
+      const receiver = this.receivers.get(want.redirect)!
+      this.asking.set(session, receiver)
+      if (receiver.lease === undefined) {
+        // The tenant's clients hold all that it may have: nobody knows for how long.
+        this.unask(session)
+        if (this.parts.tracker.primary === undefined) return hands.noPrimary(session, account, pos)
+        return hands.refuse(session, pos, 'MAX_LEASES')
+      }
       if (redirectId === 0) return hands.waitForNode(session)
     }
     const before = session.tracking

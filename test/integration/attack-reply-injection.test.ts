@@ -10,7 +10,7 @@ import type { RawClient } from '../kit/raw-client.ts'
 import { command } from '../kit/resp.ts'
 import { rawClient, type StartedProxy, startProxy, startRedis } from '../kit/servers.ts'
 
-const rounds = Number(process.env['INJECTIONS'] ?? 40)
+const rounds = Number(process.env['INJECTIONS'] ?? 12)
 const injected = '\r\n+INJECTED\r\n$4\r\nmore\r\n'
 const escaped = '\\r\\n+INJECTED\\r\\n'
 

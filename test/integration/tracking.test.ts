@@ -267,3 +267,23 @@ test('a redirection outlives a RESET of its target, as in Redis; one that is ref
   }
   await waitFor(async () => (await connections()) <= before + 1)
 })
+
+test('REDIRECT is refused at once when the tenant has no connection left that could hear for the other client', async () => {
+  const through = await startProxy({
+    region: 'eu',
+    primary: 'eu',
+    limits: { leases_per_tenant: 1 },
+    regions: { eu: { nodes: [`redis://127.0.0.1:${behind.port}`] } },
+    tenants: { shop: { users: { 'shop-app': { password: 'demo' } } } },
+  })
+  const [target, asker] = [await through.client('shop-app'), await through.client('shop-app')]
+  await target.call('HELLO', '3')
+  const id = String(await target.call('CLIENT', 'ID'))
+  expect(await asker.callRaw('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id)).toBe(
+    '-ERR max number of blocking clients reached for this tenant\r\n',
+  )
+  // It goes on, and without a redirection there is a connection.
+  expect(await asker.call('PING')).toBe('PONG')
+  await asker.call('HELLO', '3')
+  expect(await asker.call('CLIENT', 'TRACKING', 'ON')).toBe('OK')
+})
