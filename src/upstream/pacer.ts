@@ -67,7 +67,7 @@ export class Pacer {
     const rttMs = this.options.rttMs()
     const least = this.cost.isIdle ? stepMsIdle : stepMsMin
     const ms = Math.min(stepMsMax, Math.max(least, Number.isFinite(rttMs) ? rttMs / 20 : 0))
-    return Math.min(5_000, Math.max(100, Math.round((ms * 1000) / this.cost.usPerItem)))
+    return Math.min(5_000, Math.max(25, Math.round((ms * 1000) / this.cost.usPerItem)))
   }
 
   private learn(nowMs: number): void {

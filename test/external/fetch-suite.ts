@@ -134,7 +134,7 @@ function patch(folder: string): void {
   edit('redis.tcl', [
     [
       dispatch,
-      `${operator}\n${dispatch}    if {[string tolower $method] in {config debug} && $::redis::blocking($id)} {
+      `${operator}\n${dispatch}    if {[string tolower $method] in {config debug bgrewriteaof bgsave} && $::redis::blocking($id)} {
         if {!$::redis::deferred($id)} { return [::redis::operator $method $argv] }
         set code [catch {::redis::operator $method $argv} reply]
         lappend ::redis::told($id) [list $code $reply]
