@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
-import { AdminServer } from './admin/http.ts'
+import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, unauthMs, waitBudgetMs } from './base/limits.ts'
@@ -29,6 +29,7 @@ import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
+import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
 import { askOnce } from './regions/ask-once.ts'
@@ -37,7 +38,9 @@ import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
 import { RequestPath } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
+import { splitInline } from './resp/inline.ts'
 import { LEVEL } from './routing/choose.ts'
+import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
 import { Accounts } from './session/accounts.ts'
@@ -96,6 +99,7 @@ export class RegisProxy {
   private readonly identity: Identity
   private readonly failures: FailureLimiter
   private readonly path: RequestPath
+  private readonly explainer: Explainer
   private readonly trails: Trails
   private readonly feeds: Readonly<Record<FeedName, Feed>>
   private readonly subscriptions: Subscriptions
@@ -255,6 +259,12 @@ export class RegisProxy {
         return session?.account?.tenant?.id === tenant ? session : undefined
       },
       monitors: this.monitors,
+    })
+    this.explainer = new Explainer({
+      path: this.path,
+      table: this.table,
+      tracker: this.tracker,
+      now: systemClock.now,
     })
     this.tracker.onChange(() => this.onRegionsChanged())
     this.tracker.onCommands((commands, node) => this.learn(commands, node.address.name))
@@ -620,6 +630,7 @@ export class RegisProxy {
           if (primary === undefined) resolve(undefined)
           else self.pool.askShared(primary.index, request, resolve)
         }),
+      explain: (session, args) => forTenant(self.explainer.of(session, args)),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -922,10 +933,22 @@ export class RegisProxy {
       clients: () => this.clientsView(),
       rules: () => config.routing.rules,
       config: () => redactedConfig(config) as object,
+      explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => {
         this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
       },
     })
+  }
+
+  private explainFor(user: string, command: string, level: string | undefined): ReturnType<AdminOptions['explain']> {
+    const account = this.accounts.get(user)
+    if (account === undefined) return { status: 404, error: 'no such user' }
+    const code = level === undefined ? undefined : levelByName(level)
+    if (level !== undefined && code === undefined) return { status: 400, error: 'no such level' }
+    const args = splitInline(Buffer.from(command))
+    if (args === undefined || args.length === 0)
+      return { status: 400, error: 'command: a command as redis-cli takes it, quotes closed' }
+    return { status: 200, explained: forOperator(this.explainer.ofUser(account, args, code)) }
   }
 
   private health(): { live: boolean; ready: boolean; checks: { name: string; ok: boolean; detail: string }[] } {

@@ -108,6 +108,31 @@ export interface Parts {
   readonly monitors?: Monitors
 }
 
+/** A command of which nobody has taken note: see `rehearse`. */
+export interface Rehearsal {
+  readonly frame: RequestFramer
+  readonly keys: KeyList
+  readonly isRead: boolean
+  readonly isWrite: boolean
+  /** Level that the connection asks for, -1: none; undefined: as it does now. */
+  readonly level?: number
+  /** As if the waits that such a read may have were over. */
+  readonly isWaitOver: boolean
+}
+
+/** Where it would go. */
+export interface Rehearsed {
+  /** Index of the node; -1: none takes it now. */
+  readonly node: number
+  /** A watermark that it lacks is due, and it waits for that first. */
+  readonly isWaitingForMark: boolean
+  readonly need: ReadNeed
+  /** A REASON: why the nearest node was not taken, and which that was. */
+  readonly reason: number
+  readonly passedOver: number
+  readonly whenStale: SessionAccount['whenStale']
+}
+
 /** How the handling of one command ended. */
 const done = 0
 /** The command was not taken; `session.stall` says what it waits for. */
@@ -137,12 +162,12 @@ export class RequestPath implements SessionHost {
   private readonly table: CommandTable
   private readonly tracker: RegionTracker
   private readonly calls: Float64Array
-  private readonly frame = new RequestFramer()
+  private frame = new RequestFramer()
   private readonly check = new RequestFramer()
-  private readonly keys: KeyList = { count: 0, arg: new Int32Array(1024) }
+  private keys: KeyList = { count: 0, arg: new Int32Array(1024) }
   private readonly splicer = new Splicer()
-  private readonly need: ReadNeed = newReadNeed()
-  private readonly choice: Choice = { reason: REASON.none, passedOver: -1 }
+  private need: ReadNeed = newReadNeed()
+  private choice: Choice = { reason: REASON.none, passedOver: -1 }
   private readonly loginRoute: Uint8Array
   private readonly subscriberCommands: Uint8Array
   private readonly regionOf: Int32Array
@@ -929,6 +954,51 @@ export class RequestPath implements SessionHost {
     if (this.need.maxStalenessMs !== Number.POSITIVE_INFINITY)
       this.marks.wantWithin(Math.max(5, this.need.maxStalenessMs / 4))
     return chooseRead(this.need, tracker.readOrder, tracker.primary, this.parts.now(), this.choice)
+  }
+
+  /**
+   * Where a command would go if it came now on this connection, with nothing in flight: the very steps that commands take.
+   * What they note, about the client and for this call, is put back. (A copy of the session, or one that inherits from it,
+   * would be an object of another shape, and make these steps slower for all.)
+   */
+  rehearse(session: Session, account: SessionAccount, what: Rehearsal): Rehearsed {
+    const { buf, nowMs, frame, keys, need, choice, whenStale, callFallback, callSource } = this
+    const { isStrongRead, isWaitingForMark } = this
+    const tenant = account.tenant!
+    const { wantsTrails } = tenant
+    const before = { ...session }
+    if (what.level !== undefined) session.level = what.level
+    // Long past, so over; and not 0, which is: none was begun.
+    session.markWaitUntilMs = what.isWaitOver ? Number.MIN_VALUE : 0
+    session.staleUntilMs = what.isWaitOver ? Number.MIN_VALUE : 0
+    this.buf = what.frame.buf as Buffer
+    this.nowMs = this.parts.now()
+    this.frame = what.frame
+    this.keys = what.keys
+    this.need = newReadNeed()
+    this.choice = { reason: REASON.none, passedOver: -1 }
+    this.isWaitingForMark = false
+    try {
+      const lane = this.chooseLane(session, account, what.isRead, what.isWrite, false)
+      return {
+        node: lane?.nodeIndex ?? -1,
+        isWaitingForMark: this.isWaitingForMark,
+        need: this.need,
+        ...this.choice,
+        whenStale: this.whenStale,
+      }
+    } finally {
+      Object.assign(session, before)
+      Object.assign(this, { buf, nowMs, frame, keys, need, choice, whenStale, callFallback, callSource })
+      Object.assign(this, { isStrongRead, isWaitingForMark })
+      tenant.wantsTrails = wantsTrails
+    }
+  }
+
+  /** The data connection that this client's reads of that node would take is up. */
+  isConnected(session: Session, node: number): boolean {
+    const lane = this.parts.pool.lane(node, session.resp, false, session.id, databaseOf(session))
+    return lane.isReady && (node !== this.tracker.primary?.index || lane.isPrimary)
   }
 
   // ---- runs: what one chunk of one client puts on one lane ----

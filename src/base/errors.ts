@@ -254,6 +254,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'a bounded read while every replica is too old and the primary is away',
   },
+  EXPLAIN_LIMIT: {
+    text: 'ERR a command of more than %s arguments is not explained',
+    fate: 'notExecuted',
+    when: 'PROXY EXPLAIN of a very long command',
+  },
   UNCERTAIN: {
     text: 'UNCERTAIN connection to primary lost before the reply, command may have been executed',
     fate: 'unknown',

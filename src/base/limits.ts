@@ -124,6 +124,10 @@ export const keyCountMs = 60_000
 export const keyCountExactMax = 10_000
 /** How long INFO waits for a count. */
 export const keyCountWaitMs = 1_000
+/** PROXY EXPLAIN takes its command's steps nine times, so a command of more arguments is not explained; and what is shown of keys. */
+export const explainArgsMax = 1024
+export const explainKeysMax = 16
+export const explainKeyBytesMax = 128
 /** MONITOR: clients of one tenant that may watch, what one may leave unread, and how much of a command is shown. */
 export const monitorsMax = 8
 export const monitorOutputBytesMax = 4 * 1024 * 1024

@@ -65,6 +65,8 @@ export interface BuiltinHost {
   readonly slowlog: Slowlog
   /** Settings of the primary that a tenant may read, by name; those known when it does not answer in time. */
   settings(): Promise<ReadonlyMap<string, string>>
+  /** Where this command would go now, and why, as its tenant may see it. */
+  explain(session: Session, args: readonly Buffer[]): Reply
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** The scripts and libraries of the session's tenant; undefined: it may have none. */
   scriptsOf(session: Session): TenantScripts | undefined

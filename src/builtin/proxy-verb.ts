@@ -1,4 +1,4 @@
-/** PROXY: what a tenant may ask of the proxy itself. Shows nothing of nodes, addresses or other tenants. */
+/** PROXY: what a tenant may ask of the proxy itself. Shows no address and nothing of other tenants. */
 import { errorText } from '../base/errors.ts'
 import { array, bulk, failure, integer, map, nil, ok, simple } from '../resp/encode.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
@@ -11,6 +11,8 @@ const help = [
   '    Set the consistency level of the reads of this connection; default takes it back.',
   'WHOAMI',
   '    Show the tenant, the user and the promise that reads of this connection have.',
+  'EXPLAIN <command> [<arg> ...]',
+  '    Show where that command would go now, and why: nothing is sent.',
   'HELP',
   '    Print this help.',
 ]
@@ -40,6 +42,11 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
         [bulk('client_id'), integer(session.id)],
       ])
     },
+  },
+  'proxy|explain': {
+    // What this connection has in flight has not bound its next reads yet.
+    isStateful: true,
+    run: (args, session, host) => host.explain(session, args.slice(2)),
   },
   'proxy|consistency': {
     isStateful: true,

@@ -140,6 +140,14 @@ export const policy: readonly PolicyGroup[] = [
       proxy|consistency`,
   },
   {
+    family: 'what the proxy knows and decides',
+    answer: 'proxy',
+    of: 'tenant',
+    inMulti: 'denied',
+    why: 'where a command would go now, and why; between MULTI and EXEC nothing is chosen',
+    commands: 'proxy|explain',
+  },
+  {
     family: "connections of the tenant's own",
     answer: 'proxy',
     why: "the server knows the proxy's connections, not the tenant's",
@@ -416,6 +424,7 @@ function words(text: string): string[] {
 export const ours: readonly FactRow[] = [
   { name: 'proxy', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|consistency', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|explain', arity: -3, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|whoami', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
 ]

@@ -93,6 +93,8 @@ export interface Account<Rules = unknown> {
   readonly route: Uint8Array
   /** The level of a read that no rule and no connection setting speaks for; codes of routing/choose.ts. */
   readonly level: number
+  /** Who says so. */
+  readonly levelFrom: 'user' | 'tenant' | 'routing'
   /** Bound for `bounded` reads, and the ceiling for the other levels (Infinity: none), ms. */
   readonly boundedMs: number
   readonly ceilingMs: number
