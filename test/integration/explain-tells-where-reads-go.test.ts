@@ -122,7 +122,15 @@ describe('PROXY EXPLAIN', () => {
           pick(['default', 'default', 'eventual', 'session', 'bounded', 'strong']),
         )
         const key = pick(['plain', 'cart:1', 'soft:1', 'k'])
-        if (random() < 0.5) await client.call('SET', key, String(round))
+        if (random() < 0.3) await client.call('SET', key, String(round))
+        else if (random() < 0.5) {
+          // What was read at the primary binds this connection, and no other one.
+          await client.pipeline([
+            ['PROXY', 'CONSISTENCY', 'strong'],
+            ['GET', key],
+            ['PROXY', 'CONSISTENCY', 'session'],
+          ])
+        }
         const before = await calls(topology, 'get')
         const [first, reply, last] = await client.pipeline([
           ['PROXY', 'EXPLAIN', 'GET', key],
