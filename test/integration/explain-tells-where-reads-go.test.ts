@@ -8,6 +8,7 @@ import type { RawClient } from '../kit/raw-client.ts'
 import { ErrorReply } from '../kit/resp.ts'
 import { configFor, regionsFor, type StartedProxy, startProxy, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
+import { regis } from '../unit/cli/kit.ts'
 
 const random = randomFrom(Number(process.env['SEED'] ?? 5))
 const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)]!
@@ -265,7 +266,36 @@ describe('PROXY EXPLAIN', () => {
     })
     expect(it.candidates).toHaveLength(3)
     expect(it.candidates[0].node).toMatch(/:\d+$/)
+    const url = ['--url', `http://127.0.0.1:${proxy.adminPort}`]
+    const shown = await regis(['explain', ...url, '--user', 'shop-app', 'GET "cart:1"'])
+    expect(shown).toMatchObject({ code: 0, stderr: '' })
+    expect(shown.stdout).toContain('keys     cart:1 -> shop:cart:1\n')
+    expect(shown.stdout).toContain('rule     routing.rules[0] keys cart:*, pinned\n')
+    expect(shown.stdout).toMatch(/^\* +eu-west +127\.0\.0\.1:\d+ +primary/m)
+    expect(shown.stdout).toMatch(/^eventual +\(pinned: strong\) +eu-west \(primary\)/m)
+    const stranger = await regis(['explain', ...url, '--user', 'nobody', 'GET a'])
+    expect([stranger.code, stranger.stderr.includes('no such user')]).toEqual([1, true])
     expect((await proxy.proxy.fetch('/api/v1/explain?user=nobody&command=PING')).status).toBe(404)
     expect((await proxy.proxy.fetch('/api/v1/explain?user=shop-app')).status).toBe(400)
+  })
+
+  test('status and top show nodes, tenants and latencies of a running proxy', async () => {
+    const client = await proxy.client('shop-app')
+    await client.call('GET', 'plain')
+    const url = ['--url', `http://127.0.0.1:${proxy.adminPort}`]
+    const status = await regis(['status', ...url])
+    expect(status).toMatchObject({ code: 0, stderr: '' })
+    for (const region of regions)
+      expect(status.stdout).toMatch(new RegExp(`^${region}.* 127\\.0\\.0\\.1:\\d+ +(primary|replica)`, 'm'))
+    expect(status.stdout).toMatch(/^shop +[1-9]/m)
+    expect(status.stdout).toMatch(/reads p50 <=[\d.]+ m?s/)
+    const top = regis(['top', ...url, '--interval', '300ms', '--count', '1', '--json'])
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    for (let i = 0; i < 30; i++) await client.call('GET', 'plain')
+    const figures = JSON.parse((await top).stdout)
+    const shop = figures.tenants.find((one: { tenant: string }) => one.tenant === 'shop')
+    // Of the interval, not of the whole time; the reads may have come a little after it on a busy machine.
+    expect(shop.readsPerSecond * figures.seconds).toBeLessThanOrEqual(30.001)
+    expect(figures.seconds).toBeLessThan(5)
   })
 })
