@@ -228,9 +228,11 @@ export class Explainer {
       maxStalenessMs: Number.isFinite(need.maxStalenessMs) ? need.maxStalenessMs : undefined,
       whenStale: first.whenStale,
       outcome,
-      candidates: tracker.readOrder.map((node) =>
-        candidateOf(need, node, tracker.primary, now, path.isConnected(session, node.index), node.index === chosen),
-      ),
+      candidates: tracker
+        .readOrderOf(session.turn)
+        .map((node) =>
+          candidateOf(need, node, tracker.primary, now, path.isConnected(session, node.index), node.index === chosen),
+        ),
       otherLevels: levelNames.map((asks, level) => {
         const other = rehearse(false, level)
         return {
@@ -310,6 +312,10 @@ export class Explainer {
     if (found.node >= 0) {
       const name = reasonNames[found.reason]!
       return this.at(found.node, 0, name, found.reason === REASON.none ? 'the nearest node, and fresh enough' : words)
+    }
+    if (found.isOverLimit) {
+      const why = `${words}; routing.fallback_limit leaves no room at the primary for it now`
+      return { ...nobody(errorText('FALLBACK_LIMIT'), why), reason: reasonNames[found.reason]! }
     }
     const isKept = tracker.primary !== undefined && found.whenStale !== 'primary'
     if (isKept && found.whenStale === 'wait') {

@@ -40,6 +40,7 @@ import { RequestPath } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
 import { LEVEL } from './routing/choose.ts'
+import { FallbackLimit } from './routing/fallback-limit.ts'
 import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
@@ -244,6 +245,7 @@ export class RegisProxy {
       scripts: this.scripts,
       running: this.running,
       scriptMs: config.limits.scriptMs,
+      fallbackLimit: fallbackLimit(config),
       cells: this.cells,
       log,
       region: config.region,
@@ -1044,6 +1046,11 @@ export class RegisProxy {
 function scriptSecret(config: Config): string {
   const nodes = config.regions.flatMap((region) => region.nodes)
   return config.upstream.password ?? nodes.find((node) => node.password !== undefined)?.password ?? ''
+}
+
+function fallbackLimit({ routing }: Config): FallbackLimit | undefined {
+  const rate = routing.fallbackLimit
+  return rate === undefined || rate.count === 0 ? undefined : new FallbackLimit(rate.count, rate.perMs)
 }
 
 function finite(ms: number): number | null {

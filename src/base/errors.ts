@@ -254,6 +254,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'a bounded read while every replica is too old and the primary is away',
   },
+  FALLBACK_LIMIT: {
+    text: 'TRYAGAIN reads from the primary are limited, command not executed',
+    fate: 'notExecuted',
+    when: 'a session or bounded read that no replica is fresh enough for, above `routing.fallback_limit`',
+  },
   EXPLAIN_LIMIT: {
     text: 'ERR a command of more than %s arguments is not explained',
     fate: 'notExecuted',

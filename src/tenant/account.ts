@@ -11,6 +11,13 @@ export interface KeySpace {
   readonly databases?: number
 }
 
+/** Kept for routing/fallback-limit.ts, which says what it means. */
+export interface TenantFallbackUse {
+  window: number
+  asked: number
+  left: number
+}
+
 /** State that all connections of one tenant share. */
 export class TenantState {
   readonly id: string
@@ -25,6 +32,8 @@ export class TenantState {
   /** The logical database of the servers that holds its keys, on lanes of its own; 0: the one that prefixes share. */
   readonly database: number
   readonly cells: TenantCells
+  /** What it has of `routing.fallback_limit`. */
+  readonly fallbackUse: TenantFallbackUse = { window: 0, asked: 0, left: 0 }
   /**
    * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
    * was answered. Two lanes are remembered exactly (RESP2 and RESP3 clients of one tenant, say): any mark that the lane
