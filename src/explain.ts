@@ -176,6 +176,7 @@ export class Explainer {
     if (table.missing[id] !== MISSING.not) return 'the primary does not have this command'
     if (spec.answer === 'denied') return spec.why ?? 'no tenant may run it'
     if (account.tenant === undefined) return 'operators have no keys'
+    if (spec.isOperatorOnly) return 'it is for operators'
     if (account.isReadOnly && spec.isWrite) return 'the user is read-only'
     return "the tenant's configuration closes it to this user"
   }

@@ -19,6 +19,7 @@ import {
   parseListFilter,
 } from './builtin/command.ts'
 import { Keyspace } from './builtin/keyspace.ts'
+import type { Showable } from './builtin/operator.ts'
 import { levelName } from './builtin/proxy-verb.ts'
 import { SharedSettings } from './builtin/settings.ts'
 import { Slowlog } from './builtin/slowlog.ts'
@@ -32,7 +33,9 @@ import { redactedConfig } from './config/print.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
+import { statsOf } from './metrics/stats.ts'
 import { askOnce } from './regions/ask-once.ts'
+import type { Node } from './regions/node.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
@@ -632,6 +635,16 @@ export class RegisProxy {
           if (primary === undefined) resolve(undefined)
           else self.pool.askShared(primary.index, request, resolve)
         }),
+      operator: {
+        show: (what) => self.show(what),
+        kill: (id) => {
+          const session = self.sessions.get(id)
+          session?.destroy('killed')
+          return session !== undefined
+        },
+        // After the reply to who asks.
+        drain: () => setImmediate(() => self.beginDrain()),
+      },
       explain: (session, args) => forTenant(self.explainer.of(session, args)),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
@@ -935,11 +948,35 @@ export class RegisProxy {
       clients: () => this.clientsView(),
       rules: () => config.routing.rules,
       config: () => redactedConfig(config) as object,
+      stats: () => statsOf(this.cells),
+      slowlog: () => this.slowlog.all(this.accounts.tenants.values()),
       explain: (user, command, level) => this.explainFor(user, command, level),
-      drain: () => {
-        this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
-      },
+      drain: () => this.beginDrain(),
     })
+  }
+
+  private beginDrain(): void {
+    this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
+  }
+
+  /** PROXY SHOW: the same as the admin API's. */
+  private show(what: Showable): unknown {
+    switch (what) {
+      case 'status':
+        return this.status()
+      case 'regions':
+        return this.regionsView()
+      case 'tenants':
+        return this.tenantsView()
+      case 'clients':
+        return this.clientsView()
+      case 'rules':
+        return this.config.routing.rules
+      case 'config':
+        return redactedConfig(this.config)
+      case 'stats':
+        return statsOf(this.cells)
+    }
   }
 
   private explainFor(user: string, command: string, level: string | undefined): ReturnType<AdminOptions['explain']> {
@@ -1003,6 +1040,9 @@ export class RegisProxy {
           readable: node.isReadable,
           rtt_ms: finite(node.rttMs),
           staleness_ms: node === this.tracker.primary ? 0 : finite(now - node.shownSentAtMs),
+          watermark: node.shownSeq,
+          lag_bytes: lagBytesOf(node, this.tracker.primary),
+          why_down: node.isUp ? null : node.downReason,
           version: node.version,
           connections: this.pool.counts(node.index).ready,
         })),
@@ -1051,6 +1091,12 @@ function scriptSecret(config: Config): string {
 function fallbackLimit({ routing }: Config): FallbackLimit | undefined {
   const rate = routing.fallbackLimit
   return rate === undefined || rate.count === 0 ? undefined : new FallbackLimit(rate.count, rate.perMs)
+}
+
+/** Bytes of the replication stream that it has not applied, as the servers last said; null: not known. */
+function lagBytesOf(node: Node, primary: Node | undefined): number | null {
+  if (primary === undefined || node === primary || !node.isUp || node.replId !== primary.replId) return null
+  return Math.max(0, primary.offset - node.offset)
 }
 
 function finite(ms: number): number | null {

@@ -2,7 +2,7 @@
  * The admin server: metrics, health, what the proxy knows, and two things it can be told to do. ~ listens on a socket.
  * It decides nothing about the proxy: every answer comes from a function it is handed. Who may ask is access.ts.
  *
- *   GET   /metrics   /livez   /readyz?verbose   /api/v1/{status,regions,tenants,clients,rules,config,explain}   /
+ *   GET   /metrics   /livez   /readyz?verbose   /api/v1/{status,regions,tenants,clients,rules,config,stats,slowlog,explain}   /
  *   POST  /-/reload  /-/drain
  *
  * A scrape or a slow reader must not cost the proxy anything: headers, bodies, times and connections are bounded.
@@ -51,6 +51,9 @@ export interface AdminOptions {
   readonly rules: () => object
   /** Secrets are already taken out. */
   readonly config: () => object
+  readonly stats: () => object
+  /** Slow commands of all nodes, without their arguments. */
+  readonly slowlog: () => Promise<object>
   /** What would become of a command of this user, and why. `command`: as redis-cli takes it. */
   readonly explain: (user: string, command: string, level: string | undefined) => Explained
   readonly reload?: () => Promise<ReloadResult>
@@ -173,6 +176,8 @@ export class AdminServer {
       ['/api/v1/clients', view(options.clients)],
       ['/api/v1/rules', view(options.rules)],
       ['/api/v1/config', view(options.config)],
+      ['/api/v1/stats', view(options.stats)],
+      ['/api/v1/slowlog', { method: 'GET', answer: async () => json(200, await options.slowlog()) }],
     ])
     routes.set('/api/v1/explain', { method: 'GET', answer: (_request, url) => this.#explain(url) })
     if (options.reload !== undefined) routes.set('/-/reload', { method: 'POST', answer: () => this.#reload() })

@@ -150,7 +150,7 @@ export const errors = {
   CLIENT_NONE: {
     text: 'ERR No such client',
     fate: 'notExecuted',
-    when: 'CLIENT KILL of an address that no connection of this tenant has',
+    when: 'CLIENT KILL of an address that no connection of this tenant has, PROXY KILL of an id that nobody has',
   },
   CLIENT_USER: {
     text: "ERR No such user '%s'",
@@ -258,6 +258,11 @@ export const errors = {
     text: 'TRYAGAIN reads from the primary are limited, command not executed',
     fate: 'notExecuted',
     when: 'a session or bounded read that no replica is fresh enough for, above `routing.fallback_limit`',
+  },
+  SHOW_WHAT: {
+    text: 'ERR PROXY SHOW takes one of %s',
+    fate: 'notExecuted',
+    when: 'PROXY SHOW of something else',
   },
   EXPLAIN_LIMIT: {
     text: 'ERR a command of more than %s arguments is not explained',

@@ -134,6 +134,8 @@ export const monitorOutputBytesMax = 4 * 1024 * 1024
 export const monitorCommandBytesMax = 32 * 1024
 /** Entries of a node's SLOWLOG that are looked through for a tenant's own. */
 export const slowlogLookMax = 1024
+/** Entries of all nodes that an operator is shown. */
+export const slowlogShownMax = 256
 /**
  * A tenant's scripts that this proxy remembers by sha. Programs have tens of them, up to some 20 KiB (BullMQ); who makes a
  * new one for each call would fill Redis itself, which forgets none before 7.4. One above the first bound runs, but is not

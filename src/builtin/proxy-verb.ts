@@ -4,6 +4,7 @@ import { array, bulk, failure, integer, map, nil, ok, simple } from '../resp/enc
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { levelByName } from '../routing/levels.ts'
 import type { Builtin } from './builtin.ts'
+import { operatorHelp } from './operator.ts'
 
 const help = [
   'PROXY <subcommand> [<arg> ...]. Subcommands are:',
@@ -18,7 +19,14 @@ const help = [
 ]
 
 export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
-  'proxy|help': { run: () => array(help.map(simple)) },
+  'proxy|help': {
+    run: (_args, session) => {
+      const isOperator = session.account !== undefined && session.account.tenant === undefined
+      const of = (verb: string): string[] => help.slice(help.indexOf(verb), help.indexOf(verb) + 2)
+      const lines = isOperator ? [help[0]!, ...operatorHelp, ...of('WHOAMI'), ...of('HELP')] : help
+      return array(lines.map(simple))
+    },
+  },
   'proxy|whoami': {
     run: (_args, session, host) => {
       const { level, maxStalenessMs } = host.levelOf(session)

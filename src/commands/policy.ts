@@ -21,8 +21,8 @@ export interface PolicyGroup {
   readonly via?: Via
   /** Overrides what follows from `answer`: ok for a server's, local for the proxy's. What is denied stays denied. */
   readonly inMulti?: InMulti
-  /** Answered by the proxy out of a tenant's data: an operator, who has none, may not run it. */
-  readonly of?: 'tenant'
+  /** Answered by the proxy out of a tenant's data: an operator, who has none, may not run it. Or for operators only. */
+  readonly of?: 'tenant' | 'operator'
   readonly commands: string
 }
 
@@ -146,6 +146,14 @@ export const policy: readonly PolicyGroup[] = [
     inMulti: 'denied',
     why: 'where a command would go now, and why; between MULTI and EXEC nothing is chosen',
     commands: 'proxy|explain',
+  },
+  {
+    family: "the proxy's operation",
+    answer: 'proxy',
+    of: 'operator',
+    inMulti: 'denied',
+    why: 'for operators; to a tenant it does not exist',
+    commands: 'proxy|drain proxy|kill proxy|show',
   },
   {
     family: "connections of the tenant's own",
@@ -424,7 +432,10 @@ function words(text: string): string[] {
 export const ours: readonly FactRow[] = [
   { name: 'proxy', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|consistency', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|drain', arity: 2, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|explain', arity: -3, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|kill', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
+  { name: 'proxy|show', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|whoami', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
 ]

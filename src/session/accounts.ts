@@ -151,7 +151,8 @@ export class Accounts {
       for (const spec of this.table.specs) {
         const { id } = spec
         const isOff = !hasScripts && spec.categories.includes('scripting')
-        if (denied[id] !== 0 || isOff || (isReadOnly && this.mayWrite(spec))) base[id] = ROUTE.denied
+        if (denied[id] !== 0 || spec.isOperatorOnly || isOff || (isReadOnly && this.mayWrite(spec)))
+          base[id] = ROUTE.denied
       }
       column = this.column(base)
       this.routes.set(key, column)

@@ -13,8 +13,10 @@ export interface KeySpace {
 
 /** Kept for routing/fallback-limit.ts, which says what it means. */
 export interface TenantFallbackUse {
-  window: number
+  isListed: boolean
   asked: number
+  wish: number
+  silent: number
   left: number
 }
 
@@ -33,7 +35,7 @@ export class TenantState {
   readonly database: number
   readonly cells: TenantCells
   /** What it has of `routing.fallback_limit`. */
-  readonly fallbackUse: TenantFallbackUse = { window: 0, asked: 0, left: 0 }
+  readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /**
    * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
    * was answered. Two lanes are remembered exactly (RESP2 and RESP3 clients of one tenant, say): any mark that the lane

@@ -121,11 +121,11 @@ describe('while the replica lags', () => {
       const told = replies.at(-1) as unknown[]
       return told[told.indexOf('error') + 1] === refusal
     })
-    const before = await metric(proxy)
-    for (let i = 0; i < 50; i++) await client.call('PROXY', 'EXPLAIN', 'GET', 'a')
-    const after = await metric(proxy)
-    const count = (page: typeof before) => page.sum('regis_reads_refused_total', { reason: 'limited' })
-    expect(count(after)).toBe(count(before))
+    // A window anew, of four reads: however often one asks, the read itself finds them there.
+    await sleep(250)
+    const asked = Array.from({ length: 12 }, () => ['PROXY', 'EXPLAIN', 'GET', 'a'])
+    const replies = await client.pipeline([...asked, ['GET', 'a']])
+    expect(replies.at(-1)).toBeNull()
   })
 
   test('the histogram of staleness is an upper bound of what was really served, and not far above it', async () => {
