@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
-import { AdminServer } from './admin/http.ts'
+import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, unauthMs, waitBudgetMs } from './base/limits.ts'
@@ -19,6 +19,7 @@ import {
   parseListFilter,
 } from './builtin/command.ts'
 import { Keyspace } from './builtin/keyspace.ts'
+import type { Showable } from './builtin/operator.ts'
 import { levelName } from './builtin/proxy-verb.ts'
 import { SharedSettings } from './builtin/settings.ts'
 import { Slowlog } from './builtin/slowlog.ts'
@@ -29,15 +30,21 @@ import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
+import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
+import { statsOf } from './metrics/stats.ts'
 import { askOnce } from './regions/ask-once.ts'
+import type { Node } from './regions/node.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
 import { RequestPath } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
+import { splitInline } from './resp/inline.ts'
 import { LEVEL } from './routing/choose.ts'
+import { FallbackLimit } from './routing/fallback-limit.ts'
+import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
 import { Accounts } from './session/accounts.ts'
@@ -96,6 +103,7 @@ export class RegisProxy {
   private readonly identity: Identity
   private readonly failures: FailureLimiter
   private readonly path: RequestPath
+  private readonly explainer: Explainer
   private readonly trails: Trails
   private readonly feeds: Readonly<Record<FeedName, Feed>>
   private readonly subscriptions: Subscriptions
@@ -240,6 +248,7 @@ export class RegisProxy {
       scripts: this.scripts,
       running: this.running,
       scriptMs: config.limits.scriptMs,
+      fallbackLimit: fallbackLimit(config),
       cells: this.cells,
       log,
       region: config.region,
@@ -255,6 +264,12 @@ export class RegisProxy {
         return session?.account?.tenant?.id === tenant ? session : undefined
       },
       monitors: this.monitors,
+    })
+    this.explainer = new Explainer({
+      path: this.path,
+      table: this.table,
+      tracker: this.tracker,
+      now: systemClock.now,
     })
     this.tracker.onChange(() => this.onRegionsChanged())
     this.tracker.onCommands((commands, node) => this.learn(commands, node.address.name))
@@ -621,6 +636,17 @@ export class RegisProxy {
           if (primary === undefined) resolve(undefined)
           else self.pool.askShared(primary.index, request, resolve)
         }),
+      operator: {
+        show: (what) => self.show(what),
+        kill: (id) => {
+          const session = self.sessions.get(id)
+          session?.destroy('killed')
+          return session !== undefined
+        },
+        // After the reply to who asks.
+        drain: () => setImmediate(() => self.beginDrain()),
+      },
+      explain: (session, args) => forTenant(self.explainer.of(session, args)),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -923,10 +949,46 @@ export class RegisProxy {
       clients: () => this.clientsView(),
       rules: () => config.routing.rules,
       config: () => redactedConfig(config) as object,
-      drain: () => {
-        this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
-      },
+      stats: () => statsOf(this.cells),
+      slowlog: () => this.slowlog.all(this.accounts.tenants.values()),
+      explain: (user, command, level) => this.explainFor(user, command, level),
+      drain: () => this.beginDrain(),
     })
+  }
+
+  private beginDrain(): void {
+    this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
+  }
+
+  /** PROXY SHOW: the same as the admin API's. */
+  private show(what: Showable): unknown {
+    switch (what) {
+      case 'status':
+        return this.status()
+      case 'regions':
+        return this.regionsView()
+      case 'tenants':
+        return this.tenantsView()
+      case 'clients':
+        return this.clientsView()
+      case 'rules':
+        return this.config.routing.rules
+      case 'config':
+        return redactedConfig(this.config)
+      case 'stats':
+        return statsOf(this.cells)
+    }
+  }
+
+  private explainFor(user: string, command: string, level: string | undefined): ReturnType<AdminOptions['explain']> {
+    const account = this.accounts.get(user)
+    if (account === undefined) return { status: 404, error: 'no such user' }
+    const code = level === undefined ? undefined : levelByName(level)
+    if (level !== undefined && code === undefined) return { status: 400, error: 'no such level' }
+    const args = splitInline(Buffer.from(command))
+    if (args === undefined || args.length === 0)
+      return { status: 400, error: 'command: a command as redis-cli takes it, quotes closed' }
+    return { status: 200, explained: forOperator(this.explainer.ofUser(account, args, code)) }
   }
 
   private health(): { live: boolean; ready: boolean; checks: { name: string; ok: boolean; detail: string }[] } {
@@ -979,6 +1041,9 @@ export class RegisProxy {
           readable: node.isReadable,
           rtt_ms: finite(node.rttMs),
           staleness_ms: node === this.tracker.primary ? 0 : finite(now - node.shownSentAtMs),
+          watermark: node.shownSeq,
+          lag_bytes: lagBytesOf(node, this.tracker.primary),
+          why_down: node.isUp ? null : node.downReason,
           version: node.version,
           connections: this.pool.counts(node.index).ready,
         })),
@@ -1022,6 +1087,17 @@ export class RegisProxy {
 function scriptSecret(config: Config): string {
   const nodes = config.regions.flatMap((region) => region.nodes)
   return config.upstream.password ?? nodes.find((node) => node.password !== undefined)?.password ?? ''
+}
+
+function fallbackLimit({ routing }: Config): FallbackLimit | undefined {
+  const rate = routing.fallbackLimit
+  return rate === undefined || rate.count === 0 ? undefined : new FallbackLimit(rate.count, rate.perMs)
+}
+
+/** Bytes of the replication stream that it has not applied, as the servers last said; null: not known. */
+function lagBytesOf(node: Node, primary: Node | undefined): number | null {
+  if (primary === undefined || node === primary || !node.isUp || node.replId !== primary.replId) return null
+  return Math.max(0, primary.offset - node.offset)
 }
 
 function finite(ms: number): number | null {

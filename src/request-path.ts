@@ -27,7 +27,16 @@ import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
 import { FINDER, KEYS, MISSING, REPLY, ROUTE } from './commands/spec.ts'
 import { LeasedPath, type PathHands } from './leased-path.ts'
-import { type Cells, FallbackReason, Kind, Outcome, Source, servedIndex } from './metrics/cells.ts'
+import {
+  type Cells,
+  FallbackReason,
+  Kind,
+  Outcome,
+  ReadRefusal,
+  Source,
+  servedIndex,
+  WaitOutcome,
+} from './metrics/cells.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
@@ -43,6 +52,7 @@ import {
   REASON,
   type ReadNeed,
 } from './routing/choose.ts'
+import type { FallbackLimit } from './routing/fallback-limit.ts'
 import { levelOfKey } from './routing/levels.ts'
 import type { RunningScripts } from './scripts/running.ts'
 import type { Scripts } from './scripts/scripts.ts'
@@ -90,6 +100,8 @@ export interface Parts {
   readonly running: RunningScripts
   /** How long a script may run. */
   readonly scriptMs: number
+  /** `routing.fallback_limit`; undefined: none. */
+  readonly fallbackLimit?: FallbackLimit | undefined
   readonly cells: Cells
   readonly log: Log
   readonly region: string
@@ -106,6 +118,33 @@ export interface Parts {
   /** A connection of this tenant by its id. */
   findSession(tenant: string, id: number): Session | undefined
   readonly monitors?: Monitors
+}
+
+/** A command of which nobody has taken note: see `rehearse`. */
+export interface Rehearsal {
+  readonly frame: RequestFramer
+  readonly keys: KeyList
+  readonly isRead: boolean
+  readonly isWrite: boolean
+  /** Level that the connection asks for, -1: none; undefined: as it does now. */
+  readonly level?: number
+  /** As if the waits that such a read may have were over. */
+  readonly isWaitOver: boolean
+}
+
+/** Where it would go. */
+export interface Rehearsed {
+  /** Index of the node; -1: none takes it now. */
+  readonly node: number
+  /** A watermark that it lacks is due, and it waits for that first. */
+  readonly isWaitingForMark: boolean
+  /** The primary would have taken it, were there room under `routing.fallback_limit`. */
+  readonly isOverLimit: boolean
+  readonly need: ReadNeed
+  /** A REASON: why the nearest node was not taken, and which that was. */
+  readonly reason: number
+  readonly passedOver: number
+  readonly whenStale: SessionAccount['whenStale']
 }
 
 /** How the handling of one command ended. */
@@ -137,12 +176,12 @@ export class RequestPath implements SessionHost {
   private readonly table: CommandTable
   private readonly tracker: RegionTracker
   private readonly calls: Float64Array
-  private readonly frame = new RequestFramer()
+  private frame = new RequestFramer()
   private readonly check = new RequestFramer()
-  private readonly keys: KeyList = { count: 0, arg: new Int32Array(1024) }
+  private keys: KeyList = { count: 0, arg: new Int32Array(1024) }
   private readonly splicer = new Splicer()
-  private readonly need: ReadNeed = newReadNeed()
-  private readonly choice: Choice = { reason: REASON.none, passedOver: -1 }
+  private need: ReadNeed = newReadNeed()
+  private choice: Choice = { reason: REASON.none, passedOver: -1 }
   private readonly loginRoute: Uint8Array
   private readonly subscriberCommands: Uint8Array
   private readonly regionOf: Int32Array
@@ -171,6 +210,12 @@ export class RequestPath implements SessionHost {
   private isStrongRead = false
   private wantsEnd = false
   private isWaitingForMark = false
+  private isOverLimit = false
+  private isRehearsing = false
+  /** A read that is not strong, and no write, was what took this chunk's reads from a replica to the primary. */
+  private isForcedByRead = false
+  /** A rule of its keys made the read strong. */
+  private isRuledStrong = false
   /** Of the command that is being handled: its id, and whether it was refused. For MONITOR, as is what was shown of this chunk. */
   private handledId = -1
   private isRefused = false
@@ -518,6 +563,11 @@ export class RequestPath implements SessionHost {
       const isRead = route === ROUTE.read && !this.isPrimaryForced
       if (lane === undefined) {
         lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
+        if (lane !== undefined && this.isForcedByRead && route === ROUTE.read) {
+          this.fillNeed(session, account)
+          this.limit(session, account)
+        }
+        if (this.isOverLimit) return this.refuseOverLimit(session, account, pos)
         if (lane === undefined) return this.noLane(session, account, isRead, pos)
         if (lane.database !== account.tenant!.database) return this.isolationFailure(session, lane)
         session.stallUntilMs = 0
@@ -532,10 +582,16 @@ export class RequestPath implements SessionHost {
       else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
         // Without a primary the reads stay where they are, and what needs it waits alone.
         if (this.rollbackAt < 0 || !this.hasPrimary(session)) return this.wait(session, stallOrder)
+        this.isForcedByRead = isRead && this.need.level !== LEVEL.strong
         return again
       } else if (route === ROUTE.write && this.parts.pool.hasUnsettled(lane.nodeIndex)) {
         // Not even behind a read: a write that was lost on another connection may still run after it.
         return this.wait(session, stallOrder)
+      } else if (session.isLimited) {
+        if (route === ROUTE.read) {
+          this.fillNeed(session, account)
+          if (!this.limit(session, account)) return this.refuseOverLimit(session, account, pos)
+        } else session.isLimited = false // what follows is there for the order's sake
       }
     }
     if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos, prefix)
@@ -554,9 +610,11 @@ export class RequestPath implements SessionHost {
       this.splicer.from = pos
       // On the primary anything may follow; on a replica only reads, and only where no rule speaks of single keys.
       this.runRouteMax = this.isPrimaryLane(lane)
-        ? this.parts.pool.hasUnsettled(lane.nodeIndex)
-          ? ROUTE.read
-          : ROUTE.primary
+        ? session.isLimited
+          ? ROUTE.proxy
+          : this.parts.pool.hasUnsettled(lane.nodeIndex)
+            ? ROUTE.read
+            : ROUTE.primary
         : account.rules === undefined
           ? ROUTE.read
           : ROUTE.proxy
@@ -740,6 +798,7 @@ export class RequestPath implements SessionHost {
     this.callFallback = -1
     this.callSource = Source.primary
     this.isStrongRead = false
+    session.isLimited = false
     if (isRead) {
       this.fillNeed(session, account)
       const need = this.need
@@ -749,7 +808,8 @@ export class RequestPath implements SessionHost {
         if (need.level !== LEVEL.eventual) tracker.look()
         if (need.maxStalenessMs !== Number.POSITIVE_INFINITY)
           this.marks.wantWithin(Math.max(5, need.maxStalenessMs / 4))
-        const index = chooseRead(need, tracker.readOrder, tracker.primary, this.nowMs, this.choice)
+        const order = tracker.readOrderOf(session.turn)
+        const index = chooseRead(need, order, tracker.primary, this.nowMs, this.choice)
         if (index < 0) return undefined
         let lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
         if (!lane.isReady || (index === tracker.primary?.index && !lane.isPrimary)) {
@@ -761,14 +821,17 @@ export class RequestPath implements SessionHost {
         const isPrimary = this.isPrimaryLane(lane)
         // A mark that is about to come is waited for, whatever `when_stale` says.
         if (isPrimary && reason === REASON.session && this.isMarkDue(session, account)) return undefined
-        if (isPrimary && reason !== REASON.none && !this.mayLeaveRegion(session, account)) return undefined
-        session.markWaitUntilMs = 0
-        session.staleUntilMs = 0
         const node = this.nodes[lane.nodeIndex]!
+        if (!node.isLocal && !this.mayLeaveRegion(session, account, isPrimary && reason !== REASON.none))
+          return undefined
+        if (isPrimary && reason !== REASON.none && !this.limit(session, account)) return undefined
+        const hasWaited = session.staleUntilMs !== 0
+        if (hasWaited || session.markWaitUntilMs !== 0) this.waitEnded(session, account, isPrimary)
         this.callSource = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
         if (reason !== REASON.none && reason !== REASON.level) {
           const from = this.regionOf[this.choice.passedOver]!
-          this.callFallback = (from << 16) | (this.regionOf[lane.nodeIndex]! << 8) | reason // numbered alike
+          const counted = hasWaited && isPrimary ? FallbackReason.timeout : reason // numbered alike
+          this.callFallback = (from << 16) | (this.regionOf[lane.nodeIndex]! << 8) | counted
         }
         return lane
       }
@@ -795,21 +858,60 @@ export class RequestPath implements SessionHost {
     if (!(shownAtMs - this.nowMs <= markWaitMs) || account.tenant!.fence === Number.POSITIVE_INFINITY) return false
     session.markWaitUntilMs = this.nowMs + markWaitMs
     this.isWaitingForMark = true
-    this.parts.after(markWaitMs, this.waiting.expire)
+    if (!this.isRehearsing) this.parts.after(markWaitMs, this.waiting.expire)
     return true
   }
 
-  /** May a read that no replica is fresh enough for go to the primary? With `wait` after its wait is over. */
-  private mayLeaveRegion(session: Session, account: SessionAccount): boolean {
+  /** May a read go to a node of another region? With `error` never, with `wait` to the primary after its wait is over. */
+  private mayLeaveRegion(session: Session, account: SessionAccount, isFallback: boolean): boolean {
     if (this.whenStale !== 'wait') return this.whenStale === 'primary'
-    return account.maxWaitMs === 0 || (session.staleUntilMs !== 0 && session.staleUntilMs <= this.nowMs)
+    return !isFallback || account.maxWaitMs === 0 || (session.staleUntilMs !== 0 && session.staleUntilMs <= this.nowMs)
+  }
+
+  /**
+   * One more read of this client, of what `need` says, goes to the primary because replicas could not serve it or one before
+   * it: if it may; else `isOverLimit`. Strong reads may, and those that ask for no proof at all.
+   */
+  private limit(session: Session, account: SessionAccount): boolean {
+    const limit = this.parts.fallbackLimit
+    if (limit === undefined) return true
+    session.isLimited = true
+    const { level, maxStalenessMs } = this.need
+    const isUnbound = level === LEVEL.eventual && maxStalenessMs === Number.POSITIVE_INFINITY
+    if (level === LEVEL.strong || isUnbound) return true
+    const use = account.tenant!.fallbackUse
+    const may = this.isRehearsing ? limit.has(use, this.nowMs) : limit.take(use, this.nowMs)
+    this.isOverLimit = !may
+    return may
+  }
+
+  private refuseOverLimit(session: Session, account: SessionAccount, pos: number): number {
+    this.isOverLimit = false
+    session.markWaitUntilMs = 0
+    session.staleUntilMs = 0
+    session.stallUntilMs = 0
+    account.tenant!.cells.fail(Kind.read, Outcome.throttled)
+    this.parts.cells.readsRefused[ReadRefusal.limited]!++
+    return this.refuse(session, pos, 'FALLBACK_LIMIT')
+  }
+
+  /** A read that waited for a replica goes somewhere now. */
+  private waitEnded(session: Session, account: SessionAccount, isPrimary: boolean): void {
+    const startedAtMs =
+      session.staleUntilMs !== 0 ? session.staleUntilMs - account.maxWaitMs : session.markWaitUntilMs - markWaitMs
+    session.markWaitUntilMs = 0
+    session.staleUntilMs = 0
+    if (this.isRehearsing) return
+    const { cells } = this.parts
+    cells.sessionWaits[isPrimary ? WaitOutcome.rerouted : WaitOutcome.caughtUp]!++
+    cells.sessionWait.observe(this.nowMs - startedAtMs, 1)
   }
 
   /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
   private firstUsable(session: Session, isLarge: boolean): Lane | undefined {
     const { tracker, pool } = this.parts
     let passedOver = this.choice.passedOver
-    for (const node of tracker.readOrder) {
+    for (const node of tracker.readOrderOf(session.turn)) {
       const lane = pool.lane(node.index, session.resp, isLarge, session.id, databaseOf(session))
       const isUsable = lane.isReady && (node !== tracker.primary || lane.isPrimary)
       if (isUsable && isNodeFresh(this.need, node, tracker.primary, this.nowMs)) {
@@ -855,8 +957,9 @@ export class RequestPath implements SessionHost {
         }
         if (rule?.whenStale !== undefined) this.whenStale = rule.whenStale
       }
+      this.isRuledStrong = strictest === LEVEL.strong && level !== LEVEL.strong
       if (strictest >= 0) level = strictest
-    }
+    } else this.isRuledStrong = false
     need.level = level as LevelCode
     need.maxStalenessMs = level === LEVEL.bounded ? boundedMs : ceilingMs
     if (level === LEVEL.session) {
@@ -904,6 +1007,7 @@ export class RequestPath implements SessionHost {
       return this.wait(session, stallNode)
     }
     session.stallUntilMs = 0
+    if (isRead && need.level !== LEVEL.strong) this.readRefused(session, account, isStale)
     session.staleUntilMs = 0
     session.noWaitUntilMs = this.nowMs + 100 // what is pipelined behind it has waited as long
     const isBounded = isRead && need.level !== LEVEL.strong && need.maxStalenessMs !== Number.POSITIVE_INFINITY
@@ -913,6 +1017,14 @@ export class RequestPath implements SessionHost {
     if (isBounded) return this.refuse(session, pos, 'NO_NODE_WITHIN', need.maxStalenessMs)
     if (isRead && need.level !== LEVEL.strong) return this.refuse(session, pos, 'NO_NODE')
     return this.refuse(session, pos, tracker.isSplit ? 'SPLIT' : 'NO_PRIMARY')
+  }
+
+  private readRefused(session: Session, account: SessionAccount, isStale: boolean): void {
+    const { cells } = this.parts
+    cells.readsRefused[isStale ? ReadRefusal.stale : ReadRefusal.noNode]!++
+    if (session.staleUntilMs === 0) return
+    cells.sessionWaits[WaitOutcome.timeout]!++
+    cells.sessionWait.observe(account.maxWaitMs, 1)
   }
 
   /**
@@ -928,7 +1040,56 @@ export class RequestPath implements SessionHost {
     if (this.need.level !== LEVEL.eventual) tracker.look()
     if (this.need.maxStalenessMs !== Number.POSITIVE_INFINITY)
       this.marks.wantWithin(Math.max(5, this.need.maxStalenessMs / 4))
-    return chooseRead(this.need, tracker.readOrder, tracker.primary, this.parts.now(), this.choice)
+    return chooseRead(this.need, tracker.readOrderOf(session.turn), tracker.primary, this.parts.now(), this.choice)
+  }
+
+  /**
+   * Where a command would go if it came now on this connection, with nothing in flight: the very steps that commands take.
+   * What they note, about the client and for this call, is put back. (A copy of the session, or one that inherits from it,
+   * would be an object of another shape, and make these steps slower for all.)
+   */
+  rehearse(session: Session, account: SessionAccount, what: Rehearsal): Rehearsed {
+    const { buf, nowMs, frame, keys, need, choice, whenStale, callFallback, callSource } = this
+    const { isStrongRead, isWaitingForMark, isOverLimit } = this
+    const tenant = account.tenant!
+    const { wantsTrails } = tenant
+    const before = { ...session }
+    if (what.level !== undefined) session.level = what.level
+    // Long past, so over; and not 0, which is: none was begun.
+    session.markWaitUntilMs = what.isWaitOver ? Number.MIN_VALUE : 0
+    session.staleUntilMs = what.isWaitOver ? Number.MIN_VALUE : 0
+    this.buf = what.frame.buf as Buffer
+    this.nowMs = this.parts.now()
+    this.frame = what.frame
+    this.keys = what.keys
+    this.need = newReadNeed()
+    this.choice = { reason: REASON.none, passedOver: -1 }
+    this.isWaitingForMark = false
+    this.isOverLimit = false
+    this.isRehearsing = true
+    try {
+      const lane = this.chooseLane(session, account, what.isRead, what.isWrite, false)
+      return {
+        node: lane?.nodeIndex ?? -1,
+        isWaitingForMark: this.isWaitingForMark,
+        isOverLimit: this.isOverLimit,
+        need: this.need,
+        ...this.choice,
+        whenStale: this.whenStale,
+      }
+    } finally {
+      this.isRehearsing = false
+      Object.assign(session, before)
+      Object.assign(this, { buf, nowMs, frame, keys, need, choice, whenStale, callFallback, callSource })
+      Object.assign(this, { isStrongRead, isWaitingForMark, isOverLimit })
+      tenant.wantsTrails = wantsTrails
+    }
+  }
+
+  /** The data connection that this client's reads of that node would take is up. */
+  isConnected(session: Session, node: number): boolean {
+    const lane = this.parts.pool.lane(node, session.resp, false, session.id, databaseOf(session))
+    return lane.isReady && (node !== this.tracker.primary?.index || lane.isPrimary)
   }
 
   // ---- runs: what one chunk of one client puts on one lane ----
@@ -943,6 +1104,7 @@ export class RequestPath implements SessionHost {
     this.rollbackAt = -1
     this.countFrom = start
     this.isPrimaryForced = false
+    this.isForcedByRead = false
     this.isStrongRead = false
     this.callReads = 0
     this.callWrites = 0
@@ -1006,16 +1168,16 @@ export class RequestPath implements SessionHost {
   private observeStaleness(session: Session): void {
     if (session.lane === undefined) return
     const stalenessMs = this.nowMs - this.nodes[session.lane.nodeIndex]!.shownSentAtMs
-    if (Number.isFinite(stalenessMs))
-      this.parts.cells.readStaleness[this.need.level]!.observe(stalenessMs, this.callReads)
+    this.parts.cells.readStaleness[this.need.level]!.observe(stalenessMs, this.callReads)
+    session.account!.tenant!.cells.staleness.observe(stalenessMs, this.callReads)
   }
 
   /** The positions of what this chunk put on the primary are worth a mark behind it, where reads could be served nearer. */
   private askForTrail(session: Session): void {
     const { lane } = session
-    const { primary, readOrder } = this.tracker
-    if (lane === undefined || lane.needsTrail || lane.isLeased || primary === undefined || readOrder[0] === primary)
-      return
+    const { primary } = this.tracker
+    if (lane === undefined || lane.needsTrail || lane.isLeased || primary === undefined) return
+    if (this.tracker.readOrderOf(session.turn)[0] === primary) return
     if (lane.nodeIndex !== primary.index || session.account?.tenant?.wantsTrails !== true) return
     lane.needsTrail = true
     this.parts.pool.wantsFlush(lane)
@@ -1023,11 +1185,12 @@ export class RequestPath implements SessionHost {
 
   /** Reads that went to the primary although a replica is nearer, because of what this client has in flight there. */
   private orderFallback(session: Session): number {
-    const { primary, readOrder } = this.tracker
-    const nearest = readOrder[0]
+    const { primary } = this.tracker
+    const nearest = this.tracker.readOrderOf(session.turn)[0]
     if (primary === undefined || nearest === undefined || nearest === primary) return -1
     if (session.lane === undefined || session.lane.nodeIndex !== primary.index) return -1
-    const reason = this.isStrongRead ? FallbackReason.level : FallbackReason.order
+    const level = this.isRuledStrong ? FallbackReason.rule : FallbackReason.level
+    const reason = this.isStrongRead ? level : FallbackReason.order
     return (this.regionOf[nearest.index]! << 16) | (this.regionOf[primary.index]! << 8) | reason
   }
 

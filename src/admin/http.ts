@@ -2,7 +2,7 @@
  * The admin server: metrics, health, what the proxy knows, and two things it can be told to do. ~ listens on a socket.
  * It decides nothing about the proxy: every answer comes from a function it is handed. Who may ask is access.ts.
  *
- *   GET   /metrics   /livez   /readyz?verbose   /api/v1/{status,regions,tenants,clients,rules,config}   /
+ *   GET   /metrics   /livez   /readyz?verbose   /api/v1/{status,regions,tenants,clients,rules,config,stats,slowlog,explain}   /
  *   POST  /-/reload  /-/drain
  *
  * A scrape or a slow reader must not cost the proxy anything: headers, bodies, times and connections are bounded.
@@ -33,6 +33,10 @@ export interface ReloadResult {
   readonly messages: readonly string[]
 }
 
+export type Explained =
+  | { readonly status: 200; readonly explained: object }
+  | { readonly status: 400 | 404; readonly error: string }
+
 export interface AdminOptions {
   readonly host: string
   /** 0: any free port; start() says which. */
@@ -47,6 +51,11 @@ export interface AdminOptions {
   readonly rules: () => object
   /** Secrets are already taken out. */
   readonly config: () => object
+  readonly stats: () => object
+  /** Slow commands of all nodes, without their arguments. */
+  readonly slowlog: () => Promise<object>
+  /** What would become of a command of this user, and why. `command`: as redis-cli takes it. */
+  readonly explain: (user: string, command: string, level: string | undefined) => Explained
   readonly reload?: () => Promise<ReloadResult>
   /** Begins to drain and returns at once. */
   readonly drain?: () => void
@@ -167,7 +176,10 @@ export class AdminServer {
       ['/api/v1/clients', view(options.clients)],
       ['/api/v1/rules', view(options.rules)],
       ['/api/v1/config', view(options.config)],
+      ['/api/v1/stats', view(options.stats)],
+      ['/api/v1/slowlog', { method: 'GET', answer: async () => json(200, await options.slowlog()) }],
     ])
+    routes.set('/api/v1/explain', { method: 'GET', answer: (_request, url) => this.#explain(url) })
     if (options.reload !== undefined) routes.set('/-/reload', { method: 'POST', answer: () => this.#reload() })
     const { drain } = options
     if (drain !== undefined) {
@@ -251,6 +263,13 @@ export class AdminServer {
       return `[${ok ? '+' : '-'}] ${name} ${ok ? 'ok' : 'failed'}${seesDetail && detail !== '' ? `: ${detail}` : ''}`
     })
     return text(status, `${[...lines, verdict].join('\n')}\n`)
+  }
+
+  #explain(url: URL): Answer {
+    const [user, command] = [url.searchParams.get('user'), url.searchParams.get('command')]
+    if (user === null || command === null) return failure(400, 'user and command are needed')
+    const found = this.#options.explain(user, command, url.searchParams.get('level') ?? undefined)
+    return found.status === 200 ? json(200, found.explained) : failure(found.status, found.error)
   }
 
   async #reload(): Promise<Answer> {

@@ -150,7 +150,7 @@ export const errors = {
   CLIENT_NONE: {
     text: 'ERR No such client',
     fate: 'notExecuted',
-    when: 'CLIENT KILL of an address that no connection of this tenant has',
+    when: 'CLIENT KILL of an address that no connection of this tenant has, PROXY KILL of an id that nobody has',
   },
   CLIENT_USER: {
     text: "ERR No such user '%s'",
@@ -253,6 +253,21 @@ export const errors = {
     text: 'TRYAGAIN no node within max staleness %s ms, command not executed',
     fate: 'notExecuted',
     when: 'a bounded read while every replica is too old and the primary is away',
+  },
+  FALLBACK_LIMIT: {
+    text: 'TRYAGAIN reads from the primary are limited, command not executed',
+    fate: 'notExecuted',
+    when: 'a session or bounded read that no replica is fresh enough for, above `routing.fallback_limit`',
+  },
+  SHOW_WHAT: {
+    text: 'ERR PROXY SHOW takes one of %s',
+    fate: 'notExecuted',
+    when: 'PROXY SHOW of something else',
+  },
+  EXPLAIN_LIMIT: {
+    text: 'ERR a command of more than %s arguments is not explained',
+    fate: 'notExecuted',
+    when: 'PROXY EXPLAIN of a very long command',
   },
   UNCERTAIN: {
     text: 'UNCERTAIN connection to primary lost before the reply, command may have been executed',

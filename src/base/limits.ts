@@ -127,12 +127,18 @@ export const keyCountMs = 60_000
 export const keyCountExactMax = 10_000
 /** How long INFO waits for a count. */
 export const keyCountWaitMs = 1_000
+/** PROXY EXPLAIN takes its command's steps nine times, so a command of more arguments is not explained; and what is shown of keys. */
+export const explainArgsMax = 1024
+export const explainKeysMax = 16
+export const explainKeyBytesMax = 128
 /** MONITOR: clients of one tenant that may watch, what one may leave unread, and how much of a command is shown. */
 export const monitorsMax = 8
 export const monitorOutputBytesMax = 4 * 1024 * 1024
 export const monitorCommandBytesMax = 32 * 1024
 /** Entries of a node's SLOWLOG that are looked through for a tenant's own. */
 export const slowlogLookMax = 1024
+/** Entries of all nodes that an operator is shown. */
+export const slowlogShownMax = 256
 /**
  * A tenant's scripts that this proxy remembers by sha. Programs have tens of them, up to some 20 KiB (BullMQ); who makes a
  * new one for each call would fill Redis itself, which forgets none before 7.4. One above the first bound runs, but is not

@@ -7,6 +7,7 @@ import type { Session, SessionAccount } from '../session/session.ts'
 import type { Subscriptions } from '../session/subscriptions.ts'
 import type { TenantState } from '../tenant/account.ts'
 import type { Keyspace } from './keyspace.ts'
+import type { OperatorHost } from './operator.ts'
 import type { Slowlog } from './slowlog.ts'
 
 /** What such commands may ask of the proxy. */
@@ -65,6 +66,9 @@ export interface BuiltinHost {
   readonly slowlog: Slowlog
   /** Settings of the primary that a tenant may read, by name; those known when it does not answer in time. */
   settings(): Promise<ReadonlyMap<string, string>>
+  readonly operator: OperatorHost
+  /** Where this command would go now, and why, as its tenant may see it. */
+  explain(session: Session, args: readonly Buffer[]): Reply
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** The scripts and libraries of the session's tenant; undefined: it may have none. */
   scriptsOf(session: Session): TenantScripts | undefined

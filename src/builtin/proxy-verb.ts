@@ -1,9 +1,10 @@
-/** PROXY: what a tenant may ask of the proxy itself. Shows nothing of nodes, addresses or other tenants. */
+/** PROXY: what a tenant may ask of the proxy itself. Shows no address and nothing of other tenants. */
 import { errorText } from '../base/errors.ts'
 import { array, bulk, failure, integer, map, nil, ok, simple } from '../resp/encode.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { levelByName } from '../routing/levels.ts'
 import type { Builtin } from './builtin.ts'
+import { operatorHelp } from './operator.ts'
 
 const help = [
   'PROXY <subcommand> [<arg> ...]. Subcommands are:',
@@ -11,12 +12,21 @@ const help = [
   '    Set the consistency level of the reads of this connection; default takes it back.',
   'WHOAMI',
   '    Show the tenant, the user and the promise that reads of this connection have.',
+  'EXPLAIN <command> [<arg> ...]',
+  '    Show where that command would go now, and why: nothing is sent.',
   'HELP',
   '    Print this help.',
 ]
 
 export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
-  'proxy|help': { run: () => array(help.map(simple)) },
+  'proxy|help': {
+    run: (_args, session) => {
+      const isOperator = session.account !== undefined && session.account.tenant === undefined
+      const of = (verb: string): string[] => help.slice(help.indexOf(verb), help.indexOf(verb) + 2)
+      const lines = isOperator ? [help[0]!, ...operatorHelp, ...of('WHOAMI'), ...of('HELP')] : help
+      return array(lines.map(simple))
+    },
+  },
   'proxy|whoami': {
     run: (_args, session, host) => {
       const { level, maxStalenessMs } = host.levelOf(session)
@@ -40,6 +50,11 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
         [bulk('client_id'), integer(session.id)],
       ])
     },
+  },
+  'proxy|explain': {
+    // What this connection has in flight has not bound its next reads yet.
+    isStateful: true,
+    run: (args, session, host) => host.explain(session, args.slice(2)),
   },
   'proxy|consistency': {
     isStateful: true,

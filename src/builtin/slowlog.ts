@@ -4,7 +4,7 @@
  * servers' own count all tenants' entries; addresses are the proxy's, so they are left out.
  */
 import { errorText } from '../base/errors.ts'
-import { slowlogLookMax } from '../base/limits.ts'
+import { slowlogLookMax, slowlogShownMax } from '../base/limits.ts'
 import { type Argv, findNamedKeys, newKeyList } from '../commands/keys.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { KEYS } from '../commands/spec.ts'
@@ -72,6 +72,40 @@ export class Slowlog {
         ])
       })
       .reverse()
+  }
+
+  /**
+   * All entries of all nodes, newest first, for operators: when, where, how long, which command, and whose. No argument of
+   * it: those are keys and values of tenants.
+   */
+  async all(tenants: Iterable<TenantState>): Promise<object[]> {
+    const owners = [...tenants]
+    const perNode = await this.look()
+    return perNode
+      .flatMap((entries, node) => {
+        const { name, region } = this.options.nodes[node]!.address
+        return entries.map((entry) => ({
+          node: name,
+          region,
+          at_seconds: entry.seconds,
+          micros: entry.micros,
+          command: this.commandOf(entry.args),
+          arguments: entry.args.length,
+          tenant: owners.find((tenant) => this.ofAny(entry, tenant) !== undefined)?.id ?? null,
+        }))
+      })
+      .sort((a, b) => b.at_seconds - a.at_seconds)
+      .slice(0, slowlogShownMax)
+  }
+
+  /** As the table knows it; `other`: what it does not know may be anything. */
+  private commandOf(args: readonly Buffer[]): string {
+    const argv = argvOf(args)
+    const { table } = this.options
+    let id = argv.count === 0 ? -1 : table.lookup(argv.buf, argv.off[0]!, argv.len[0]!)
+    if (id >= 0 && table.isContainer[id] !== 0 && argv.count > 1)
+      id = table.lookupSub(id, argv.buf, argv.off[1]!, argv.len[1]!)
+    return table.specs[id]?.name ?? 'other'
   }
 
   async reset(tenant: TenantState): Promise<void> {

@@ -14,6 +14,7 @@ import { infoBuiltins } from './info.ts'
 import { keyspaceBuiltins } from './keyspace.ts'
 import { latencyBuiltins } from './latency.ts'
 import { monitorBuiltins } from './monitor.ts'
+import { operatorBuiltins } from './operator.ts'
 import { proxyBuiltins } from './proxy-verb.ts'
 import { pubsubBuiltins } from './pubsub.ts'
 import { scriptBuiltins } from './scripts.ts'
@@ -33,6 +34,7 @@ export function buildBuiltins(table: CommandTable): readonly (Builtin | undefine
       ...keyspaceBuiltins,
       ...latencyBuiltins,
       ...monitorBuiltins,
+      ...operatorBuiltins,
       ...proxyBuiltins,
       ...pubsubBuiltins,
       ...slowlogBuiltins,

@@ -152,6 +152,8 @@ function welcome(fleet: Fleet, context: CliContext): string {
     'Things to try:',
     `  set a 1 on port ${first?.port}, then get a on port ${last?.port}: written in eu-west, read in ap-south`,
     '  the same get as analytics-app: nil, it is another tenant',
+    `  proxy explain get a on port ${last?.port} as analytics-app: read in ap-south. Type lag ap-south=2s here and ask again: the replica is too old, and why`,
+    `  the same for people: bin/regis explain --url http://127.0.0.1:${last?.adminPort} --user analytics-app 'GET a'`,
     '  proxy consistency strong, then get a: never older than any write acknowledged before',
     `  type here: latency eu-west:ap-south=900ms, partition ap-south on, kill primary${isTerminal(context) ? '' : ' (on stdin)'}; help for all`,
     'Ctrl-C ends everything.',

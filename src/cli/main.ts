@@ -7,15 +7,17 @@ import { ConfigError } from '../config/load.ts'
 import { register as check } from './check.ts'
 import { type CliContext, examples, exitCodes } from './context.ts'
 import { register as demo } from './demo.ts'
+import { register as explain } from './explain.ts'
 import { register as hashPassword } from './hash-password.ts'
 import { register as healthcheck } from './healthcheck.ts'
 import { register as init } from './init.ts'
 import { register as run } from './run.ts'
 import { register as schema } from './schema.ts'
+import { registerStatus, registerTop } from './status.ts'
 import { register as version, versionText } from './version.ts'
 
 /** In the order of the help. */
-const verbs = [run, check, demo, hashPassword, init, schema, healthcheck, version]
+const verbs = [run, check, demo, explain, registerStatus, registerTop, hashPassword, init, schema, healthcheck, version]
 
 /** Resolves with the exit code when the verb has ended. Never rejects. */
 export async function main(argv: readonly string[], given: Partial<Omit<CliContext, 'exit'>> = {}): Promise<number> {

@@ -152,6 +152,7 @@ export function derive(): readonly Derived[] {
       isContainer,
       keySpecs: row.keys ?? [],
       isTenantOnly: group?.of === 'tenant',
+      isOperatorOnly: group?.of === 'operator',
       // A server that does not know a newer command echoes its arguments, with the prefix.
       reply: particular.reply ?? (row.since !== undefined && answer === 'upstream' ? 'errorNames' : 'pass'),
       inMulti: inMultiOf(answer, flags, particular.inMulti ?? group?.inMulti),

@@ -9,7 +9,7 @@ const shown = (name: string): string => `\`${name.toUpperCase().replace('|', ' '
 
 function where(spec: CommandSpec): string {
   if (spec.answer === 'denied') return 'refused'
-  if (spec.answer === 'proxy') return 'Regis'
+  if (spec.answer === 'proxy') return spec.isOperatorOnly ? 'Regis, for operators' : 'Regis'
   if (spec.via === 'transaction') return 'Regis, then the primary'
   if (spec.via !== undefined) return 'primary, own connection'
   if (spec.isWrite) return 'primary (write)'

@@ -21,8 +21,8 @@ export interface PolicyGroup {
   readonly via?: Via
   /** Overrides what follows from `answer`: ok for a server's, local for the proxy's. What is denied stays denied. */
   readonly inMulti?: InMulti
-  /** Answered by the proxy out of a tenant's data: an operator, who has none, may not run it. */
-  readonly of?: 'tenant'
+  /** Answered by the proxy out of a tenant's data: an operator, who has none, may not run it. Or for operators only. */
+  readonly of?: 'tenant' | 'operator'
   readonly commands: string
 }
 
@@ -138,6 +138,22 @@ export const policy: readonly PolicyGroup[] = [
     commands: `auth hello reset quit ping echo select readonly readwrite client|capa client|getname client|id client|info
       client|no-evict client|no-touch client|reply client|setinfo client|setname acl|whoami proxy|help proxy|whoami
       proxy|consistency`,
+  },
+  {
+    family: 'what the proxy knows and decides',
+    answer: 'proxy',
+    of: 'tenant',
+    inMulti: 'denied',
+    why: 'where a command would go now, and why; between MULTI and EXEC nothing is chosen',
+    commands: 'proxy|explain',
+  },
+  {
+    family: "the proxy's operation",
+    answer: 'proxy',
+    of: 'operator',
+    inMulti: 'denied',
+    why: 'for operators; to a tenant it does not exist',
+    commands: 'proxy|drain proxy|kill proxy|show',
   },
   {
     family: "connections of the tenant's own",
@@ -416,6 +432,10 @@ function words(text: string): string[] {
 export const ours: readonly FactRow[] = [
   { name: 'proxy', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|consistency', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|drain', arity: 2, flags: 'admin loading stale', categories: 'admin slow dangerous' },
+  { name: 'proxy|explain', arity: -3, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|kill', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
+  { name: 'proxy|show', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|whoami', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
 ]

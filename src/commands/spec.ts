@@ -105,6 +105,8 @@ export interface CommandSpec {
   readonly blocks?: Blocks
   /** The proxy answers it out of a tenant's data. */
   readonly isTenantOnly: boolean
+  /** For operators: no tenant may run it. */
+  readonly isOperatorOnly: boolean
   /** Why it is refused, or answered other than its flags suggest. */
   readonly why?: string
   /** First version of Redis that has it, when Redis 7.0 has not. */

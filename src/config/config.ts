@@ -32,6 +32,8 @@ export interface Config {
     readonly maxStalenessIsCeiling: boolean
     readonly whenStale: WhenStale
     readonly maxWaitMs: number
+    /** Reads that lag sends to the primary; absent: no cap. */
+    readonly fallbackLimit?: { readonly count: number; readonly perMs: number }
     readonly rules: readonly RuleConfig[]
   }
   readonly tenants: readonly TenantConfig[]

@@ -45,6 +45,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
       maxStalenessIsCeiling: routing.max_staleness !== undefined,
       whenStale: routing.when_stale,
       maxWaitMs: routing.max_wait,
+      ...(routing.fallback_limit === undefined ? {} : { fallbackLimit: routing.fallback_limit }),
       rules: routing.rules.map((rule) =>
         given({
           tenant: rule.tenant,

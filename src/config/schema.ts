@@ -105,8 +105,8 @@ const routing = z.strictObject({
   }),
   max_wait: preset(duration(), '20ms', { about: 'How long `when_stale: wait` waits.' }),
   fallback_limit: optional(rate(), {
-    about: 'Cap on the reads that lag sends to the primary.',
-    notYet: notEnforced('routing.fallback_limit'),
+    about:
+      'Cap on the session and bounded reads that lag sends to the primary, of this proxy, shared fairly by tenant; above it they are answered `-TRYAGAIN`. 0: none.',
   }),
   rules: preset(z.array(rule), [], { about: 'The first one that matches a key decides.' }),
 })

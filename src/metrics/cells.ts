@@ -12,7 +12,7 @@
  *    region leaves its counters in place.
  *  - Doubles are exact to 9e15; nothing wraps.
  */
-import { Histogram, KeyedCounter } from './counters.ts'
+import { Histogram, KeyedCounter, stalenessBoundsMs } from './counters.ts'
 
 // The request path needs one door to what it counts with.
 export { Histogram, KeyedCounter }
@@ -58,6 +58,14 @@ export const fallbackReasonNames = [
   'order',
 ] as const
 
+/** Why a read was answered with an error of ours. */
+export const ReadRefusal = { limited: 0, stale: 1, noNode: 2 } as const
+export const readRefusalNames = ['limited', 'stale', 'no_node'] as const
+
+/** How the wait of a read for a replica ended. */
+export const WaitOutcome = { caughtUp: 0, rerouted: 1, timeout: 2 } as const
+export const waitOutcomeNames = ['caught_up', 'rerouted', 'timeout'] as const
+
 export const Level = { eventual: 0, bounded: 1, session: 2, strong: 3 } as const
 export type Level = (typeof Level)[keyof typeof Level]
 export const levelNames = ['eventual', 'bounded', 'session', 'strong'] as const
@@ -84,6 +92,8 @@ export class TenantCells {
   readonly failed = new Float64Array(kindNames.length * outcomeNames.length)
   /** Reads sent to nodes: `servedIndex(region, source)`. */
   readonly served = new Float64Array(regionsMax * sourceNames.length)
+  /** Upper bound of the age of what replicas served, as it was proven when the read was sent to them. */
+  readonly staleness = new Histogram(stalenessBoundsMs)
 
   /** `count` commands of this kind did not end well. */
   fail(kind: Kind, outcome: Outcome, count = 1): void {
@@ -194,7 +204,12 @@ export class Cells {
   /** Time from the write to a node to its reply: region * roles + role; made when first used. */
   readonly upstreamDuration: (Histogram | undefined)[] = []
   /** Upper bound of the age of what replicas served, by level. */
-  readonly readStaleness = levelNames.map(() => new Histogram())
+  readonly readStaleness = levelNames.map(() => new Histogram(stalenessBoundsMs))
+  /** Reads that were answered with an error, by ReadRefusal. */
+  readonly readsRefused = new Float64Array(readRefusalNames.length)
+  /** Reads that waited for a replica, by WaitOutcome, and for how long. */
+  readonly sessionWaits = new Float64Array(waitOutcomeNames.length)
+  readonly sessionWait = new Histogram()
   /** `fallbackIndex(from, to, reason)`. */
   readonly fallbacks = new Float64Array(regionsMax * regionsMax * fallbackReasonNames.length)
 

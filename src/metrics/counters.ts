@@ -6,6 +6,9 @@
 /** Upper bounds in ms: 0.25 ms to 5 s, 13 buckets. Below is a loopback, above is a timeout. */
 export const durationBoundsMs = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 5000] as const
 
+/** For the age of what was read: from what a near replica lags by to what a cut link leaves, 14 buckets. */
+export const stalenessBoundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000] as const
+
 export class Histogram {
   /** ms, ascending. */
   readonly bounds: Float64Array
@@ -19,14 +22,17 @@ export class Histogram {
     this.counts = new Float64Array(boundsMs.length + 1)
   }
 
-  /** `count` observations of the same value: one call per run of replies. A bound belongs to its bucket (`le`). */
+  /**
+   * `count` observations of the same value: one call per run of replies. A bound belongs to its bucket (`le`). Infinity,
+   * which is unknown, counts above the last bound and adds nothing to the sum.
+   */
   observe(ms: number, count: number): void {
     const { bounds } = this
     let i = 0
     // Linear: most values fall into the first buckets, and 13 compares cost less than a mispredicted search.
     while (i < bounds.length && ms > bounds[i]!) i++
     this.counts[i]! += count
-    this.sum += ms * count
+    if (ms !== Number.POSITIVE_INFINITY) this.sum += ms * count
   }
 
   get count(): number {

@@ -6,16 +6,19 @@
  * tenant counted *while it was outside*: it only grows. A tenant that comes in shows its own whole count.
  */
 import { kindNames, Outcome, outcomeNames, regionsMax, sourceNames, type TenantCells } from './cells.ts'
+import { stalenessBoundsMs } from './counters.ts'
 
 export type TenantLabel = 'all' | 'none' | { readonly top: number }
 
 export const otherTenant = 'other'
 
-/** Layout of the vector: commands by kind and outcome, reads by region and source, bytes in, bytes out. */
+/** Layout of the vector: commands by kind and outcome, reads by region and source, bytes in, bytes out, staleness served (buckets, sum). */
 export const servedOffset = kindNames.length * outcomeNames.length
 export const bytesInOffset = servedOffset + regionsMax * sourceNames.length
 export const bytesOutOffset = bytesInOffset + 1
-export const tenantCounters = bytesOutOffset + 1
+export const stalenessOffset = bytesOutOffset + 1
+export const stalenessSumOffset = stalenessOffset + stalenessBoundsMs.length + 1
+export const tenantCounters = stalenessSumOffset + 1
 
 /** What a tenant has counted, as one vector of counters that never fall. */
 function countersOf(cells: TenantCells, into: Float64Array): void {
@@ -34,6 +37,8 @@ function countersOf(cells: TenantCells, into: Float64Array): void {
   into.set(cells.served, servedOffset)
   into[bytesInOffset] = cells.bytesIn
   into[bytesOutOffset] = cells.bytesOut
+  into.set(cells.staleness.counts, stalenessOffset)
+  into[stalenessSumOffset] = cells.staleness.sum
 }
 
 export interface TenantSeries {

@@ -14,14 +14,25 @@ import {
   levelNames,
   Outcome,
   outcomeNames,
+  readRefusalNames,
   roleNames,
   Source,
   servedIndex,
   sourceNames,
   subscriptionKindNames,
+  waitOutcomeNames,
 } from './cells.ts'
-import type { Histogram, KeyedCounter } from './counters.ts'
-import { bytesInOffset, bytesOutOffset, servedOffset, TenantFold, type TenantLabel, type TenantSeries } from './fold.ts'
+import { type KeyedCounter, stalenessBoundsMs } from './counters.ts'
+import {
+  bytesInOffset,
+  bytesOutOffset,
+  servedOffset,
+  stalenessOffset,
+  stalenessSumOffset,
+  TenantFold,
+  type TenantLabel,
+  type TenantSeries,
+} from './fold.ts'
 
 /** A node as it is at this moment; what is unknown is left out, and so is its series. */
 export interface NodeSample {
@@ -141,6 +152,13 @@ export class Metrics {
       read_staleness_seconds: () =>
         cells.readStaleness.flatMap((h, i) => histogram('read_staleness_seconds', { level: levelNames[i]! }, h)),
 
+      read_staleness_by_tenant_seconds: () => this.#stalenessByTenant(),
+      reads_refused_total: () =>
+        readRefusalNames.map((reason, i) => ({ labels: { reason }, value: cells.readsRefused[i]! })),
+      session_waits_total: () =>
+        waitOutcomeNames.map((outcome, i) => ({ labels: { outcome }, value: cells.sessionWaits[i]! })),
+      session_wait_seconds: () => histogram('session_wait_seconds', {}, cells.sessionWait),
+
       upstream_up: node((n) => (n.up ? 1 : 0)),
       upstream_role_info: () =>
         this.#nodes.map((n) => ({ labels: { region: n.region, node: n.node, role: n.role }, value: 1 })),
@@ -249,6 +267,15 @@ export class Metrics {
     }
   }
 
+  *#stalenessByTenant(): Iterable<Value> {
+    for (const { tenant, counters } of this.#tenants) {
+      const counts = counters.subarray(stalenessOffset, stalenessSumOffset)
+      if (counts.every((count) => count === 0)) continue
+      const cell = { bounds: stalenessBoundsMs, counts, sum: counters[stalenessSumOffset]! }
+      yield* histogram('read_staleness_by_tenant_seconds', { tenant }, cell)
+    }
+  }
+
   *#fallbacks(): Iterable<Value> {
     const { regions, fallbacks } = this.#options.cells
     for (const [from, from_region] of regions.entries()) {
@@ -289,11 +316,15 @@ function* keyed(name: MetricName, counter: KeyedCounter): Iterable<Value> {
 }
 
 /** Cumulative buckets in seconds, then sum and count, as the text format wants them. */
-function histogram(name: MetricName, labels: Labels, cell: Histogram): Value[] {
+function histogram(
+  name: MetricName,
+  labels: Labels,
+  cell: { readonly bounds: ArrayLike<number> & Iterable<number>; readonly counts: Float64Array; readonly sum: number },
+): Value[] {
   const full = metricPrefix + name
   const values: Value[] = []
   let below = 0
-  for (const [i, boundMs] of cell.bounds.entries()) {
+  for (const [i, boundMs] of [...cell.bounds].entries()) {
     below += cell.counts[i]!
     values.push({ metricName: `${full}_bucket`, labels: { ...labels, le: String(boundMs / 1000) }, value: below })
   }

@@ -1,9 +1,10 @@
 /**
  * Nearest first. Pure arithmetic over round trips; which nodes are fit to be read is not asked here.
  *
- * Measured times jitter, and readers that change node for nothing lose their monotonic proof each time. Two things keep
+ * Measured times jitter, and readers that change node for nothing lose their monotonic proof each time. Three things keep
  * the order still: the time that a node is ranked by follows its smoothed round trip only when that has moved by more
- * than a quarter and 1 ms, and a node of our own region is ranked as if it were that much nearer than it is.
+ * than a quarter and 1 ms, a node of our own region is ranked as if it were that much nearer than it is, and one node
+ * passes another only when it is nearer by as much.
  */
 import type { Node } from './node.ts'
 
@@ -26,20 +27,82 @@ export function rankedBy(rankMs: number, rttMs: number): number {
 /**
  * All nodes, nearest first; ties keep the order of the configuration, local nodes before others.
  * `ranksMs` by node index; `distances` is ms of round trip by region and overrides what was measured.
+ * `before`: the order until now, which is kept but for nodes that have really come nearer than one that stands before them.
  */
 export function orderByDistance(
   nodes: readonly Node[],
   ranksMs: readonly number[],
   distances: Readonly<Record<string, number>>,
+  before?: readonly Node[],
 ): readonly Node[] {
   const costMs = (node: Node): number => {
-    const given = Object.hasOwn(distances, node.address.region) ? distances[node.address.region] : undefined
-    const rankMs = given ?? ranksMs[node.index] ?? Number.POSITIVE_INFINITY
+    const rankMs = rankOf(node, ranksMs, distances)
     return node.isLocal ? Math.max(0, rankMs * (1 - toleranceShare) - toleranceMs) : rankMs
   }
-  return [...nodes].sort((a, b) => {
-    const [costA, costB] = [costMs(a), costMs(b)]
-    if (costA !== costB) return costA - costB
-    return a.isLocal === b.isLocal ? a.index - b.index : a.isLocal ? -1 : 1
+  if (before === undefined) {
+    return [...nodes].sort((a, b) => {
+      const [costA, costB] = [costMs(a), costMs(b)]
+      if (costA !== costB) return costA - costB
+      return a.isLocal === b.isLocal ? a.index - b.index : a.isLocal ? -1 : 1
+    })
+  }
+  const order: Node[] = []
+  for (const node of before) {
+    const cost = costMs(node)
+    const place = order.findIndex((other) => cost < costMs(other) * (1 - toleranceShare) - toleranceMs)
+    if (place < 0) order.push(node)
+    else order.splice(place, 0, node)
+  }
+  return order
+}
+
+function rankOf(node: Node, ranksMs: readonly number[], distances: Readonly<Record<string, number>>): number {
+  const given = Object.hasOwn(distances, node.address.region) ? distances[node.address.region] : undefined
+  return given ?? ranksMs[node.index] ?? Number.POSITIVE_INFINITY
+}
+
+/** As many orders are made at most: with more equals than that their shares are a little uneven. */
+const turnsMax = 60
+
+/**
+ * The same order in turns, so that the replicas of one region that are equally near share its readers: a client has one
+ * turn for life, so it stays with its node as long as that will do. The primary keeps its place: its share is the writes.
+ */
+export function inTurns(
+  order: readonly Node[],
+  primary: Node | undefined,
+  ranksMs: readonly number[],
+  distances: Readonly<Record<string, number>>,
+): readonly (readonly Node[])[] {
+  /** Places in the order of nodes that are equals. */
+  const groups: number[][] = []
+  for (const [place, node] of order.entries()) {
+    if (node === primary) continue
+    const rankMs = rankOf(node, ranksMs, distances)
+    const equals = groups.find((group) => {
+      const first = order[group[0]!]!
+      const firstMs = rankOf(first, ranksMs, distances)
+      const isNear = rankMs === firstMs || Math.abs(rankMs - firstMs) <= Math.max(toleranceMs, firstMs * toleranceShare)
+      return first.address.region === node.address.region && isNear
+    })
+    if (equals === undefined) groups.push([place])
+    else equals.push(place)
+  }
+  const turns = Math.min(
+    turnsMax,
+    groups.reduce((all, group) => leastCommonMultiple(all, group.length), 1),
+  )
+  return Array.from({ length: turns }, (_, turn) => {
+    const turned = [...order]
+    for (const group of groups) {
+      for (const [i, place] of group.entries()) turned[place] = order[group[(i + turn) % group.length]!]!
+    }
+    return turned
   })
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b]
+  while (y !== 0) [x, y] = [y, x % y]
+  return (a / x) * b
 }

@@ -22,7 +22,7 @@ import { type ServerCommand, serverCommands } from '../commands/live.ts'
 import type { LinkEvents, NodeLink, OpenLink, ProbeRound } from './link.ts'
 import { Node, type NodeAddress } from './node.ts'
 import { openNodeLink } from './node-link.ts'
-import { orderByDistance, rankedBy, smooth } from './order.ts'
+import { inTurns, orderByDistance, rankedBy, smooth } from './order.ts'
 import { systemTimers, systemWallClock, type Timer, type Timers } from './timers.ts'
 import { controlSlot, encodeMark, Marks, parseMark } from './watermark.ts'
 
@@ -63,6 +63,10 @@ export class RegionTracker {
   epoch = 0
   /** All nodes, nearest first; replaced as a whole. */
   readOrder: readonly Node[]
+  /** The same in turns, where several replicas are equally near; see readOrderOf. */
+  private readOrders: readonly (readonly Node[])[] = []
+  /** By node: its round trip was known when the nodes were last put in order. */
+  private readonly isRanked: boolean[]
   readonly marks: Marks
   readonly instance: string
   /** Where marks are published: every node shows them in the order of its replication stream, among all other messages. */
@@ -102,7 +106,8 @@ export class RegionTracker {
     this.nodes = options.addresses.map((address, i) => new Node(i, address, address.region === options.region))
     this.ranksMs = this.nodes.map(() => Number.POSITIVE_INFINITY)
     this.heardOf = this.nodes.map(() => false)
-    this.readOrder = this.order()
+    this.isRanked = this.nodes.map(() => false)
+    this.readOrder = this.order(undefined)
     this.marks = new Marks({ clock: this.clock, timers: this.timers, send: (seq) => this.sendMark(seq) })
     const openLink: OpenLink =
       options.openLink ??
@@ -385,10 +390,13 @@ export class RegionTracker {
       if (isReadable !== node.isReadable) isChanged = true
       node.isReadable = isReadable
     }
-    const order = this.order()
+    const order = this.order(this.readOrder)
     if (order.some((node, i) => node !== this.readOrder[i])) {
       this.readOrder = order
       isChanged = true
+    }
+    if (isChanged || this.readOrders.length === 0) {
+      this.readOrders = inTurns(this.readOrder, this.primary, this.ranksMs, this.options.distances ?? {})
     }
     if (isChanged) for (const listener of this.changeListeners) listener()
   }
@@ -477,8 +485,19 @@ export class RegionTracker {
     return node.replId === primary.replId
   }
 
-  private order(): readonly Node[] {
-    return orderByDistance(this.nodes, this.ranksMs, this.options.distances ?? {})
+  private order(before: readonly Node[] | undefined): readonly Node[] {
+    let isNew = before === undefined
+    for (const [i, rankMs] of this.ranksMs.entries()) {
+      if (!Number.isFinite(rankMs) || this.isRanked[i] === true) continue
+      this.isRanked[i] = true
+      isNew = true // it has no place yet that it could keep
+    }
+    return orderByDistance(this.nodes, this.ranksMs, this.options.distances ?? {}, isNew ? undefined : before)
+  }
+
+  /** All nodes, nearest first, for a client with this turn: of equals each client has its own first one. */
+  readOrderOf(turn: number): readonly Node[] {
+    return this.readOrders.length > 1 ? this.readOrders[turn % this.readOrders.length]! : this.readOrder
   }
 
   private hearOf(node: Node): void {

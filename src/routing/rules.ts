@@ -27,6 +27,8 @@ export interface CompiledRule {
   readonly maxStalenessMs: number | undefined
   readonly whenStale: WhenStale | undefined
   readonly pin: boolean
+  /** The pattern as it was written. */
+  readonly keys: string
   /** Place in the list as it was handed in, from 0: for status pages and explanations. */
   readonly index: number
 }
@@ -57,6 +59,7 @@ export class TenantRules {
         maxStalenessMs: rule.maxStalenessMs,
         whenStale: rule.whenStale,
         pin: rule.pin,
+        keys: rule.keys,
         index,
       }
       patterns.push({ ...compilePattern(rule.keys), rule: compiled })

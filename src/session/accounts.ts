@@ -109,6 +109,7 @@ export class Accounts {
       isReadOnly: user.readOnly,
       route: this.routeColumn(tenant, user.readOnly),
       level: LEVEL[user.consistency ?? tenant.consistency ?? routing.consistency],
+      levelFrom: user.consistency !== undefined ? 'user' : tenant.consistency !== undefined ? 'tenant' : 'routing',
       boundedMs: bound ?? routing.maxStalenessMs,
       ceilingMs: bound ?? (routing.maxStalenessIsCeiling ? routing.maxStalenessMs : Number.POSITIVE_INFINITY),
       whenStale: tenant.whenStale ?? routing.whenStale,
@@ -129,6 +130,7 @@ export class Accounts {
       isReadOnly: true,
       route: this.column(base),
       level: LEVEL.eventual,
+      levelFrom: 'routing',
       boundedMs: Number.POSITIVE_INFINITY,
       ceilingMs: Number.POSITIVE_INFINITY,
       whenStale: 'primary',
@@ -149,7 +151,8 @@ export class Accounts {
       for (const spec of this.table.specs) {
         const { id } = spec
         const isOff = !hasScripts && spec.categories.includes('scripting')
-        if (denied[id] !== 0 || isOff || (isReadOnly && this.mayWrite(spec))) base[id] = ROUTE.denied
+        if (denied[id] !== 0 || spec.isOperatorOnly || isOff || (isReadOnly && this.mayWrite(spec)))
+          base[id] = ROUTE.denied
       }
       column = this.column(base)
       this.routes.set(key, column)

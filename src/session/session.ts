@@ -100,6 +100,8 @@ export class Session implements ReplySink {
   readonly socket: Socket
   readonly host: SessionHost
   readonly openedAtMs: number
+  /** Which of several nodes that are equally near it reads from: scattered, since programs open connections in pairs. */
+  readonly turn: number
   remote = ''
   local = ''
   isClosed = false
@@ -143,6 +145,8 @@ export class Session implements ReplySink {
   hasLostWatch = false
   /** Between MULTI and EXEC. */
   transaction: Transaction | undefined
+  /** The reads on that lane are fallbacks that `routing.fallback_limit` counts. */
+  isLimited = false
   /** Why reads are on that lane and not on a nearer one: regions and reason as request-path packs them; -1: no fallback. */
   fallback = -1
   /** Monotonic reads: who answered last, and the position of what was seen. */
@@ -197,6 +201,7 @@ export class Session implements ReplySink {
     this.socket = socket
     this.host = host
     this.openedAtMs = nowMs
+    this.turn = Math.imul(id, 0x9e3779b1) >>> 8
     this.unauthSinceMs = nowMs
     this.lastActiveMs = nowMs
   }

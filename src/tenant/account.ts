@@ -11,6 +11,15 @@ export interface KeySpace {
   readonly databases?: number
 }
 
+/** Kept for routing/fallback-limit.ts, which says what it means. */
+export interface TenantFallbackUse {
+  isListed: boolean
+  asked: number
+  wish: number
+  silent: number
+  left: number
+}
+
 /** State that all connections of one tenant share. */
 export class TenantState {
   readonly id: string
@@ -25,6 +34,8 @@ export class TenantState {
   /** The logical database of the servers that holds its keys, on lanes of its own; 0: the one that prefixes share. */
   readonly database: number
   readonly cells: TenantCells
+  /** What it has of `routing.fallback_limit`. */
+  readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /**
    * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
    * was answered. Two lanes are remembered exactly (RESP2 and RESP3 clients of one tenant, say): any mark that the lane
@@ -93,6 +104,8 @@ export interface Account<Rules = unknown> {
   readonly route: Uint8Array
   /** The level of a read that no rule and no connection setting speaks for; codes of routing/choose.ts. */
   readonly level: number
+  /** Who says so. */
+  readonly levelFrom: 'user' | 'tenant' | 'routing'
   /** Bound for `bounded` reads, and the ceiling for the other levels (Infinity: none), ms. */
   readonly boundedMs: number
   readonly ceilingMs: number

@@ -34,6 +34,10 @@ async function serve(change: Partial<AdminOptions> = {}) {
     clients: () => [],
     rules: () => [],
     config: () => ({ token: '***' }),
+    stats: () => ({ marks_sent: 1 }),
+    slowlog: () => Promise.resolve([]),
+    explain: (user, command) =>
+      user === 'shop-app' ? { status: 200, explained: { command } } : { status: 404, error: 'no such user' },
     reload: () => fake.reload(),
     drain: () => {
       fake.drained++

@@ -133,6 +133,12 @@ test('three regions serve an unmodified client, obey what is typed, and a Ctrl-C
 
   demo.type('flood everything')
   await waitFor(() => demo.out().includes('flood is not known here'))
+  // A key written in eu-west and read in ap-south: what EXPLAIN says of it before and after the lag control is moved.
+  const told = async () => {
+    const flat = (await stranger.call('PROXY', 'EXPLAIN', 'GET', 'a')) as unknown[]
+    return [flat[flat.indexOf('region') + 1], flat[flat.indexOf('reason') + 1]].join(' ')
+  }
+  await waitFor(async () => (await told()) === 'ap-south none')
   demo.type('lag ap-south=2s')
   await waitFor(() => demo.out().includes('replication to ap-south is 2000 ms later'))
   await waitFor(async () =>
@@ -140,6 +146,7 @@ test('three regions serve an unmodified client, obey what is typed, and a Ctrl-C
       await metrics(demo.adminPorts[2]),
     ),
   )
+  await waitFor(async () => /^(us-east|eu-west) lag$/.test(await told()))
   expect(demo.child.exitCode).toBe(null)
 
   const children = descendants(demo.pid)

@@ -23,6 +23,7 @@ export const rooms: readonly string[] = [
   'leased-path',
   'tracking-path',
   'request-path',
+  'explain',
   'config',
   'admin',
   'proxy',

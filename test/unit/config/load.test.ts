@@ -455,12 +455,17 @@ describe('keys whose feature is not built', () => {
 
   test.each([
     ['quota', inTenant('quota: { ops: 20000/s, bandwidth: 50MiB/s }'), 'quota'],
-    ['fallback_limit', `${good}routing: { fallback_limit: 5000/s }\n`, 'routing.fallback_limit'],
     ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
   ])('%s is accepted with a warning', (_, text, what) => {
     const { config, warnings } = load(text)
     expect(warnings.map((it) => it.message)).toEqual([`${what} is not enforced yet: accepted, without effect`])
     expect(config).toBeDefined()
+  })
+
+  test('fallback_limit is a rate, and none where nothing is said', () => {
+    const { config, warnings } = load(`${good}routing: { fallback_limit: 90/m }\n`)
+    expect([config?.routing.fallbackLimit, warnings]).toEqual([{ count: 90, perMs: 60_000 }, []])
+    expect(load(good).config?.routing).not.toHaveProperty('fallbackLimit')
   })
 
   test('what asks for nothing new passes in silence', () => {

@@ -53,6 +53,7 @@ function fill(cells: Cells): void {
   shop.fail(Kind.write, Outcome.uncertain)
   shop.served[servedIndex(us, Source.remote)]! += 6
   shop.served[servedIndex(eu, Source.primary)]! += 4
+  shop.staleness.observe(130, 6)
   cells.commands.calls[0]! += 10
   cells.commands.errors[0]! += 1
   cells.commands.denied[cells.commands.other]! += 2

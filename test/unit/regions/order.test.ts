@@ -1,5 +1,5 @@
 import { Node } from '../../../src/regions/node.ts'
-import { orderByDistance, rankedBy, smooth } from '../../../src/regions/order.ts'
+import { inTurns, orderByDistance, rankedBy, smooth } from '../../../src/regions/order.ts'
 
 const nodes = (...regions: string[]) =>
   regions.map(
@@ -44,4 +44,50 @@ test('jitter of less than a quarter or 1 ms does not move a rank; more does', ()
 test('one bad sample moves the round trip by a fifth of it', () => {
   expect(smooth(Number.POSITIVE_INFINITY, 10)).toBe(10)
   expect(smooth(10, 60)).toBeCloseTo(20)
+})
+
+test('one node passes another only when it is really nearer: equals do not change places', () => {
+  const list = nodes('a', 'b', 'c')
+  const again = (before: readonly Node[], ranks: number[]) => orderByDistance(list, ranks, {}, before)
+  let now: readonly Node[] = orderByDistance(list, [10, 11, 50], {})
+  // Each drifts by a third and back, one after the other: what is ranked by moves each time.
+  for (const ranks of [
+    [13.4, 11, 50],
+    [13.4, 14.5, 50],
+    [10, 14.5, 50],
+    [11.5, 10, 50],
+  ]) {
+    now = again(now, ranks)
+    expect(now.map((node) => node.index)).toEqual([0, 1, 2])
+  }
+  now = again(now, [30, 10, 50])
+  expect(now.map((node) => node.index)).toEqual([1, 0, 2])
+  // Nearer than all but the first, it passes those in between as well.
+  expect(again(now, [30, 10, 9]).map((node) => node.index)).toEqual([1, 2, 0])
+  expect(again(now, [30, 30, 2]).map((node) => node.index)).toEqual([2, 1, 0])
+})
+
+describe('turns', () => {
+  const turns = (list: Node[], ranks: number[], primary = -1) => {
+    const order = orderByDistance(list, ranks, {})
+    return inTurns(order, list[primary], ranks, {}).map((turn) => turn.map((node) => node.index).join(''))
+  }
+  test('equals of one region are each first for as many clients, and nothing else moves', () => {
+    expect(turns(nodes('home', 'home', 'home', 'a'), [0.3, 0.4, 0.5, 80])).toEqual(['0123', '1203', '2013'])
+    expect(turns(nodes('home', 'home', 'a', 'a', 'a'), [1, 1, 80, 81, 82])).toEqual([
+      ...['01234', '10342', '01423', '10234', '01342', '10423'],
+    ])
+  })
+  test('of two regions that are equally near, and of one region far apart, none is taken for another', () => {
+    expect(turns(nodes('a', 'b'), [80, 80])).toEqual(['01'])
+    expect(turns(nodes('a', 'a'), [10, 40])).toEqual(['01'])
+  })
+  test('the primary keeps its place', () => {
+    expect(turns(nodes('home', 'home', 'home'), [1, 1, 1], 0)).toEqual(['012', '021'])
+    expect(turns(nodes('home', 'home', 'home'), [1, 1, 1], 1)).toEqual(['012', '210'])
+  })
+  test('nodes that were never reached are equals too', () => {
+    const never = Number.POSITIVE_INFINITY
+    expect(turns(nodes('a', 'a'), [never, never])).toEqual(['01', '10'])
+  })
 })

@@ -41,6 +41,7 @@ test('what a rule says is kept, and what it does not say stays unsaid', () => {
     level: LEVEL.strong,
     maxStalenessMs: 5,
     pin: true,
+    keys: 'a',
     whenStale: 'wait',
     index: 0,
   })

@@ -1,0 +1,80 @@
+/**
+ * PROXY SHOW, KILL and DRAIN: for operators, who have no keys. What they are shown is what the admin API shows, as maps on
+ * RESP3 and flat arrays on RESP2; no tenant may run them.
+ */
+import { errorText } from '../base/errors.ts'
+import { array, bulk, failure, integer, map, nil, ok, type Reply } from '../resp/encode.ts'
+import type { Builtin } from './builtin.ts'
+
+/** What can be shown, as the admin API names it. */
+export const showable = ['regions', 'tenants', 'clients', 'rules', 'config', 'stats', 'status'] as const
+export type Showable = (typeof showable)[number]
+
+/** What these verbs ask of the proxy. */
+export interface OperatorHost {
+  /** Data as JSON has it, secrets taken out. */
+  show(what: Showable): unknown
+  /** False: there is no such connection. */
+  kill(id: number): boolean
+  /** Begins to drain; returns at once. */
+  drain(): void
+}
+
+export const operatorHelp = [
+  `SHOW <${showable.join('|')}>`,
+  '    Show what the proxy knows, as its admin API does.',
+  'KILL <client-id>',
+  '    Close the connection of a client of this proxy.',
+  'DRAIN',
+  '    Accept nobody any more, and close each client after its last reply.',
+]
+
+export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
+  'proxy|show': {
+    run: (args, _session, host) => {
+      const word = args[2]!.toString('latin1').toLowerCase()
+      const what = showable.find((name) => name === word)
+      if (what === undefined) return failure(errorText('SHOW_WHAT', showable.join(', ')))
+      return dataReply(host.operator.show(what))
+    },
+  },
+  'proxy|kill': {
+    isStateful: true,
+    run: (args, session, host) => {
+      const text = args[2]!.toString('latin1')
+      if (!/^[1-9]\d{0,14}$/.test(text)) return failure(errorText('CLIENT_ID_INVALID'))
+      if (Number(text) === session.id) {
+        session.isEnding = true // who kills itself is told so first
+        return ok
+      }
+      return host.operator.kill(Number(text)) ? ok : failure(errorText('CLIENT_NONE'))
+    },
+  },
+  'proxy|drain': {
+    isStateful: true,
+    run: (_args, _session, host) => {
+      host.operator.drain()
+      return ok
+    },
+  },
+}
+
+/** Data as JSON has it as a reply. Numbers that are no integers are told as text on RESP2, as Redis does. */
+export function dataReply(value: unknown): Reply {
+  if (value === null || value === undefined) return nil
+  if (Array.isArray(value)) return array(value.map(dataReply))
+  switch (typeof value) {
+    case 'object':
+      return map(
+        Object.entries(value)
+          .filter(([, inner]) => inner !== undefined)
+          .map(([key, inner]) => [bulk(key), dataReply(inner)] as const),
+      )
+    case 'number':
+      return Number.isSafeInteger(value) ? integer(value) : { kind: 'double', value }
+    case 'boolean':
+      return bulk(value ? 'yes' : 'no')
+    default:
+      return bulk(String(value))
+  }
+}

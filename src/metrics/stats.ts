@@ -1,0 +1,74 @@
+/**
+ * The cells as figures for people: PROXY SHOW STATS, /api/v1/stats. Since the start of this process; rates and graphs are
+ * Prometheus's business. Pure.
+ */
+import {
+  type Cells,
+  fallbackIndex,
+  fallbackReasonNames,
+  Kind,
+  kindNames,
+  Outcome,
+  outcomeNames,
+  readRefusalNames,
+  Source,
+  sourceNames,
+  waitOutcomeNames,
+} from './cells.ts'
+import type { Histogram } from './counters.ts'
+
+export function statsOf(cells: Cells): object {
+  const tenants = [...cells.tenants].map(([tenant, of]) => ({
+    tenant,
+    clients: of.connections,
+    reads: of.reads,
+    writes: of.writes,
+    reads_local: of.readsFrom(Source.local),
+    reads_remote: of.readsFrom(Source.remote),
+    reads_primary: of.readsFrom(Source.primary),
+    ...Object.fromEntries(outcomeNames.slice(Outcome.error).map((name, i) => [name, of.failures((i + 1) as Outcome)])),
+    staleness_ms: quantiles(of.staleness),
+  }))
+  const fallbacks: object[] = []
+  for (const [from, from_region] of cells.regions.entries()) {
+    for (const [to, to_region] of cells.regions.entries()) {
+      for (const [r, reason] of fallbackReasonNames.entries()) {
+        const reads = cells.fallbacks[fallbackIndex(from, to, r)]!
+        if (reads > 0) fallbacks.push({ from_region, to_region, reason, reads })
+      }
+    }
+  }
+  const duration = (kind: Kind): object =>
+    Object.fromEntries(
+      sourceNames.flatMap((source, i) => {
+        const cell = cells.commandDuration[kind * sourceNames.length + i]!
+        return cell.count === 0 ? [] : [[source, quantiles(cell)]]
+      }),
+    )
+  return {
+    tenants,
+    fallbacks,
+    reads_refused: named(readRefusalNames, cells.readsRefused),
+    session_waits: named(waitOutcomeNames, cells.sessionWaits),
+    duration_ms: {
+      [kindNames[Kind.read]]: duration(Kind.read),
+      [kindNames[Kind.write]]: duration(Kind.write),
+    },
+    marks_sent: cells.marksSent,
+    uncertain: cells.uncertain,
+    tripwires: { ...cells.tripwires },
+  }
+}
+
+function named(names: readonly string[], values: Float64Array): object {
+  return Object.fromEntries(names.map((name, i) => [name, values[i]!]))
+}
+
+/** Upper bounds of the buckets that hold them; null: nothing was counted, or it lies above the last bound. */
+function quantiles(of: Histogram): object {
+  const bound = (share: number): number | null => {
+    const ms = of.quantileMs(share)
+    return ms === undefined || !Number.isFinite(ms) ? null : ms
+  }
+  return { count: of.count, p50: bound(0.5), p99: bound(0.99) }
+}
