@@ -438,16 +438,21 @@ export class LeasedPath {
   private appendUnit(session: Session, lane: Lane, transaction: Transaction): void {
     const { hands } = this
     const { nowMs } = hands
-    for (let i = 0; i <= transaction.sent; i++) lane.append(session, kindSwallow, false, nowMs)
+    const { sink, held } = session
+    // Scripts may write what no flag of theirs says.
+    const isHeld = held !== undefined && (transaction.hasWrite || transaction.hasScript)
+    for (let i = 0; i <= transaction.sent; i++) lane.append(sink, kindSwallow, false, nowMs)
     const isSilent = session.takeSilence()
-    if (isSilent && !transaction.selects) lane.append(session, kindSwallow, transaction.hasWrite, nowMs)
+    if (isSilent && !transaction.selects) lane.append(sink, kindSwallow, transaction.hasWrite, nowMs)
     else if (transaction.needsTransform) {
       const parts = transaction.queued
       const compose: Transform = (reply) => composeExec(reply, parts)
       // Silent or not, what is put together decides whether SELECT counts.
       const transform: Transform = isSilent ? (reply) => (compose(reply) === undefined ? undefined : nothing) : compose
-      lane.appendTransformed(session, transform, transaction.hasWrite, nowMs)
-    } else lane.append(session, kindPass, transaction.hasWrite, nowMs)
+      if (isHeld && !isSilent) lane.appendTransformed(sink, held.keep(transform, true), true, nowMs)
+      else lane.appendTransformed(sink, transform, transaction.hasWrite, nowMs)
+    } else if (isHeld) lane.appendTransformed(sink, held.keep(undefined, true), true, nowMs)
+    else lane.append(sink, kindPass, transaction.hasWrite, nowMs)
     session.lane = lane
     session.inFlight += transaction.sent + 2
     hands.countSent(transaction.hasWrite)
@@ -512,10 +517,10 @@ export class LeasedPath {
     lease.isLoading = isLoading
     const mayWrite = this.mayWrite(id)
     hands.countSent(mayWrite)
-    if (session.takeSilence()) lane.append(session, kindSwallow, mayWrite, hands.nowMs)
+    if (session.takeSilence()) lane.append(session.sink, kindSwallow, mayWrite, hands.nowMs)
     else {
       const transform = this.answering(session, lease, prepared, mayWrite)
-      lane.appendTransformed(session, transform, mayWrite, hands.nowMs)
+      lane.appendTransformed(session.sink, keptOf(session, transform, mayWrite), mayWrite, hands.nowMs)
     }
     this.write(lane, load === undefined ? [frame] : [load, frame], isLarge)
     return done
@@ -582,7 +587,7 @@ export class LeasedPath {
     if (isLarge && !lane.canFlush) return false
     this.appendLoad(lease, script)
     session.inFlight++
-    lane.appendTransformed(session, transform!, mayWrite, this.parts.now())
+    lane.appendTransformed(session.sink, keptOf(session, transform!, mayWrite), mayWrite, this.parts.now())
     this.write(lane, [load, frame!], isLarge)
     return true
   }
@@ -739,6 +744,12 @@ export class LeasedPath {
     session.hasLostWatch = true
   }
 
+  /** All that is in flight of this client was answered, and some of it is held: nothing waits or runs on its node. */
+  answered(session: Session): void {
+    this.unblock(session)
+    if (session.lease !== undefined) this.scriptsOver(session.lease)
+  }
+
   private unblock(session: Session): void {
     if (!session.isBlocked) return
     session.isBlocked = false
@@ -795,6 +806,11 @@ export class LeasedPath {
       )
     })
   }
+}
+
+/** What may write is acknowledged when replicas have it, where the tenant wants that. */
+function keptOf(session: Session, transform: Transform, mayWrite: boolean): Transform {
+  return mayWrite && session.held !== undefined ? session.held.keep(transform, false) : transform
 }
 
 function put(lane: Lane, bytes: Buffer): void {

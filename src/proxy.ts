@@ -58,6 +58,7 @@ import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
 import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
 import { TenantUsers } from './upstream/acl.ts'
+import { Durability } from './upstream/durability.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
 import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
@@ -105,6 +106,7 @@ export class RegisProxy {
   private readonly path: RequestPath
   private readonly explainer: Explainer
   private readonly trails: Trails
+  private readonly durability: Durability
   private readonly feeds: Readonly<Record<FeedName, Feed>>
   private readonly subscriptions: Subscriptions
   /** The proxy's own questions to nodes, on connections of their own. */
@@ -199,6 +201,7 @@ export class RegisProxy {
       timers: systemTimers,
       wantsFlush: (lane) => this.pool.wantsFlush(lane),
     })
+    this.durability = this.buildDurability(addresses)
     this.feeds = { near: this.buildFeed('near'), primary: this.buildFeed('primary') }
     this.subscriptions = new Subscriptions({
       feeds: this.feeds,
@@ -264,6 +267,7 @@ export class RegisProxy {
         return session?.account?.tenant?.id === tenant ? session : undefined
       },
       monitors: this.monitors,
+      durability: this.durability,
     })
     this.explainer = new Explainer({
       path: this.path,
@@ -271,6 +275,8 @@ export class RegisProxy {
       tracker: this.tracker,
       now: systemClock.now,
     })
+    // Before anybody else: what follows a change is told apart from what was before it.
+    this.tracker.onChange(() => this.durability.changed())
     this.tracker.onChange(() => this.onRegionsChanged())
     this.tracker.onCommands((commands, node) => this.learn(commands, node.address.name))
     this.tracker.onShown(() => {
@@ -280,7 +286,11 @@ export class RegisProxy {
       cells: this.cells,
       build: { version: options.version, region: config.region },
       tenantLabel: () => config.metrics.tenantLabel,
-      samples: { nodes: () => this.nodeSamples(), regions: () => this.regionSamples() },
+      samples: {
+        nodes: () => this.nodeSamples(),
+        regions: () => this.regionSamples(),
+        durableWaiting: () => this.durability.waiting,
+      },
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
     this.admin = this.buildAdmin()
@@ -351,6 +361,48 @@ export class RegisProxy {
         afterRead: () => this.path.waiting.resumeAll(),
       },
     )
+  }
+
+  private buildDurability(addresses: readonly NodeConfig[]): Durability {
+    const { config, tracker } = this
+    return new Durability({
+      addresses,
+      counts: config.tenants.flatMap(({ durability }) => (durability === undefined ? [] : [durability.replicas])),
+      timeoutMs: config.upstream.timeoutMs,
+      clientName: `regis-${config.region}-wait`,
+      channel: `regis:wait:${tracker.instance}`,
+      log: this.log,
+      limitedLog: this.limitedLog,
+      primary: () => {
+        const { primary } = tracker
+        return primary === undefined
+          ? undefined
+          : { nodeIndex: primary.index, replId: primary.replId, rttMs: primary.rttMs }
+      },
+      now: systemClock.now,
+      soon: (run) => void setImmediate(run),
+      desync: (node, why) => {
+        this.cells.tripwires.desync++
+        this.log.error({ node: addresses[node]!.name, why }, 'desync: upstream connection destroyed')
+      },
+    })
+  }
+
+  /** See BuiltinHost.durably. */
+  private async durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply> {
+    const { durability } = tenant
+    if (durability === undefined) return write()
+    const node = this.tracker.primary?.index ?? -1
+    const { history } = this.durability
+    const reply = await write()
+    if (reply.kind === 'error') return reply
+    const { replicas, timeoutMs } = durability
+    const answeredAtMs = this.path.now()
+    const count = await this.durability.line(replicas).confirm(timeoutMs, node, history)
+    tenant.cells.durableWait.observe(this.path.now() - answeredAtMs, 1)
+    if (count === undefined) tenant.cells.durableConfirmed++
+    else tenant.cells.durableDenied++
+    return count === undefined ? reply : failure(errorText('NOTDURABLE', count, replicas, timeoutMs))
   }
 
   private onDesync(lane: Lane, why: string): void {
@@ -437,6 +489,7 @@ export class RegisProxy {
     this.feeds.primary.stop()
     this.pool.stop()
     this.service.stop()
+    this.durability.stop()
     await this.tracker.stop()
     await this.admin.stop()
     this.isListening = false
@@ -628,6 +681,7 @@ export class RegisProxy {
         return self.slowlog
       },
       settings: () => self.settings.get(),
+      durably: (tenant, write) => self.durably(tenant, write),
       scriptsOf: (session) => self.scripts.of(session.account?.tenant?.id ?? '', session.database),
       killScript: (session) => self.killScriptOf(session.account?.tenant?.id),
       askPrimary: (request) =>
@@ -844,6 +898,7 @@ export class RegisProxy {
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.leases.check(nowMs, this.config.upstream.timeoutMs)
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
+    this.durability.check(nowMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     if (++this.ticks % 10 !== 0) return
     this.killOverdue(nowMs)

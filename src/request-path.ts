@@ -56,6 +56,7 @@ import type { FallbackLimit } from './routing/fallback-limit.ts'
 import { levelOfKey } from './routing/levels.ts'
 import type { RunningScripts } from './scripts/running.ts'
 import type { Scripts } from './scripts/scripts.ts'
+import { HeldReplies } from './session/held-replies.ts'
 import type { Monitors } from './session/monitor.ts'
 import {
   modeMonitor,
@@ -85,6 +86,7 @@ import { stripReply } from './tenant/reply-names.ts'
 import { hasPrefix, keyHeaderBytesMax, rewriteLarge, Splicer } from './tenant/rewrite.ts'
 import { SecondLook } from './tenant/second-look.ts'
 import { TrackingPath } from './tracking-path.ts'
+import type { Durability } from './upstream/durability.ts'
 import { kindPass, kindSwallow, type Lane, type Transform } from './upstream/lane.ts'
 import type { Leases } from './upstream/leases.ts'
 import type { Pool } from './upstream/pool.ts'
@@ -118,6 +120,8 @@ export interface Parts {
   /** A connection of this tenant by its id. */
   findSession(tenant: string, id: number): Session | undefined
   readonly monitors?: Monitors
+  /** For tenants whose writes must be on replicas before they are acknowledged. */
+  readonly durability?: Durability
 }
 
 /** A command of which nobody has taken note: see `rehearse`. */
@@ -670,11 +674,7 @@ export class RequestPath implements SessionHost {
     if (isWrite) this.callWrites++
     else this.callReads++
     this.runCommands++
-    if (session.replyMode !== replyOn) {
-      lane.append(session, kindSwallow, isWrite, this.nowMs)
-      if (session.replyMode === replySkipNext) session.replyMode = replyOn
-      return
-    }
+    if (session.unusualReplies !== 0) return this.enqueueUnusual(session, account, lane, id, isWrite)
     const mode = this.table.replyMode[id]!
     if (mode === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
     else {
@@ -692,6 +692,28 @@ export class RequestPath implements SessionHost {
         account.tenant!.cells.pubsub++
       }
     }
+  }
+
+  /** Replies that nobody wants, or that are held until the client's writes are on replicas (session/held-replies.ts). */
+  private enqueueUnusual(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void {
+    const { table, nowMs } = this
+    const { sink, held } = session
+    if (session.replyMode !== replyOn) {
+      lane.append(sink, kindSwallow, isWrite, nowMs)
+      if (session.replyMode === replySkipNext) session.replyMode = replyOn
+      return
+    }
+    const isMessage = table.replyMode[id] === REPLY.receivers
+    const transform = this.transformOf(id, session, account, session.prefix)
+    if (isMessage) {
+      this.callWrites--
+      account.tenant!.cells.pubsub++
+      lane.appendTransformed(sink, transform!, isWrite, nowMs, false)
+    } else if (isWrite && held !== undefined) {
+      const isNullNothing = table.specs[id]!.flags.includes('blocking')
+      lane.appendTransformed(sink, held.keep(transform, isNullNothing), true, nowMs)
+    } else if (transform === undefined) lane.append(sink, kindPass, isWrite, nowMs)
+    else lane.appendTransformed(sink, transform, isWrite, nowMs)
   }
 
   /**
@@ -1318,7 +1340,8 @@ export class RequestPath implements SessionHost {
       return done
     }
     if (session.inFlight > 0) {
-      session.lane!.appendLocal(session, Buffer.from(bytes), this.nowMs)
+      if (session.held === undefined) session.lane!.appendLocal(session, Buffer.from(bytes), this.nowMs)
+      else session.held.local(Buffer.from(bytes), this.nowMs)
       session.localBytes += bytes.length
       session.inFlight++
       return done
@@ -1452,7 +1475,19 @@ export class RequestPath implements SessionHost {
     this.leased.idle(session)
   }
 
+  upstreamAnswered(session: Session): void {
+    this.leased.answered(session)
+  }
+
+  heldRepliesOf(session: Session): HeldReplies | undefined {
+    const tenant = session.account?.tenant
+    const { durability } = this.parts
+    if (tenant?.durability === undefined || durability === undefined) return undefined
+    return new HeldReplies(session, tenant, durability.line(tenant.durability.replicas))
+  }
+
   closed(session: Session, reason: string): void {
+    session.held?.leave()
     this.leave(session)
     this.bounds.forget(session)
     this.waiting.forget(session)

@@ -508,6 +508,11 @@ export const errors = {
     closes: true,
     when: 'a frame or a reply without the prefix of its tenant was found: nothing is delivered',
   },
+  NOTDURABLE: {
+    text: 'NOTDURABLE write done on the primary, %s of %s replicas confirmed it within %s ms',
+    fate: 'done',
+    when: 'a write of a tenant with `durability` that fewer replicas than it asks for are known to have in time: the write is on the primary, and replicas may get it later. Of EXEC the whole reply; of a command that reads too, its reply is lost',
+  },
   OVERLOADED: {
     text: 'TRYAGAIN proxy overloaded, command not executed',
     fate: 'notExecuted',

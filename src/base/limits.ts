@@ -153,3 +153,18 @@ export const readScriptBytesMax = 32 * 1024
 export const tenantReadBytesMax = 2 * 1024 * 1024
 /** Scripts that a node is known to have; beyond it the list is begun anew, and each is sent once more. */
 export const nodeScriptsMax = 100_000
+/**
+ * Connections on which a primary is asked whether its replicas have what was written (WAIT holds each up): two for each number of
+ * replicas that tenants ask for, so that a question need not wait for the end of the last one.
+ */
+export const waitLanesMax = 2
+/** One WAIT asks for at most so long, ms: whoever comes meanwhile may have less time than those whom it was sent for. */
+export const waitMsMax = 500
+/** And for no less: in vain it is asked again, and a hundred times a second is enough. */
+export const waitMsMin = 10
+/** Longest `durability.timeout`: a client that waits for longer has long given up. */
+export const durableTimeoutMsMax = 60_000
+/** Replies of one client that are held until its writes are confirmed: above it no more of its commands are taken. */
+export const heldBytesSoft = 1024 * 1024
+/** What the proxy keeps for one of them besides its bytes. */
+export const heldReplyBytes = 192

@@ -70,6 +70,8 @@ export interface BuiltinHost {
   /** Where this command would go now, and why, as its tenant may see it. */
   explain(session: Session, args: readonly Buffer[]): Reply
   levelOf(session: Session): { level: string; maxStalenessMs: number }
+  /** A write of the proxy's own for this tenant: its answer, or -NOTDURABLE where the tenant wants it on replicas in time. */
+  durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply>
   /** The scripts and libraries of the session's tenant; undefined: it may have none. */
   scriptsOf(session: Session): TenantScripts | undefined
   /** Ends the script that this tenant is running: OK, or the server's error. undefined: it runs none. */

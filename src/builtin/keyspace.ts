@@ -369,7 +369,8 @@ const flush = (prefixOf: (session: Session) => Buffer): Builtin => ({
     const word = args[1]?.toString('latin1', 0, 8).toLowerCase()
     if (args.length > 2 || (word !== undefined && word !== 'async' && word !== 'sync'))
       return failure(errorText('SYNTAX'))
-    return told(host.keyspace.flush(session.account!.tenant!, prefixOf(session)))
+    const tenant = session.account!.tenant!
+    return host.durably(tenant, () => told(host.keyspace.flush(tenant, prefixOf(session))))
   },
 })
 

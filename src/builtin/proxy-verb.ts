@@ -1,8 +1,9 @@
 /** PROXY: what a tenant may ask of the proxy itself. Shows no address and nothing of other tenants. */
 import { errorText } from '../base/errors.ts'
-import { array, bulk, failure, integer, map, nil, ok, simple } from '../resp/encode.ts'
+import { array, bulk, failure, integer, map, nil, ok, type Reply, simple } from '../resp/encode.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { levelByName } from '../routing/levels.ts'
+import type { DurabilityPromise } from '../tenant/account.ts'
 import type { Builtin } from './builtin.ts'
 import { operatorHelp } from './operator.ts'
 
@@ -45,6 +46,7 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
         ],
         [bulk('consistency'), bulk(level)],
         [bulk('max_staleness_ms'), Number.isFinite(maxStalenessMs) ? integer(maxStalenessMs) : nil],
+        ...durabilityOf(session.account?.tenant?.durability),
         [bulk('region'), bulk(host.region)],
         [bulk('resp'), integer(session.resp)],
         [bulk('client_id'), integer(session.id)],
@@ -72,6 +74,15 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
       return ok
     },
   },
+}
+
+/** Only where it was asked for. */
+function durabilityOf(promise: DurabilityPromise | undefined): [Reply, Reply][] {
+  if (promise === undefined) return []
+  return [
+    [bulk('durability_replicas'), integer(promise.replicas)],
+    [bulk('durability_timeout_ms'), integer(promise.timeoutMs)],
+  ]
 }
 
 export function levelName(code: number): LevelName {

@@ -115,6 +115,8 @@ export interface TenantConfig {
   readonly deny: readonly string[]
   /** Lua: none, keys in KEYS only, keys built in Lua too. */
   readonly scripts: 'off' | 'declared' | 'any'
+  /** A write is acknowledged when so many replicas have it; undefined: when the primary has it. */
+  readonly durability?: { readonly replicas: number; readonly timeoutMs: number }
 }
 
 export interface UserConfig {

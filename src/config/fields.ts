@@ -3,6 +3,7 @@
  * `required`, `optional`, `preset`, which say what a key is for. The rows are in schema.ts.
  */
 import { z } from 'zod'
+import { durableTimeoutMsMax } from '../base/limits.ts'
 import { parseHash } from '../tenant/password.ts'
 import {
   byteRatePattern,
@@ -103,6 +104,13 @@ export const size = () => scalar('size', unitText(sizePattern), parseSize)
 /** Not 0, where 0 would stop everything. */
 export const positiveDuration = () => scalar('duration', unitText(durationPattern), (it) => positive(parseDuration(it)))
 export const positiveSize = () => scalar('size', unitText(sizePattern), (it) => positive(parseSize(it)))
+export const durableTimeout = () =>
+  scalar('duration', unitText(durationPattern), (it) => {
+    const ms = positive(parseDuration(it))
+    return typeof ms === 'number' && ms > durableTimeoutMsMax
+      ? new Problem(`must be at most ${durableTimeoutMsMax / 1000}s`)
+      : ms
+  })
 const positive = (value: number | Problem) => (value === 0 ? new Problem('must be above 0') : value)
 export const rate = () => scalar('rate', unitText(ratePattern), parseRate)
 export const byteRate = () => scalar('rate of bytes', unitText(byteRatePattern), parseByteRate)

@@ -60,6 +60,9 @@ export function redactedConfig(config: Config): Record<string, unknown> {
           users: Object.fromEntries(tenant.users.map((user) => [user.name, userWords(user)])),
           ...levelWords(tenant),
           scripts: tenant.scripts,
+          ...when(tenant.durability, ({ replicas, timeoutMs }) => ({
+            durability: { replicas, timeout: formatDuration(timeoutMs) },
+          })),
           deny: tenant.deny,
         },
       ]),

@@ -69,6 +69,10 @@ export function resolve(written: Written, resolution: Resolution): Config {
         whenStale: tenant.when_stale,
         deny: tenant.deny.map((word) => word.toLowerCase()),
         scripts: tenant.scripts,
+        durability:
+          tenant.durability === undefined
+            ? undefined
+            : { replicas: tenant.durability.replicas, timeoutMs: tenant.durability.timeout },
       })
     }),
     operators: Object.entries(written.operators).map(([name, operator]) => userConfig(name, operator)),

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import {
   address,
   byteRate,
+  durableTimeout,
   duration,
   flag,
   integer,
@@ -152,9 +153,15 @@ const tenant = z.strictObject({
   durability: optional(
     z.strictObject({
       replicas: required(integer(1, 16), { about: 'How many replicas must have a write.' }),
-      timeout: preset(positiveDuration(), '200ms', { about: 'How long to wait for them.' }),
+      timeout: preset(durableTimeout(), '200ms', {
+        about:
+          'How long to wait for them, 60s at most. Above the round trips to the primary and from it to its replicas.',
+      }),
     }),
-    { about: 'Writes are acknowledged only when replicas have them.', notYet: notSupported('durability') },
+    {
+      about:
+        'Writes are acknowledged only when so many replicas have them; else the answer is `-NOTDURABLE`, which says that the write is on the primary.',
+    },
   ),
   scripts: preset(oneOf('off', 'declared', 'any'), 'off', {
     about:

@@ -326,6 +326,30 @@ export const catalogue = {
     note: 'What freshness costs the primary.',
   },
 
+  // ---- Durability
+  durable_writes_total: {
+    type: 'counter',
+    labels: ['tenant', 'outcome'],
+    unit: 'count',
+    help: 'Writes of tenants with durability, by outcome (confirmed, not_durable).',
+    since: '0.1.0',
+    note: 'not_durable: done on the primary, and answered with -NOTDURABLE.',
+  },
+  durable_wait_seconds: {
+    type: 'histogram',
+    labels: ['tenant'],
+    unit: 'seconds',
+    help: 'How long the replies to such writes were held until replicas confirmed them, or the time was over.',
+    since: '0.1.0',
+  },
+  durable_held_clients: {
+    type: 'gauge',
+    labels: [],
+    unit: 'count',
+    help: 'Clients with writes that wait for their confirmation now.',
+    since: '0.1.0',
+  },
+
   // ---- Pub/sub
   pubsub_subscriptions: {
     type: 'gauge',

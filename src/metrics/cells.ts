@@ -88,6 +88,10 @@ export class TenantCells {
   bytesOut = 0
   /** Open now. */
   connections = 0
+  /** Writes of a tenant with `durability`: on enough replicas, or not known to be. How long each was held, ms. */
+  durableConfirmed = 0
+  durableDenied = 0
+  readonly durableWait = new Histogram()
   /** kind * outcomes + outcome; the `ok` column stays 0. */
   readonly failed = new Float64Array(kindNames.length * outcomeNames.length)
   /** Reads sent to nodes: `servedIndex(region, source)`. */

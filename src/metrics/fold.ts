@@ -6,7 +6,7 @@
  * tenant counted *while it was outside*: it only grows. A tenant that comes in shows its own whole count.
  */
 import { kindNames, Outcome, outcomeNames, regionsMax, sourceNames, type TenantCells } from './cells.ts'
-import { stalenessBoundsMs } from './counters.ts'
+import { durationBoundsMs, stalenessBoundsMs } from './counters.ts'
 
 export type TenantLabel = 'all' | 'none' | { readonly top: number }
 
@@ -18,7 +18,10 @@ export const bytesInOffset = servedOffset + regionsMax * sourceNames.length
 export const bytesOutOffset = bytesInOffset + 1
 export const stalenessOffset = bytesOutOffset + 1
 export const stalenessSumOffset = stalenessOffset + stalenessBoundsMs.length + 1
-export const tenantCounters = stalenessSumOffset + 1
+/** Writes confirmed and not; then the buckets of how long they were held, and the sum, ms. */
+export const durableOffset = stalenessSumOffset + 1
+export const durableWaitOffset = durableOffset + 2
+export const tenantCounters = durableWaitOffset + durationBoundsMs.length + 2
 
 /** What a tenant has counted, as one vector of counters that never fall. */
 function countersOf(cells: TenantCells, into: Float64Array): void {
@@ -39,6 +42,10 @@ function countersOf(cells: TenantCells, into: Float64Array): void {
   into[bytesOutOffset] = cells.bytesOut
   into.set(cells.staleness.counts, stalenessOffset)
   into[stalenessSumOffset] = cells.staleness.sum
+  into[durableOffset] = cells.durableConfirmed
+  into[durableOffset + 1] = cells.durableDenied
+  into.set(cells.durableWait.counts, durableWaitOffset)
+  into[tenantCounters - 1] = cells.durableWait.sum
 }
 
 export interface TenantSeries {

@@ -22,16 +22,19 @@ import {
   subscriptionKindNames,
   waitOutcomeNames,
 } from './cells.ts'
-import { type KeyedCounter, stalenessBoundsMs } from './counters.ts'
+import { Histogram, type KeyedCounter, stalenessBoundsMs } from './counters.ts'
 import {
   bytesInOffset,
   bytesOutOffset,
+  durableOffset,
+  durableWaitOffset,
   servedOffset,
   stalenessOffset,
   stalenessSumOffset,
   TenantFold,
   type TenantLabel,
   type TenantSeries,
+  tenantCounters,
 } from './fold.ts'
 
 /** A node as it is at this moment; what is unknown is left out, and so is its series. */
@@ -60,6 +63,8 @@ export interface RegionSample {
 export interface MetricSamples {
   nodes(): Iterable<NodeSample>
   regions(): Iterable<RegionSample>
+  /** Clients whose writes wait for replicas. */
+  durableWaiting?(): number
 }
 
 export interface MetricsOptions {
@@ -120,7 +125,7 @@ export class Metrics {
   }
 
   #readers(): Readonly<Record<MetricName, Reader>> {
-    const { cells, build } = this.#options
+    const { cells, build, samples } = this.#options
     const { tripwires } = cells
     const node = (pick: (sample: NodeSample) => number | undefined) => () => this.#nodeValues(pick)
     return {
@@ -187,6 +192,10 @@ export class Metrics {
       primary_changes_total: () => keyed('primary_changes_total', cells.primaryChanges),
       marks_sent_total: () => plain(cells.marksSent),
 
+      durable_writes_total: () => this.#durableWrites(),
+      durable_wait_seconds: () => this.#durableWait(),
+      durable_held_clients: () => plain(samples.durableWaiting?.() ?? 0),
+
       pubsub_subscriptions: () =>
         subscriptionKindNames.map((kind) => ({ labels: { kind }, value: cells.pubsub.subscriptions[kind] })),
       pubsub_messages_total: () => plain(cells.pubsub.delivered),
@@ -220,6 +229,25 @@ export class Metrics {
 
   *#tenantCounter(offset: number): Iterable<Value> {
     for (const { tenant, counters } of this.#tenants) yield { labels: { tenant }, value: counters[offset]! }
+  }
+
+  /** Only of tenants that have asked for it. */
+  *#durableWrites(): Iterable<Value> {
+    for (const { tenant, counters } of this.#tenants) {
+      const [confirmed, denied] = [counters[durableOffset]!, counters[durableOffset + 1]!]
+      if (confirmed + denied === 0) continue
+      yield { labels: { tenant, outcome: 'confirmed' }, value: confirmed }
+      yield { labels: { tenant, outcome: 'not_durable' }, value: denied }
+    }
+  }
+
+  *#durableWait(): Iterable<Value> {
+    for (const { tenant, counters } of this.#tenants) {
+      const cell = new Histogram()
+      cell.counts.set(counters.subarray(durableWaitOffset, tenantCounters - 1))
+      cell.sum = counters[tenantCounters - 1]!
+      if (cell.count > 0) yield* histogram('durable_wait_seconds', { tenant }, cell)
+    }
   }
 
   *#commandsTotal(): Iterable<Value> {

@@ -9,7 +9,7 @@ import { type CommandSpec, KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
-import { TenantState } from '../tenant/account.ts'
+import { type DurabilityPromise, TenantState } from '../tenant/account.ts'
 import type { SessionAccount } from './session.ts'
 
 /** The part of a configuration that logins are made of. */
@@ -40,6 +40,8 @@ export interface TenantOptions {
   readonly deny: readonly string[]
   /** Lua: none (as when left out), keys in KEYS only, keys built in Lua too. */
   readonly scripts?: 'off' | 'declared' | 'any'
+  /** Its writes are acknowledged only when replicas have them. */
+  readonly durability?: DurabilityPromise
 }
 
 export interface UserOptions {

@@ -23,6 +23,7 @@ import type { TenantRules } from '../routing/rules.ts'
 import type { Account } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
+import type { HeldReplies } from './held-replies.ts'
 import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
@@ -47,6 +48,9 @@ export const replyOn = 0
 export const replyOff = 1
 /** CLIENT REPLY SKIP was just given: the next command is silent. */
 export const replySkipNext = 2
+const replyModes = 3
+/** In `unusualReplies`: they go through `held`. */
+const repliesHeld = 4
 
 /** Bits of `mode`: what makes a connection unlike others. Commands of a connection without any take the short way. */
 /** Between MULTI and EXEC: commands are queued. */
@@ -80,6 +84,10 @@ export interface SessionHost {
   closed(session: Session, reason: string): void
   /** Nothing of a client that holds a lease is in flight any more. */
   leaseIdle(session: Session): void
+  /** All of this client's commands were answered; some of the replies are held. */
+  upstreamAnswered(session: Session): void
+  /** What holds its replies until its writes are on replicas; undefined: nothing does. */
+  heldRepliesOf(session: Session): HeldReplies | undefined
   /** An error text that we let pass as it was quotes the tenant's prefix: a name, or a value that looks like one. */
   errorNamed(): void
   /** A write of this tenant is of unknown fate on that lane. */
@@ -114,7 +122,10 @@ export class Session implements ReplySink {
   name = ''
   libName = ''
   libVer = ''
-  replyMode = replyOn
+  /** One test for all that may be unusual about what becomes of replies: `replyMode`, and whether they are held. */
+  unusualReplies = 0
+  /** Between the lanes and this session, for tenants with `durability`; its commands are sent in that sink's name. */
+  held: HeldReplies | undefined
   /** What is unusual about it: bits `mode...`, 0 for nearly all. */
   mode = 0
   /** Its subscriptions; undefined: none. */
@@ -211,6 +222,23 @@ export class Session implements ReplySink {
     const isSame = account !== undefined && account.tenant === this.account?.tenant
     this.account = account
     this.select(isSame ? this.database : 0)
+    if (isSame) return
+    this.held?.leave()
+    this.held = this.host.heldRepliesOf(this)
+    this.unusualReplies = this.replyMode | (this.held === undefined ? 0 : repliesHeld)
+  }
+
+  get replyMode(): number {
+    return this.unusualReplies & replyModes
+  }
+
+  set replyMode(mode: number) {
+    this.unusualReplies = (this.unusualReplies & ~replyModes) | mode
+  }
+
+  /** In whose name its commands are sent. */
+  get sink(): ReplySink {
+    return this.held ?? this
   }
 
   /** SELECT of a database that the tenant has. What is in flight keeps the prefix it was sent with. */
@@ -221,7 +249,7 @@ export class Session implements ReplySink {
 
   /** Unread output with what each waiting piece costs besides its bytes: thousands of tiny replies are not tiny. */
   get outputBytes(): number {
-    return this.socket.writableLength + this.queuedWrites * queuedWriteBytes
+    return this.socket.writableLength + this.queuedWrites * queuedWriteBytes + (this.held?.bytes ?? 0)
   }
 
   get pendingBytes(): number {
@@ -336,7 +364,7 @@ export class Session implements ReplySink {
   // ---- replies out ----
 
   onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
-    this.notePosition(hasWrite, lane)
+    this.noteAnswer(hasWrite, lane)
     this.inFlight -= completed
     const socket = this.socket
     const tenant = this.account?.tenant
@@ -353,6 +381,20 @@ export class Session implements ReplySink {
     if (this.inFlight === 0) this.onIdle()
     if (socket.writableLength > 0) this.onSlowReader()
     return isHeld
+  }
+
+  /** Replies that were held (`noteAnswer` was called for each), with `completed` ends in them. */
+  give(bytes: Buffer, completed: number, isMidReply: boolean): void {
+    if (this.isClosed) return
+    this.inFlight -= completed
+    this.bytesOut += bytes.length
+    const tenant = this.account?.tenant
+    if (tenant !== undefined) tenant.cells.bytesOut += bytes.length
+    this.send(bytes)
+    this.isMidReply = isMidReply
+    if (this.pushes !== nothingWaits) this.flushPushes()
+    if (this.inFlight === 0) this.onIdle()
+    if (this.socket.writableLength > 0) this.onSlowReader()
   }
 
   /** Whether the reply that is due now is not wanted; uses up CLIENT REPLY SKIP. */
@@ -434,7 +476,7 @@ export class Session implements ReplySink {
   }
 
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
-    this.notePosition(hasWrite, lane)
+    this.noteAnswer(hasWrite, lane)
     this.inFlight -= completed
     if (this.inFlight === 0) this.onIdle()
   }
@@ -459,7 +501,7 @@ export class Session implements ReplySink {
   }
 
   /** Anything answered now is covered by the first mark not yet sent: writes fence the tenant, reads bind this connection. */
-  private notePosition(hasWrite: boolean, lane: Lane): void {
+  noteAnswer(hasWrite: boolean, lane: Lane): void {
     const next = this.host.marks.nextSeq
     if (hasWrite) {
       const tenant = this.account?.tenant

@@ -9,6 +9,13 @@ import { keyPrefixes } from './databases.ts'
 export interface KeySpace {
   readonly database?: number
   readonly databases?: number
+  readonly durability?: DurabilityPromise
+}
+
+/** A write is acknowledged when so many replicas have it, or told not to be durable after so long. */
+export interface DurabilityPromise {
+  readonly replicas: number
+  readonly timeoutMs: number
 }
 
 /** Kept for routing/fallback-limit.ts, which says what it means. */
@@ -36,6 +43,8 @@ export class TenantState {
   readonly cells: TenantCells
   /** What it has of `routing.fallback_limit`. */
   readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
+  /** Undefined: a write is acknowledged when the primary has it. */
+  readonly durability: DurabilityPromise | undefined
   /**
    * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
    * was answered. Two lanes are remembered exactly (RESP2 and RESP3 clients of one tenant, say): any mark that the lane
@@ -64,6 +73,7 @@ export class TenantState {
     this.keyPrefix = Buffer.from(this.database === 0 ? prefix : '')
     this.prefixes = this.database === 0 ? keyPrefixes(prefix, space.databases ?? 1) : [this.keyPrefix]
     this.cells = cells
+    this.durability = space.durability
   }
 
   /** A write on lane `slot` was answered; `trail` is the last mark that lane had carried when it was sent. */

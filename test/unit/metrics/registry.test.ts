@@ -66,6 +66,9 @@ function fill(cells: Cells): void {
   cells.configReloads.add(['ok'])
   cells.connectionsOpened.add(['0.0.0.0:6380', 'ok'], 4)
   cells.walks.add(['keys', 'ok'])
+  shop.durableConfirmed = 3
+  shop.durableDenied = 1
+  shop.durableWait.observe(7, 4)
   cells.primaryChanges.add(['eu-west', 'us-east'])
   cells.pubsub.gaps.add(['lost'])
   cells.node('us-east', 'us-1:6379').reconnects.add(['timeout'], 2)
