@@ -199,7 +199,8 @@ export class DurableLine {
   }
 
   private take(question: number, history: number, replId: string, answer: WaitAnswer | undefined): void {
-    if (history === this.history && answer !== undefined && answer.replId === replId) {
+    const isProof = history === this.history && answer !== undefined && answer.replId === replId
+    if (isProof) {
       if (answer.replicas >= this.replicas) this.confirmed = Math.max(this.confirmed, question)
       else if (question >= this.deniedUpTo) {
         this.deniedUpTo = question
@@ -208,7 +209,7 @@ export class DurableLine {
     }
     this.settle()
     // What proves nothing comes at once: it is asked again a little later, by `check`.
-    if (answer !== undefined && answer.replId !== '') this.ask()
+    if (isProof) this.ask()
   }
 
   /** Tells those who wait what is known now. */

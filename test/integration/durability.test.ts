@@ -279,11 +279,17 @@ describe('durability', () => {
     const client = await proxy.client('patient-app')
     await untilWhole(client)
     const count = 15_000
+    const isEcho = (i: number) => i % 3 === 2
     client.send(
-      Buffer.concat(Array.from({ length: count }, (_, i) => (i % 3 === 2 ? command('ECHO', i) : command('INCR', 'n')))),
+      Buffer.concat(Array.from({ length: count }, (_, i) => command(...(isEcho(i) ? ['ECHO', i] : ['INCR', 'n'])))),
     )
     let n = 0
-    for (let i = 0; i < count; i++) expect(await client.read()).toBe(i % 3 === 2 ? String(i) : ++n)
+    const expected = Array.from({ length: count }, (_, i) =>
+      isEcho(i) ? `$${String(i).length}\r\n${i}\r\n` : `:${++n}\r\n`,
+    )
+    const bytes = expected.join('')
+    await waitFor(() => client.unread.length >= bytes.length, 30_000, 100)
+    expect(client.unread === bytes).toBe(true)
     const { body } = await proxy.proxy.fetch('/api/v1/clients')
     expect((JSON.parse(body) as { in_flight: number }[]).every(({ in_flight }) => in_flight === 0)).toBe(true)
   })
@@ -363,7 +369,6 @@ describe('durability', () => {
       { port: proxy.port, answerMsMax: 20_000, seed: 7, abandon: 0.02 },
     )
     await Promise.all(clients.map((client) => client.run(300)))
-    console.log((await proxy.proxy.fetch('/metrics')).body.split('\n').filter((l) => l.includes('durable')).join('\n'))
     expect(clients.flatMap((client) => client.wrong).slice(0, 10)).toEqual([])
     expect((await checkLogs(clients, topology.primary)).slice(0, 10)).toEqual([])
   })
