@@ -38,6 +38,7 @@ export function check(root: Node, options: CheckOptions): Checked {
   checkUsers(root, checked)
   checkRules(root, checked)
   checkScripts(root, checked)
+  checkDurability(root, checked)
   return checked
 }
 
@@ -259,6 +260,18 @@ function checkScripts(root: MapNode, { warnings }: Checked): void {
     const scripts = textAt(node, 'scripts')
     if (scripts === undefined || scripts.text === 'off') continue
     warnings.push({ ...spanOf(scripts), message: `tenant ${id}: scripts stay denied while upstream.acl is off` })
+  }
+}
+
+/** A tenant that wants more replicas than there are is never told that a write is durable. */
+function checkDurability(root: MapNode, { warnings }: Checked): void {
+  const regions = [...(mapAt(root, 'regions')?.entries.values() ?? [])]
+  const nodes = regions.reduce((sum, { node }) => sum + (listAt(node, 'nodes')?.items.length ?? 0), 0)
+  for (const [id, { node }] of mapAt(root, 'tenants')?.entries ?? []) {
+    const replicas = textAt(mapAt(node, 'durability'), 'replicas')
+    if (replicas === undefined || nodes === 0 || !(Number(replicas.text) > nodes - 1)) continue
+    const message = `tenant ${id}: durability wants ${Number(replicas.text)} replicas, and the file has ${nodes - 1} besides the primary`
+    warnings.push({ ...spanOf(replicas), message })
   }
 }
 
