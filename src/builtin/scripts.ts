@@ -30,7 +30,9 @@ export const scriptBuiltins: Readonly<Record<string, Builtin>> = {
   'function|flush': {
     run: async (args, session, host) => {
       if (!isFlush(args)) return failure(errorText('FUNCTION_FLUSH_OPTION'))
-      return (await eachLibrary(session, host, (name) => host.askPrimary(['FUNCTION', 'DELETE', name]))) ?? ok
+      const tenant = session.account!.tenant!
+      const remove = (name: string): Promise<Buffer | undefined> => host.askPrimary(['FUNCTION', 'DELETE', name])
+      return host.durably(tenant, async () => (await eachLibrary(session, host, remove)) ?? ok)
     },
   },
   'function|stats': {
