@@ -32,9 +32,10 @@ import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
-import { Metrics, type NodeSample, type RegionSample } from './metrics/registry.ts'
+import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
 import { askOnce } from './regions/ask-once.ts'
+import { SentinelDiscovery } from './regions/discovery.ts'
 import type { Node } from './regions/node.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
@@ -85,6 +86,8 @@ export class RegisProxy {
   readonly ports: number[] = []
   adminPort = 0
   readonly tracker: RegionTracker
+  /** Where Sentinels name the primary. */
+  private readonly discovery: SentinelDiscovery | undefined
   readonly cells: Cells
   readonly pool: Pool
   readonly leases: Leases
@@ -145,9 +148,11 @@ export class RegisProxy {
     this.identity = new Identity({ users: [...identityUsers(config)] })
     this.failures = new FailureLimiter(config.limits.authFailures)
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
+    this.discovery = this.buildDiscovery(addresses)
     this.tracker = new RegionTracker({
       addresses,
       region: config.region,
+      authority: this.discovery,
       distances: Object.fromEntries(
         config.regions.flatMap((region) => (region.distanceMs === undefined ? [] : [[region.name, region.distanceMs]])),
       ),
@@ -278,6 +283,7 @@ export class RegisProxy {
     // Before anybody else: what follows a change is told apart from what was before it.
     this.tracker.onChange(() => this.durability.changed())
     this.tracker.onChange(() => this.onRegionsChanged())
+    this.tracker.onDeposed((node) => this.onDeposed(node))
     this.tracker.onCommands((commands, node) => this.learn(commands, node.address.name))
     this.tracker.onShown(() => {
       if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
@@ -290,10 +296,24 @@ export class RegisProxy {
         nodes: () => this.nodeSamples(),
         regions: () => this.regionSamples(),
         durableWaiting: () => this.durability.waiting,
+        primary: () => this.primarySample(),
       },
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
     this.admin = this.buildAdmin()
+  }
+
+  private buildDiscovery(nodes: readonly (NodeConfig & { region: string })[]): SentinelDiscovery | undefined {
+    const { discovery, upstream } = this.config
+    if (discovery === undefined) return undefined
+    return new SentinelDiscovery({
+      nodes,
+      sentinels: discovery.sentinels.map((sentinel) => ({ ...sentinel, region: '' })),
+      master: discovery.master,
+      timeoutMs: upstream.timeoutMs,
+      log: this.log,
+      clock: systemClock,
+    })
   }
 
   private buildTenantUsers(addresses: readonly NodeConfig[]): TenantUsers {
@@ -847,6 +867,18 @@ export class RegisProxy {
     this.settleFeeds()
   }
 
+  /**
+   * Another primary was named, so nothing that was meant for a primary may reach the old one from here on, whatever it says
+   * of itself. Its connections are reset: what was sent is of unknown fate, what was not was not executed.
+   */
+  private onDeposed(node: Node): void {
+    const reason = 'another primary is named'
+    this.log.warn({ node: node.address.name }, 'another primary is named, connections to the old one are reset')
+    this.pool.destroyNode(node.index, reason)
+    this.leases.destroyNode(node.index, reason)
+    this.service.lane(node.index).destroy(reason)
+  }
+
   private settleFeeds(): void {
     this.feeds.near.settle()
     this.feeds.primary.settle()
@@ -873,6 +905,25 @@ export class RegisProxy {
             : undefined,
         connections: { ready: counts.ready },
       }
+    }
+  }
+
+  private primarySample(): PrimarySample {
+    const { epoch, primary } = this.tracker
+    const status = this.discovery?.status()
+    return {
+      epoch,
+      isConfirmed: primary !== undefined,
+      ...(status === undefined
+        ? {}
+        : {
+            sentinels: {
+              known: status.known,
+              heard: status.heard,
+              needed: status.needed,
+              switches: this.discovery!.switches,
+            },
+          }),
     }
   }
 
@@ -1065,7 +1116,7 @@ export class RegisProxy {
     return {
       name: 'primary',
       ok: primary !== undefined,
-      detail: isSplit ? 'two nodes say master' : (primary?.address.region ?? 'none'),
+      detail: isSplit ? 'two nodes say master' : (primary?.address.region ?? (this.discovery?.trouble || 'none')),
     }
   }
 
@@ -1078,6 +1129,7 @@ export class RegisProxy {
       primary: this.tracker.primary?.address.name ?? null,
       split: this.tracker.isSplit,
       epoch: this.tracker.epoch,
+      ...(this.discovery === undefined ? {} : { discovery: this.discovery.status() }),
       draining: this.isDraining,
     }
   }

@@ -1021,6 +1021,7 @@ export class RequestPath implements SessionHost {
     const budgetMs = isStale ? (this.whenStale === 'wait' ? account.maxWaitMs : 0) : waitBudgetMs
     if (session.stallUntilMs === 0 && this.nowMs >= session.noWaitUntilMs && budgetMs > 0) {
       session.stallUntilMs = this.nowMs + budgetMs
+      if (tracker.primary === undefined) this.parts.cells.writesHeld++
       // Kept apart from the wait for a mark that is due, which is shorter and may come before or after it.
       if (isStale && session.staleUntilMs === 0) session.staleUntilMs = session.stallUntilMs
     }

@@ -55,7 +55,7 @@ export function judge(reports: readonly NodeReport[], config: Config): string[] 
     )
   }
   const [primary] = primaries
-  if (primaries.length === 1 && primary!.region !== config.primaryRegion) {
+  if (primaries.length === 1 && config.primaryRegion !== undefined && primary!.region !== config.primaryRegion) {
     warnings.push(`the primary is ${primary!.name} in ${primary!.region}, the file says ${config.primaryRegion}`)
   }
   for (const it of reached) warnings.push(...judgeNode(it, config))

@@ -31,6 +31,7 @@ const prefixBytesMax = 128
 export function check(root: Node, options: CheckOptions): Checked {
   const checked: Checked = { errors: [], warnings: [], optionErrors: [] }
   if (root.kind !== 'map') return checked
+  checkPrimary(root, checked)
   checkRegions(root, options, checked)
   checkAddresses(root, options, checked)
   checkTenants(root, options.isDenyEntry, checked)
@@ -40,6 +41,15 @@ export function check(root: Node, options: CheckOptions): Checked {
   checkScripts(root, checked)
   checkDurability(root, checked)
   return checked
+}
+
+/** Without Sentinels somebody must say where to look. */
+function checkPrimary(root: MapNode, { errors }: Checked): void {
+  const primary = root.entries.get('primary')
+  if (entryAt(root, 'discovery') !== undefined) return
+  if (primary === undefined) errors.push({ start: 0, end: 0, message: "missing key 'primary'" })
+  else if (primary.node.kind === 'scalar' && primary.node.empty && !primary.node.failed)
+    errors.push({ ...primary.key, message: 'primary: expected text, found nothing' })
 }
 
 function checkRegions(root: MapNode, options: CheckOptions, { errors, optionErrors }: Checked): void {

@@ -23,7 +23,9 @@ export interface Config {
     /** True: a node that cannot be reached or refuses the login at start ends the proxy. False: it starts and keeps trying. */
     readonly strict: boolean
   }
-  readonly primaryRegion: string
+  /** Where it is expected; for people only. */
+  readonly primaryRegion?: string
+  readonly discovery?: DiscoveryConfig
   readonly regions: readonly RegionConfig[]
   readonly routing: {
     readonly consistency: Level
@@ -88,6 +90,12 @@ export interface NodeConfig {
   readonly password?: string
   /** `host:port`, for logs and metrics; never with credentials. */
   readonly name: string
+}
+
+/** Sentinels that name the primary. */
+export interface DiscoveryConfig {
+  readonly sentinels: readonly NodeConfig[]
+  readonly master: string
 }
 
 export interface RuleConfig {

@@ -1,5 +1,5 @@
 /** Config -> the words of proxy.yaml, every default written out, every secret as `***`. For `check --print` and the admin side. Pure. */
-import type { Config, NodeConfig, UserConfig } from './config.ts'
+import type { Config, DiscoveryConfig, NodeConfig, UserConfig } from './config.ts'
 import { formatAddress, formatDuration, formatRate, formatSize } from './values.ts'
 
 const mask = '***'
@@ -28,7 +28,8 @@ export function redactedConfig(config: Config): Record<string, unknown> {
       ...when(config.upstream.ca, (ca) => ({ ca: pem(ca) })),
       strict: config.upstream.strict,
     },
-    primary: config.primaryRegion,
+    ...when(config.primaryRegion, (primary) => ({ primary })),
+    ...when(config.discovery, discoveryWords),
     regions: Object.fromEntries(
       config.regions.map((region) => [
         region.name,
@@ -141,4 +142,17 @@ function pem(contents: string): string {
 
 function when<T>(value: T | undefined, words: (value: T) => Record<string, unknown>): Record<string, unknown> {
   return value === undefined ? {} : words(value)
+}
+
+function discoveryWords({ sentinels, master }: DiscoveryConfig): Record<string, unknown> {
+  const { username, password, tls } = sentinels[0]!
+  return {
+    discovery: {
+      sentinels: sentinels.map(({ name }) => name),
+      master,
+      ...when(username, (it) => ({ username: it })),
+      ...when(password, () => ({ password: mask })),
+      tls,
+    },
+  }
 }

@@ -1,5 +1,13 @@
 /** The validated file -> Config: defaults that come from other keys, contents of files, logins of nodes, distances. Pure. */
-import type { Config, ListenerConfig, NodeConfig, RegionConfig, TenantConfig, UserConfig } from './config.ts'
+import type {
+  Config,
+  DiscoveryConfig,
+  ListenerConfig,
+  NodeConfig,
+  RegionConfig,
+  TenantConfig,
+  UserConfig,
+} from './config.ts'
 import type { Written } from './schema.ts'
 import { type Address, formatAddress, type NodeUrl } from './values.ts'
 
@@ -17,7 +25,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
   const { routing, limits, logging } = written
   const pem = (path: string | undefined) => (path === undefined ? undefined : resolution.contents(path))
   const ca = pem(written.upstream.ca)
-  return {
+  return given({
     region: resolution.region,
     listeners: listeners(written, resolution),
     admin: given({ ...(resolution.admin ?? written.admin.address), token: written.admin.token }),
@@ -31,6 +39,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
       strict: written.upstream.strict,
     }),
     primaryRegion: written.primary,
+    discovery: written.discovery === undefined ? undefined : discovery(written.discovery, ca),
     regions: Object.entries(written.regions).map(([name, region]): RegionConfig => {
       const nodes = region.nodes.map((node) =>
         'url' in node
@@ -88,7 +97,15 @@ export function resolve(written: Written, resolution: Resolution): Config {
       scriptMs: limits.script_time,
     },
     shutdown: { drainMs: written.shutdown.drain },
-  }
+  })
+}
+
+function discovery(it: NonNullable<Written['discovery']>, ca: string | undefined): DiscoveryConfig {
+  const { username, password, tls } = it
+  const sentinels = it.sentinels.map(({ host, port }) =>
+    given({ host, port, tls, ca: tls ? ca : undefined, username, password, name: formatAddress(host, port) }),
+  )
+  return { sentinels, master: it.master }
 }
 
 export const maxStalenessDefaultMs = 500

@@ -188,6 +188,16 @@ const operator = z.strictObject({
   }),
 })
 
+const discovery = z.strictObject({
+  sentinels: required(z.array(address()).min(1).max(16), {
+    about: 'Addresses of the Sentinels. Others that they tell of are asked too.',
+  }),
+  master: required(text(), { about: 'Name of the master there.' }),
+  username: optional(text(), { about: 'Login at the Sentinels, where they want one.' }),
+  password: optional(text(), { about: 'Its password.', secret: true }),
+  tls: preset(flag(), 'false', { about: 'Speak TLS to the Sentinels; `upstream.ca` holds their CAs.' }),
+})
+
 export const schema = z.strictObject({
   region: required(text(), {
     about:
@@ -205,16 +215,14 @@ export const schema = z.strictObject({
     { about: 'The HTTP side.' },
   ),
   upstream: preset(upstream, {}, { about: 'How the nodes are reached.' }),
-  primary: required(text(), {
-    about: 'The region in which the primary is looked for first. Roles come from the servers.',
+  primary: optional(text(), {
+    about:
+      'The region in which the primary is looked for first. Roles come from the servers. Needed unless `discovery` is there.',
   }),
-  discovery: optional(
-    z.strictObject({
-      sentinels: required(z.array(address()).min(1), { about: 'Addresses of the Sentinels.' }),
-      master: required(text(), { about: 'Name of the master there.' }),
-    }),
-    { about: 'Nodes from Sentinel instead of this file.', notYet: notSupported('discovery by Sentinel') },
-  ),
+  discovery: optional(discovery, {
+    about:
+      'The primary is the node that most Sentinels name and that says so itself. Its address there must be that of a node of `regions`, by name or by what both resolve to.',
+  }),
   regions: required(z.record(z.string(), required(region, { about: 'A region.' })), { about: 'Regions by name.' }),
   routing: preset(routing, {}, { about: 'Which reads may be served where.' }),
   tenants: required(z.record(z.string(), required(tenant, { about: 'A tenant.' })), { about: 'Tenants by id.' }),

@@ -232,6 +232,10 @@ export class Cells {
   readonly writesRejected = new KeyedCounter(1)
   readonly walks = new KeyedCounter(2)
   readonly primaryChanges = new KeyedCounter(2)
+  /** Clients that had to wait for a primary. */
+  writesHeld = 0
+  /** Writes refused with -READONLY, by what became of them. */
+  readonly readonlyResent = new KeyedCounter(1)
   readonly configReloads = new KeyedCounter(1)
   configLastReloadOk = true
   /** Unix time; 0 until the first configuration was taken. */

@@ -65,6 +65,19 @@ export interface MetricSamples {
   regions(): Iterable<RegionSample>
   /** Clients whose writes wait for replicas. */
   durableWaiting?(): number
+  primary(): PrimarySample
+}
+
+/** Whom writes go to, and the Sentinels where there are some. */
+export interface PrimarySample {
+  readonly epoch: number
+  readonly isConfirmed: boolean
+  readonly sentinels?: {
+    readonly known: number
+    readonly heard: number
+    readonly needed: number
+    readonly switches: number
+  }
 }
 
 export interface MetricsOptions {
@@ -190,6 +203,12 @@ export class Metrics {
       replication_lag_bytes: node((n) => n.lagBytes),
       walks_total: () => keyed('walks_total', cells.walks),
       primary_changes_total: () => keyed('primary_changes_total', cells.primaryChanges),
+      epoch: () => plain(samples.primary().epoch),
+      primary_confirmed: () => plain(samples.primary().isConfirmed ? 1 : 0),
+      sentinels: () => sentinelsByState(samples.primary()),
+      sentinel_switches_total: () => plain(samples.primary().sentinels?.switches ?? 0),
+      writes_held_total: () => plain(cells.writesHeld),
+      readonly_resent_total: () => keyed('readonly_resent_total', cells.readonlyResent),
       marks_sent_total: () => plain(cells.marksSent),
 
       durable_writes_total: () => this.#durableWrites(),
@@ -361,4 +380,9 @@ function histogram(
   values.push({ metricName: `${full}_sum`, labels, value: cell.sum / 1000 })
   values.push({ metricName: `${full}_count`, labels, value: below })
   return values
+}
+
+function sentinelsByState({ sentinels }: PrimarySample): Value[] {
+  if (sentinels === undefined) return []
+  return (['known', 'heard', 'needed'] as const).map((state) => ({ labels: { state }, value: sentinels[state] }))
 }

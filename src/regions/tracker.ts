@@ -10,7 +10,7 @@
  * - an *incarnation* of a node: when we were not connected to it, or it loaded, synced, changed its run id, history or
  *   upstream link, or showed an older mark after a newer one. It must show a mark sent after that.
  * - an *epoch*: one primary with one run id and one history. It ends when the primary is lost, doubted, or no longer the
- *   only one; a new one starts everybody's incarnation anew. Between two epochs what the replicas have shown stays true
+ *   only one (with Sentinels: no longer the one that they name, see authority.ts); a new one starts everybody's incarnation anew. Between two epochs what the replicas have shown stays true
  *   (it is about the past), except for the lost primary's own: a demoted node shows our marks to itself without having
  *   received them from the new primary.
  * - everything, when the wall clock and the monotonic clock drift apart: the machine slept, and our ms are too few.
@@ -19,6 +19,7 @@ import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { type ServerCommand, serverCommands } from '../commands/live.ts'
+import type { Authority } from './authority.ts'
 import type { LinkEvents, NodeLink, OpenLink, ProbeRound } from './link.ts'
 import { Node, type NodeAddress } from './node.ts'
 import { openNodeLink } from './node-link.ts'
@@ -51,6 +52,8 @@ export interface TrackerOptions {
   readonly timers?: Timers
   readonly random?: () => number
   readonly openLink?: OpenLink
+  /** Names the primary, where Sentinels do that; a node must say so itself besides. */
+  readonly authority?: Authority | undefined
   /** 128 random bits in hex, drawn anew by default: a restarted proxy must never believe its predecessor's marks. */
   readonly instance?: string
 }
@@ -82,6 +85,8 @@ export class RegionTracker {
   private readonly changeListeners: (() => void)[] = []
   private readonly commandListeners: ((commands: readonly ServerCommand[], node: Node) => void)[] = []
   private readonly shownListeners: ((node: Node) => void)[] = []
+  private readonly deposedListeners: ((node: Node) => void)[] = []
+  private readonly authority: Authority | undefined
   /** Raised by each connection for marks; a mark of another lane is an echo. */
   private lane = 0
   /** The last confirmed primary and its history, kept after its loss. */
@@ -108,6 +113,11 @@ export class RegionTracker {
     this.heardOf = this.nodes.map(() => false)
     this.isRanked = this.nodes.map(() => false)
     this.readOrder = this.order(undefined)
+    this.authority = options.authority
+    this.authority?.onChange(() => this.onNamed())
+    this.authority?.onDeposed((index) => {
+      for (const listener of this.deposedListeners) listener(this.nodes[index]!)
+    })
     this.marks = new Marks({ clock: this.clock, timers: this.timers, send: (seq) => this.sendMark(seq) })
     const openLink: OpenLink =
       options.openLink ??
@@ -138,6 +148,14 @@ export class RegionTracker {
     this.shownListeners.push(listener)
   }
 
+  /**
+   * Called when another node is the primary now than this one, whatever it says itself: nothing may reach it any more that
+   * was meant for a primary. The epoch has ended before.
+   */
+  onDeposed(listener: (node: Node) => void): void {
+    this.deposedListeners.push(listener)
+  }
+
   /** Replication lag in ms as an upper bound: the age of the newest mark shown; 0 for the primary, Infinity = unknown. */
   lagMs(node: Node, now: number): number {
     return node === this.primary ? 0 : Math.max(0, now - node.shownSentAtMs)
@@ -152,6 +170,7 @@ export class RegionTracker {
       this.settle()
     }
     for (const link of this.links) link.probeNow()
+    this.authority?.askNow()
   }
 
   /** -LOADING or -MASTERDOWN came from it. */
@@ -186,6 +205,7 @@ export class RegionTracker {
       }
     })
     for (const link of this.links) link.start()
+    this.authority?.start()
     this.lookLater()
     return everyNode
   }
@@ -194,6 +214,7 @@ export class RegionTracker {
     this.isStopped = true
     this.looking?.cancel()
     this.marks.close()
+    this.authority?.stop()
     for (const link of this.links) link.stop()
     this.onAllHeardOf?.()
     return Promise.resolve()
@@ -306,6 +327,8 @@ export class RegionTracker {
     set('isLoading', round.state === 'loading')
     set('isRefusing', round.state === 'masterdown')
     if (replication !== undefined) {
+      // A promotion, perhaps by Sentinels that have not told us yet.
+      if (replication.role !== node.role && replication.role === 'primary') this.authority?.askNow()
       set('role', replication.role)
       set('replId', replication.replId)
       set('follows', replication.follows)
@@ -404,11 +427,12 @@ export class RegionTracker {
   private settlePrimary(): boolean {
     const claimants = this.nodes.filter((node) => node.isUp && node.role === 'primary')
     const wasSplit = this.isSplit
-    this.isSplit = claimants.length > 1
+    this.isSplit = claimants.length > 1 && this.authority === undefined
     if (this.isSplit && !wasSplit) {
       this.log.error({ nodes: claimants.map((node) => node.address.name) }, 'more than one primary, writes are refused')
     }
-    const sole = claimants.length === 1 ? claimants[0] : undefined
+    const sole =
+      this.authority === undefined ? (claimants.length === 1 ? claimants[0] : undefined) : this.namedOf(claimants)
     const found = sole !== undefined && !sole.isLoading && !sole.isRefusing ? sole : undefined
     const old = this.primary
     const isSame = found === old && (found === undefined || this.isOfHistory(found))
@@ -416,6 +440,18 @@ export class RegionTracker {
     if (old !== undefined) this.endEpoch(old)
     if (found !== undefined) this.startEpoch(found)
     return true
+  }
+
+  /** The claimant that is named, and has said so since. */
+  private namedOf(claimants: readonly Node[]): Node | undefined {
+    const { namedIndex, namedSinceMs } = this.authority!
+    return claimants.find((node) => node.index === namedIndex && node.answeredSinceMs >= namedSinceMs)
+  }
+
+  private onNamed(): void {
+    this.links[this.authority!.namedIndex]?.probeNow()
+    this.settle()
+    this.answerStart()
   }
 
   private isOfHistory(node: Node): boolean {
@@ -429,7 +465,8 @@ export class RegionTracker {
     this.marks.close()
     this.links[old.index]!.closeMarks()
     old.startIncarnation(this.clock.now())
-    this.log.warn({ node: old.address.name, epoch: this.epoch }, 'primary lost')
+    const reason = this.authority?.trouble || undefined
+    this.log.warn({ node: old.address.name, epoch: this.epoch, reason }, 'primary lost')
   }
 
   private startEpoch(found: Node): void {
@@ -508,6 +545,9 @@ export class RegionTracker {
   private answerStart(): void {
     const { primary } = this
     const isTold = primary === undefined || primary.commandsRunId === primary.runId
+    if (this.authority?.hasHeard === false) return
+    // Named, and says so: it is asked once more (see namedOf).
+    if (primary === undefined && this.nodes[this.authority?.namedIndex ?? -1]?.role === 'primary') return
     if (isTold && this.heardOf.every(Boolean)) this.onAllHeardOf?.()
   }
 }

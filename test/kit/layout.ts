@@ -47,6 +47,8 @@ export const windows: Readonly<Record<string, Window>> = {
   'upstream/subscription-link.ts': 'the socket to a node that carries subscriptions',
   'regions/probe.ts': 'asks nodes for role and round trip on connections of its own, by the clock',
   'regions/subscriber.ts': 'hears the watermarks come out at a replica',
+  'regions/sentinel-link.ts': 'asks and hears Sentinels on connections of its own, by the clock',
+  'regions/host-addresses.ts': 'asks what host names resolve to',
   'regions/wire.ts': 'opens and keeps the control connections of the regions room, through ioredis',
   'regions/timers.ts': 'the real timers and wall clock, for all of the room who are handed Timers',
   'upstream/pool.ts': { only: ['setImmediate'], why: 'one write per node and turn of the event loop' },

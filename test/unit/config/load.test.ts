@@ -442,17 +442,6 @@ describe('keys whose feature is not built', () => {
   const inTenant = (lines: string) => good.replace('users:', `${lines}\n    users:`)
 
   test.each([
-    [
-      'discovery',
-      `${good}discovery: { sentinels: [s1:26379], master: main }\n`,
-      'proxy.yaml:10:1: discovery by Sentinel is not supported yet',
-    ],
-  ])('%s is refused', (_, text, expected) => {
-    expect(said(text).split('\n')[0]).toBe(expected)
-    expect(load(text).config).toBeUndefined()
-  })
-
-  test.each([
     ['quota', inTenant('quota: { ops: 20000/s, bandwidth: 50MiB/s }'), 'quota'],
     ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
   ])('%s is accepted with a warning', (_, text, what) => {

@@ -34,7 +34,15 @@ function setUp(defaults = false) {
     cells,
     build: { version: '0.1.0', region: 'eu-west' },
     tenantLabel: () => state.label,
-    samples: { nodes: () => nodes, regions: () => [{ region: 'eu-west', inflight: 3, queueDepth: 1 }] },
+    samples: {
+      nodes: () => nodes,
+      regions: () => [{ region: 'eu-west', inflight: 3, queueDepth: 1 }],
+      primary: () => ({
+        epoch: 3,
+        isConfirmed: true,
+        sentinels: { known: 3, heard: 2, needed: 2, switches: 1 },
+      }),
+    },
     defaults,
   })
   const page = async () => parseText(await metrics.render())
