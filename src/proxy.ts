@@ -176,8 +176,7 @@ export class RegisProxy {
             'upstream connection ready',
           )
           this.askDatabases(lane.nodeIndex)
-          this.path.unsettled.settle()
-          this.path.waiting.retryNodes()
+          this.retryNodes()
         },
         laneLost: (lane, reason) => {
           this.cells
@@ -185,10 +184,14 @@ export class RegisProxy {
             .reconnects.add([lostReason(reason)])
           this.tracker.noteLost(this.tracker.nodes[lane.nodeIndex]!)
           this.path.waiting.laneHasRoom(lane)
-          this.path.waiting.retryNodes()
+          this.retryNodes()
         },
-        hasRoom: (lane) => this.path.waiting.laneHasRoom(lane),
+        hasRoom: (lane) => {
+          this.path.secondTries.retry()
+          this.path.waiting.laneHasRoom(lane)
+        },
         errorReply: (lane, code) => this.onErrorReply(lane, code),
+        refusedWrite: (lane, sink) => this.path.secondTries.begin(lane, sink),
         desync: (lane, why) => this.onDesync(lane, why),
         foreignPrefix: () => {
           this.cells.tripwires.foreignPrefix++
@@ -223,10 +226,7 @@ export class RegisProxy {
       log,
       now: systemClock.now,
       lost: (node) => this.pool.lostOf(node),
-      ready: () => {
-        this.path.unsettled.settle()
-        this.path.waiting.retryNodes()
-      },
+      ready: () => this.retryNodes(),
       desync: (node, why) => {
         this.cells.tripwires.desync++
         this.log.error({ node: addresses[node]!.name, why }, 'desync: upstream connection destroyed')
@@ -817,7 +817,9 @@ export class RegisProxy {
 
   private onErrorReply(lane: Lane, code: string): void {
     const node = this.tracker.nodes[lane.nodeIndex]!
-    if (code === 'READONLY') {
+    // What a script of a tenant's may return at will is only a hint.
+    if (code === 'READONLY' && lane.isLeased) this.tracker.noteLost(node)
+    else if (code === 'READONLY') {
       lane.isPrimary = false
       this.tracker.noteReadOnly(node)
     } else if (code === 'LOADING' || code === 'MASTERDOWN') this.tracker.noteLoading(node)
@@ -856,15 +858,21 @@ export class RegisProxy {
       // A connection's role is what ROLE said on it; when the tracker learns otherwise the connection is asked anew.
       const isPrimary = lane.nodeIndex === primary?.index
       if (lane.isReady && isPrimary !== lane.isPrimary && this.tracker.nodes[lane.nodeIndex]!.role !== 'unknown') {
-        if (isPrimary) this.pool.askRole(lane, () => this.path.waiting.retryNodes())
+        if (isPrimary) this.pool.askRole(lane, () => this.retryNodes())
         else if (this.tracker.nodes[lane.nodeIndex]!.role === 'replica') lane.isPrimary = false
       }
     }
     for (const node of this.tracker.nodes)
       if (node.role === 'replica' || !node.isUp) this.leases.destroyNode(node.index, 'not the primary')
-    this.path.unsettled.settle()
-    this.path.waiting.retryNodes()
+    this.retryNodes()
     this.settleFeeds()
+  }
+
+  /** A node, a lane or a role has changed: whoever waits for one tries again, those first who have been refused. */
+  private retryNodes(): void {
+    this.path.unsettled.settle()
+    this.path.secondTries.retry()
+    this.path.waiting.retryNodes()
   }
 
   /**

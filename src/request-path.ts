@@ -58,6 +58,7 @@ import type { RunningScripts } from './scripts/running.ts'
 import type { Scripts } from './scripts/scripts.ts'
 import { HeldReplies } from './session/held-replies.ts'
 import type { Monitors } from './session/monitor.ts'
+import { SecondTries } from './session/second-try.ts'
 import {
   modeMonitor,
   modeMulti,
@@ -230,6 +231,8 @@ export class RequestPath implements SessionHost {
 
   readonly waiting: WaitingRoom
   readonly unsettled: UnsettledWrites
+  /** Writes that a replica has refused, on their way to the new primary. */
+  readonly secondTries: SecondTries
   private readonly bounds: SharedBounds
   private readonly secondLook: SecondLook
   private readonly filteredReplies = new FilteredReplies()
@@ -261,6 +264,16 @@ export class RequestPath implements SessionHost {
       hasLost: (node) => parts.pool.hasUnsettled(node),
       isConnected: (node) => parts.pool.counts(node).ready > 0,
       nextSeq: () => this.marks.nextSeq,
+    })
+    this.secondTries = new SecondTries({
+      primaryLane: (session) => this.primaryLane(session),
+      isOwn: (session, requests, commands) => this.isOwnRequests(session, requests, commands),
+      now: parts.now,
+      after: (ms, run) => parts.after(ms, run),
+      forget: (session) => this.waiting.forget(session),
+      resumeSoon: (session) => this.waiting.resumeSoon(session),
+      wantsFlush: (lane) => parts.pool.wantsFlush(lane),
+      counted: (result, writes) => parts.cells.readonlyResent.add([result], writes),
     })
     const hands = this.hands()
     this.leased = new LeasedPath(hands, {
@@ -802,11 +815,24 @@ export class RequestPath implements SessionHost {
 
   /** Is there a primary that takes this client's small commands now? */
   private hasPrimary(session: Session): boolean {
+    return this.primaryLane(session) !== undefined
+  }
+
+  /** The lane on which this client's small writes go now. */
+  private primaryLane(session: Session): Lane | undefined {
     const { tracker, pool } = this.parts
     const { primary } = tracker
-    if (primary === undefined || pool.hasUnsettled(primary.index)) return false
+    if (primary === undefined || pool.hasUnsettled(primary.index)) return undefined
     const lane = pool.lane(primary.index, session.resp, false, session.id, databaseOf(session))
-    return lane.isReady && lane.isPrimary
+    return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /** Before they are sent again: all of them, as they were kept, hold the tenant's own keys and no others. */
+  private isOwnRequests(session: Session, requests: Buffer, commands: number): boolean {
+    const channels = session.account?.tenant?.prefix ?? session.prefix
+    const { secondLook } = this
+    const isOwn = secondLook.isPrefixed(requests, 0, requests.length, commands, session.prefix, channels)
+    return isOwn && secondLook.end === requests.length
   }
 
   private chooseLane(

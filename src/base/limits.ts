@@ -168,3 +168,15 @@ export const durableTimeoutMsMax = 60_000
 export const heldBytesSoft = 1024 * 1024
 /** What the proxy keeps for one of them besides its bytes. */
 export const heldReplyBytes = 192
+
+/**
+ * Of what a lane to the primary has sent, so much is kept to be sent again if the server turns out to be a replica: some
+ * 4,000 small writes, a second of 25 MB/s is not. What is older is answered with the server's own refusal.
+ */
+export const journalBytes = 256 * 1024
+/** A flush a turn of the event loop, of which there are at most some thousands a second. */
+export const journalFlushesMax = 4096
+/** Clients whose refused writes wait for a primary at once. Each keeps its replies and requests. */
+export const secondTriesMax = 10_000
+/** Replies of one such client that are kept while its last is awaited; above it they are given as they came. */
+export const secondTryBytesMax = 256 * 1024

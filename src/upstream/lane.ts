@@ -25,6 +25,7 @@ import {
 import type { Histogram } from '../metrics/counters.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { ReplyFramer, replyBroken, replyMore } from '../resp/reply-framer.ts'
+import type { Journal } from './journal.ts'
 
 /** What an entry of the ring does with its replies. */
 export const kindPass = 0
@@ -68,6 +69,17 @@ export type CollectHandler = (reply: Buffer | undefined) => void
 /** What a whole reply becomes for the client; undefined: the isolation check failed and nothing may be delivered. */
 export type Transform = (reply: Buffer) => Buffer | undefined
 
+/** One command, or one reply of the proxy's own, that was waiting in the ring. */
+export interface Place {
+  readonly kind: number
+  readonly isWrite: boolean
+  /** Answered, the tenant's reads must see it. */
+  readonly fences: boolean
+  /** Which command of this connection it is; wraps at 32 bits. */
+  readonly number: number
+  readonly extra: Buffer | CollectHandler | Transform | undefined
+}
+
 export interface LaneEvents {
   /** Bytes were appended: a flush is wanted at the end of the turn. */
   wantsFlush(lane: Lane): void
@@ -75,6 +87,8 @@ export interface LaneEvents {
   hasRoom(lane: Lane): void
   /** An error reply with this first word came back for a client's command. */
   errorReply(lane: Lane, code: string): void
+  /** The write that is to be answered now was refused by a replica. Its sink may hand its places over before it hears. */
+  refusedWrite?(lane: Lane, sink: ReplySink): void
   /** The connection must go: a reply that nobody asked for, a bad frame, a nonce that does not match. */
   desync(lane: Lane, why: string): void
   /** A reply name without the tenant's prefix. */
@@ -130,6 +144,9 @@ export class Lane {
    * is a desync.
    */
   onPush: ((push: Buffer) => void) | undefined
+  /** What was sent, for a while; undefined: nothing of this lane is ever sent again. */
+  journal: Journal | undefined
+  private isJournalOn = false
   /** The servers' logical database in which its commands run: its connection has selected it. 0 is all prefixes'. */
   database = 0
   /** Of a leased one that was lost: what was in flight can no longer run. */
@@ -404,6 +421,7 @@ export class Lane {
   flush(): void {
     if (this.isWriting || this.pos === this.start || this.port === undefined) return
     const view = this.bytes.subarray(this.start, this.pos)
+    if (this.journal !== undefined) this.keepSent(this.journal, view)
     this.flagSent = this.flagTail
     if (this.port.write(view, this.onWritten)) {
       this.pos = this.start
@@ -416,10 +434,53 @@ export class Lane {
     this.limit = this.start + this.size.halfBytes
   }
 
+  /** As long as the connection lives: what it turns out to have refused may have been sent after it was last a primary. */
+  private keepSent(journal: Journal, view: Buffer): void {
+    if (this.isPrimary) this.isJournalOn = true
+    if (this.isJournalOn) journal.note(view, this.flagSent)
+  }
+
+  /** The number after that of the newest command that was sent. */
+  get sentNumber(): number {
+    return this.flagSent
+  }
+
+  /** How many replies this sink waits for here, those of the proxy itself among them. */
+  countOf(sink: ReplySink): number {
+    let count = 0
+    for (let i = this.head; i !== this.tail; i = (i + 1) | 0)
+      if (this.sinks[i & this.mask] === sink) count += this.counts[i & this.mask]!
+    return count
+  }
+
+  /** All places of one sink become another's. Returns them, oldest first, one for each reply. */
+  handOver(from: ReplySink, to: ReplySink): Place[] {
+    const places: Place[] = []
+    let number = this.flagHead
+    for (let i = this.head; i !== this.tail; i = (i + 1) | 0) {
+      const at = i & this.mask
+      const isMine = this.sinks[at] === from
+      if (isMine) this.sinks[at] = to
+      const kind = this.kinds[at]!
+      const extra = this.extras[at]
+      if (kind === kindLocal) {
+        if (isMine) places.push({ kind, isWrite: false, fences: false, number, extra })
+        continue
+      }
+      for (let k = 0; k < this.counts[at]!; k++, number = (number + 1) | 0) {
+        if (!isMine) continue
+        const isWrite = (this.flags[number & this.flagMask]! & flagWrite) !== 0
+        places.push({ kind, isWrite, fences: this.writes[at] !== 0, number, extra })
+      }
+    }
+    return places
+  }
+
   /** Writes a request too large for the arena, behind what the arena holds. The parts belong to the socket from here on. */
   writeLarge(parts: readonly Uint8Array[]): void {
     assert(this.canFlush, 'a large request goes out only when the arena can go before it')
     this.flush()
+    this.journal?.clear()
     this.flagSent = this.flagTail
     for (const part of parts) this.port?.write(part, this.onWritten)
     if ((this.port?.pendingBytes() ?? 0) > 0) {
@@ -504,7 +565,16 @@ export class Lane {
           next === replyBroken ? 'a reply that is no RESP' : 'a push on a connection without subscriptions',
         )
       }
-      if (type === 45) this.noteError(buf, pos, next, at, isWhole)
+      if (type === 45) {
+        if (isWhole && this.isRefusedWrite(buf, pos, at)) {
+          // What came before is its client's; from here on it may be kept back.
+          if (done > 0) this.partial(at, buf, from, pos, done)
+          from = pos
+          done = 0
+          this.events.refusedWrite!(this, this.sinks[at]!)
+        }
+        this.noteError(buf, pos, next, at, isWhole)
+      }
       pos = next
       done++
       this.flagHead = (this.flagHead + 1) | 0
@@ -671,6 +741,12 @@ export class Lane {
     this.leftover = size
   }
 
+  private isRefusedWrite(buf: Buffer, pos: number, at: number): boolean {
+    const isWrite = (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0
+    if (!isWrite || this.sinks[at] === undefined || this.isLeased || this.journal === undefined) return false
+    return this.events.refusedWrite !== undefined && buf.toString('latin1', pos, pos + 10) === '-READONLY '
+  }
+
   private noteError(buf: Buffer, pos: number, next: number, at: number, isWhole: boolean): void {
     let end = pos + 1
     while (end < next && end - pos < 32 && buf[end]! > 32) end++
@@ -690,6 +766,8 @@ export class Lane {
   open(port: LanePort): void {
     assert(this.port === undefined && this.head === this.tail, 'a lane is opened once at a time')
     this.port = port
+    this.journal?.clear()
+    this.isJournalOn = false
     this.framer.reset()
     this.dropPush()
     this.leftover = 0

@@ -8,7 +8,8 @@ import { arenaHalfBytes } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
-import { Lane, type LaneEvents, type LaneTimes } from './lane.ts'
+import { Journal } from './journal.ts'
+import { Lane, type LaneEvents, type LaneTimes, type ReplySink } from './lane.ts'
 import { Slab } from './slab.ts'
 
 export interface PoolOptions {
@@ -29,6 +30,8 @@ export interface PoolEvents {
   laneLost(lane: Lane, reason: string, lostWrite: boolean): void
   hasRoom(lane: Lane): void
   errorReply(lane: Lane, code: string): void
+  /** See LaneEvents: a write was refused by a replica. */
+  refusedWrite?(lane: Lane, sink: ReplySink): void
   desync(lane: Lane, why: string): void
   foreignPrefix(lane: Lane): void
   /** A lane with `needsTrail` is about to be flushed. */
@@ -73,6 +76,7 @@ export class Pool {
         events.hasRoom(lane)
       },
       errorReply: (lane, code) => events.errorReply(lane, code),
+      refusedWrite: (lane, sink) => events.refusedWrite?.(lane, sink),
       desync: (lane, why) => {
         events.desync(lane, why)
         lane.destroy(why)
@@ -101,6 +105,7 @@ export class Pool {
       options.now,
     )
     lane.database = database
+    if (!isBulk) lane.journal = new Journal()
     this.lanes.push(lane)
     this.connections.push(
       new UpstreamConnection(lane, {

@@ -1,7 +1,7 @@
 /** trial */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startProxy } from '../kit/servers.ts'
 import { startSentinels } from '../kit/sentinels.ts'
+import { startProxy } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
 test('trial', async () => {
@@ -9,7 +9,10 @@ test('trial', async () => {
   const at = (what: string) => console.log(`${Math.round(performance.now() - t0)} ${what}`)
   const set = await startSentinels({ regions: ['eu', 'us', 'ap'] })
   at('sentinels')
-  const proxy = await startProxy({ ...set.config('us'), tenants: { t0: { users: { 't0-app': { password: 'demo' } } } } })
+  const proxy = await startProxy({
+    ...set.config('us'),
+    tenants: { t0: { users: { 't0-app': { password: 'demo' } } } },
+  })
   at('proxy')
   const client = await proxy.client('t0-app')
   expect(await client.call('SET', 'a', 'b')).toBe('OK')

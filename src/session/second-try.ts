@@ -1,0 +1,255 @@
+/**
+ * Writes that a node has refused because it is a replica now. Such a refusal proves that nothing was executed, so they are
+ * sent once more, to the new primary, without the client's noticing anything but the time.
+ *
+ *   -READONLY --> the client's replies from here on are kept, its parsing stops
+ *             --> all are in, each write among them was refused --> the same requests, in the same order, to the new primary
+ *             --> another outcome, or no primary within the wait budget --> the replies as they came
+ *
+ * The order of a client holds: what it sent behind the refused write is sent again with it, reads too (they must see it),
+ * and only when no write of all that was executed or is of unknown fate. Only once. A transaction, a script and what has a
+ * connection of its own are never sent again, nor is what the journal no longer holds.
+ */
+import { arenaHalfBytes, laneCommandsMax, secondTriesMax, secondTryBytesMax, waitBudgetMs } from '../base/limits.ts'
+import { kindCollect, kindLocal, type Lane, type Place, type ReplySink, type Transform } from '../upstream/lane.ts'
+import { Session, stallBusy, stallNone } from './session.ts'
+
+export interface SecondTryOptions {
+  /** The lane that writes of this client go to now; undefined: there is none. */
+  primaryLane(session: Session): Lane | undefined
+  /** Whether these requests name only the client's own keys. */
+  isOwn(session: Session, requests: Buffer, commands: number): boolean
+  now(): number
+  after(ms: number, run: () => void): void
+  /** It waits for nothing else any more. */
+  forget(session: Session): void
+  resumeSoon(session: Session): void
+  wantsFlush(lane: Lane): void
+  counted(result: 'resent' | 'passed', writes: number): void
+}
+
+export class SecondTries {
+  private readonly options: SecondTryOptions
+  private readonly waiting = new Set<Refused>()
+  private open = 0
+
+  constructor(options: SecondTryOptions) {
+    this.options = options
+  }
+
+  /** A write of this sink, the next to be answered on the lane, was refused with -READONLY. */
+  begin(lane: Lane, sink: ReplySink): void {
+    if (!(sink instanceof Session)) return
+    const isTaken = sink.stall === stallBusy || sink.lease !== undefined || sink.lane !== lane || sink.isClosed
+    // Answers of ours, transactions on a lease: if not all that it has in flight is here, its order cannot be kept.
+    if (isTaken || lane.journal === undefined || this.open >= secondTriesMax) return
+    if (lane.countOf(sink) !== sink.inFlight) return
+    this.open++
+    const refused = new Refused(sink, lane, this)
+    refused.places = lane.handOver(sink, refused)
+    sink.stall = stallBusy
+    this.options.forget(sink)
+  }
+
+  /** A primary was confirmed, a connection to one is ready or has room. */
+  retry(): void {
+    for (const refused of this.waiting) this.attempt(refused)
+  }
+
+  /** Every reply is in. */
+  decide(refused: Refused): void {
+    const { options } = this
+    const requests = refused.isRefusedWhole ? refused.requests() : undefined
+    const isOwn = requests !== undefined && options.isOwn(refused.session, Buffer.concat(requests), requests.length)
+    if (!isOwn) return this.pass(refused)
+    refused.again = requests
+    this.waiting.add(refused)
+    this.attempt(refused)
+    if (this.waiting.has(refused))
+      options.after(waitBudgetMs, () => {
+        if (this.waiting.has(refused)) this.pass(refused)
+      })
+  }
+
+  private attempt(refused: Refused): void {
+    const { session, again, places } = refused
+    const { options } = this
+    if (session.isClosed) return this.end(refused)
+    const lane = options.primaryLane(session)
+    const bytes = again!.reduce((sum, request) => sum + request.length, 0)
+    if (lane === undefined || bytes > arenaHalfBytes || !lane.hasRoomFor(bytes)) return
+    if (lane.inFlight + again!.length > laneCommandsMax - 2) return
+    const now = options.now()
+    const sink = new Resent(session)
+    let next = 0
+    for (const { kind, isWrite, fences, extra } of places) {
+      if (kind === kindLocal) {
+        lane.appendLocal(sink, extra as Buffer, now)
+        continue
+      }
+      lane.pos += again![next++]!.copy(lane.bytes, lane.pos)
+      if (kind === kindCollect) lane.appendTransformed(sink, extra as Transform, isWrite, now, fences)
+      else lane.append(sink, kind, isWrite, now)
+    }
+    session.lane = lane
+    lane.needsTrail ||= session.account?.tenant?.wantsTrails === true
+    options.wantsFlush(lane)
+    options.counted('resent', refused.writes)
+    this.end(refused)
+  }
+
+  /** The replies as they came. */
+  pass(refused: Refused): void {
+    this.options.counted('passed', refused.refusedWrites)
+    refused.deliver()
+    this.end(refused)
+  }
+
+  private end(refused: Refused): void {
+    const { session } = refused
+    this.waiting.delete(refused)
+    this.open--
+    if (session.isClosed) return
+    session.stall = stallNone
+    this.options.resumeSoon(session)
+  }
+}
+
+/** Takes a client's replies in its place, from the first refusal on. */
+class Refused implements ReplySink {
+  readonly session: Session
+  places: readonly Place[] = []
+  again: readonly Buffer[] | undefined
+  refusedWrites = 0
+  private readonly lane: Lane
+  private readonly tries: SecondTries
+  private readonly kept: { bytes: Buffer | undefined; completed: number; hasWrite: boolean }[] = []
+  private keptBytes = 0
+  private answered = 0
+  /** Too much to keep, or a loss: what comes goes to the client at once. */
+  private isPassing = false
+
+  constructor(session: Session, lane: Lane, tries: SecondTries) {
+    this.session = session
+    this.lane = lane
+    this.tries = tries
+  }
+
+  get isClosed(): boolean {
+    return this.session.isClosed
+  }
+
+  get writes(): number {
+    return this.places.reduce((sum, place) => sum + (place.isWrite ? 1 : 0), 0)
+  }
+
+  get isRefusedWhole(): boolean {
+    return this.refusedWrites === this.writes
+  }
+
+  /** What it had asked for, as it was sent; undefined: not all of that is left, or it may not be sent again. */
+  requests(): Buffer[] | undefined {
+    const numbers = this.places.flatMap(({ kind, number }) => (kind === kindLocal ? [] : [number]))
+    const found = this.lane.journal?.requests(numbers, this.lane.sentNumber)
+    return found?.some(isOfTransaction) === true ? undefined : found
+  }
+
+  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+    if (this.isPassing) return this.session.onReply(view, completed, hasWrite, lane)
+    this.kept.push({ bytes: Buffer.from(view), completed, hasWrite })
+    this.keptBytes += view.length
+    this.note(completed)
+    return false
+  }
+
+  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
+    if (this.isPassing) return this.session.onSwallowed(completed, hasWrite, lane)
+    this.kept.push({ bytes: undefined, completed, hasWrite })
+    this.note(completed)
+  }
+
+  private note(completed: number): void {
+    this.answered += completed
+    if (this.answered >= this.places.length) this.tries.decide(this)
+    else if (this.keptBytes > secondTryBytesMax) {
+      this.isPassing = true
+      this.tries.pass(this)
+    }
+  }
+
+  deliver(): void {
+    const { lane, session } = this
+    this.isPassing = true
+    // These replies are older than what the lane is at now.
+    const isPartial = lane.isHeadPartial
+    lane.isHeadPartial = false
+    lane.replyTrail = lane.lastTrailSeq
+    for (const { bytes, completed, hasWrite } of this.kept.splice(0)) {
+      if (session.isClosed) break
+      if (bytes === undefined) session.onSwallowed(completed, hasWrite, lane)
+      else session.onReply(bytes, completed, hasWrite, lane)
+    }
+    lane.isHeadPartial = isPartial
+  }
+
+  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
+    if (isWrite && code === 'READONLY') this.refusedWrites++
+    else this.session.onErrorReply(code, isWrite, text)
+  }
+
+  onUncertain(lane: Lane): void {
+    this.session.onUncertain(lane)
+  }
+
+  onTruncated(): void {
+    this.session.onTruncated()
+  }
+
+  onLateWrite(lane: Lane): void {
+    this.session.onLateWrite(lane)
+  }
+}
+
+/** The client, for replies to what was sent again: another refusal is its answer. */
+class Resent implements ReplySink {
+  private readonly session: Session
+
+  constructor(session: Session) {
+    this.session = session
+  }
+
+  get isClosed(): boolean {
+    return this.session.isClosed
+  }
+
+  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+    return this.session.onReply(view, completed, hasWrite, lane)
+  }
+
+  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
+    this.session.onSwallowed(completed, hasWrite, lane)
+  }
+
+  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
+    this.session.onErrorReply(code, isWrite, text)
+  }
+
+  onUncertain(lane: Lane): void {
+    this.session.onUncertain(lane)
+  }
+
+  onTruncated(): void {
+    this.session.onTruncated()
+  }
+
+  onLateWrite(lane: Lane): void {
+    this.session.onLateWrite(lane)
+  }
+}
+
+const multi = Buffer.from('*1\r\n$5\r\nMULTI\r\n')
+const exec = Buffer.from('*1\r\n$4\r\nEXEC\r\n')
+
+function isOfTransaction(request: Buffer): boolean {
+  return request.equals(multi) || request.equals(exec)
+}
