@@ -4,8 +4,8 @@
  */
 import { type Fault, failoverRound, told } from '../soak/failover.ts'
 
-test.each<Fault>(['SIGKILL', 'SIGSTOP'])(
-  'a primary that is lost by %s is replaced: all is answered, nothing twice, nothing for the old one',
+test.each<Fault>(['SIGKILL', 'SIGSTOP', 'ordered'])(
+  'failover (%s): all is answered, nothing twice, nothing for the old primary once it is known',
   async (fault) => {
     const report = await failoverRound(fault, Number(process.env['SEED'] ?? 4))
     console.info(told(report))

@@ -1,6 +1,7 @@
 /**
- * One failover by Sentinels under load, judged from outside. The primary is killed, or stopped and continued later (the
- * split-brain rig: it wakes up and believes to be the primary still). Used by an integration test, twice, and as often as
+ * One failover by Sentinels under load, judged from outside. The primary is killed; or stopped and continued later (the
+ * split-brain rig: it wakes up and believes to be the primary still); or it lives, and the Sentinels are told to take
+ * another (`ordered`): it goes on taking writes, which are lost, until they demote it. Used by an integration test, twice, and as often as
  * wanted by a soak. What comes back is a report: lost acknowledged writes are counted, never hidden.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,11 +10,11 @@ import { AttributedClient, checkLogs, excuseCounts } from '../kit/attributed-loa
 import { metric } from '../kit/metrics.ts'
 import { RawClient } from '../kit/raw-client.ts'
 import { command } from '../kit/resp.ts'
-import { startSentinels } from '../kit/sentinels.ts'
+import { masterName, startSentinels } from '../kit/sentinels.ts'
 import { startProxy } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
-export type Fault = 'SIGKILL' | 'SIGSTOP'
+export type Fault = 'SIGKILL' | 'SIGSTOP' | 'ordered'
 
 export interface FailoverReport {
   readonly fault: Fault
@@ -24,7 +25,10 @@ export interface FailoverReport {
   readonly lost: number
   /** Wrong replies, writes that are there twice or were never asked for, commands without an answer. */
   readonly wrong: readonly string[]
-  /** Writes that the old primary executed after it woke up: all, and those that clients had sent too late for that. */
+  /**
+   * Writes that the old primary executed by its own account later than 250 ms after the proxy knew of the switch; and those
+   * among them that are the proxy's fault: all, or where it was stopped meanwhile, those sent to the proxy after that time.
+   */
   readonly ghostWrites: number
   readonly lateWrites: readonly string[]
   readonly excuses: Readonly<Record<string, number>>
@@ -40,6 +44,8 @@ const tenants = [
   { name: 't1', level: 'eventual', readsOwnWrites: false },
   { name: 't2', level: 'strong', readsOwnWrites: true },
 ] as const
+
+const switchLine = 'another primary is named'
 
 /** Remembers when it sent what. */
 class StampedClient extends AttributedClient {
@@ -84,18 +90,23 @@ export async function failoverRound(fault: Fault, seed: number): Promise<Failove
   )
   const load = Promise.all(clients.map((client) => client.run(1_000_000, 5)))
   const old = set.primary
-  const monitor = await Monitor.open(old)
+  const monitor = await Ears.open(old.port, 'MONITOR')
+  const ears = await Promise.all(set.sentinels.map(({ port }) => Ears.open(port, 'SUBSCRIBE', '+switch-master')))
   await sleep(700)
 
   const faultAt = performance.now()
-  await old.kill(fault)
+  if (fault === 'ordered') expect(await set.sentinels[0]!.call('SENTINEL', 'FAILOVER', masterName)).toBe('OK')
+  else await old.kill(fault)
   const writer = await proxy.client('t1-app')
+  // Where the old one lives, its acknowledgements do not count.
+  await waitFor(() => fault !== 'ordered' || proxy.proxy.log().includes(switchLine), 60_000, 1)
   await waitFor(async () => (await writer.call('SET', 'resumed', 'x')) === 'OK', 60_000, 1)
   const resumedMs = performance.now() - faultAt
-  const knownAtMs = switchKnownAtMs(proxy.proxy.log())
+  // The proxy hears what we hear, and says when it knew by other means.
+  const heardAtMs = ears.flatMap(({ lines }) => lines.filter(({ text }) => text.includes('+switch-master')))
+  const knownAtMs = Math.min(switchKnownAtMs(proxy.proxy.log()), ...heardAtMs.map(({ atMs }) => atMs))
   await sleep(500)
-  monitor.lines.length = 0
-  if (fault === 'SIGSTOP') {
+  if (fault !== 'SIGKILL') {
     await old.kill('SIGCONT')
     // It is a primary in its own eyes until the Sentinels have told it, some seconds later.
     await waitFor(async () => (await old.info('role').catch(() => '')) === 'slave', 60_000)
@@ -104,13 +115,19 @@ export async function failoverRound(fault: Fault, seed: number): Promise<Failove
   await sleep(200)
   for (const client of clients) client.stop()
   await load
-  await monitor.close()
+  for (const one of [monitor, ...ears]) await one.close()
 
   const region = await set.named()
   const now = set.node(region!)
-  const ghosts = monitor.lines.filter((line) => /"(SET|MSET|DEL|RPUSH)" "t\d+:/i.test(line))
+  const isLate = (line: string): boolean => Number.parseFloat(line) * 1000 > knownAtMs + lateMs
+  const ghosts = monitor.lines
+    .map(({ text }) => text)
+    .filter((line) => /"(SET|MSET|DEL|RPUSH)" "t\d+:/i.test(line) && isLate(line))
   const sentAtMs = new Map(clients.flatMap((client) => [...client.sentAtMs]))
-  const late = ghosts.filter((line) => idsIn(line).some((id) => (sentAtMs.get(id) ?? 0) > knownAtMs + lateMs))
+  const late =
+    fault === 'ordered'
+      ? ghosts
+      : ghosts.filter((line) => idsIn(line).some((id) => (sentAtMs.get(id) ?? 0) > knownAtMs + lateMs))
   const page = await metric(proxy)
   const tripwires = ['regis_desync_total', 'regis_foreign_prefix_total', 'regis_write_resent_after_unknown_total']
   const wrong = [
@@ -129,7 +146,7 @@ export async function failoverRound(fault: Fault, seed: number): Promise<Failove
     lost: await countLost(clients, now),
     wrong,
     ghostWrites: ghosts.length,
-    lateWrites: late,
+    lateWrites: late.map((line) => line.slice(0, 120)),
     excuses: excuseCounts(clients),
     longestMs: Math.max(...clients.map((client) => client.longestMs)),
   }
@@ -140,7 +157,7 @@ export function told(report: FailoverReport): string {
   return [
     `failover after ${fault}: writes resumed after ${Math.round(resumedMs)} ms (down-after 1000)`,
     `${lost} of ${acknowledged} acknowledged pushes lost`,
-    `the old primary ran ${ghostWrites} writes after it woke up, ${lateWrites.length} of them sent after the switch was known`,
+    `the old primary ran ${ghostWrites} writes later than ${lateMs} ms after the switch was known, ${lateWrites.length} of them sent after that`,
     `longest answer ${Math.round(longestMs)} ms, excuses ${JSON.stringify(excuses)}`,
   ].join('; ')
 }
@@ -158,15 +175,15 @@ async function countLost(clients: readonly AttributedClient[], server: RedisServ
 /** When the proxy says that it knew, by the clock of this machine. */
 function switchKnownAtMs(log: string): number {
   for (const line of log.split('\n')) {
-    if (!line.includes('another primary is named')) continue
+    if (!line.includes(switchLine)) continue
     return Date.parse((JSON.parse(line) as { time: string }).time)
   }
   throw new Error('the proxy does not say that another primary was named')
 }
 
-/** What a server executes, as text, from now on. It ends when the server is demoted, for Sentinels close all clients then. */
-class Monitor {
-  readonly lines: string[] = []
+/** What a server tells, as text, with the time at which it was heard. A demoted server closes all clients. */
+class Ears {
+  readonly lines: { readonly text: string; readonly atMs: number }[] = []
   readonly #client: RawClient
   #isOver = false
   #work: Promise<void>
@@ -176,16 +193,19 @@ class Monitor {
     this.#work = this.#listen()
   }
 
-  static async open(server: RedisServer): Promise<Monitor> {
-    const client = await RawClient.open(server.port)
-    client.send(command('MONITOR'))
+  static async open(port: number, ...request: readonly string[]): Promise<Ears> {
+    const client = await RawClient.open(port)
+    client.send(command(...request))
     await client.read()
-    return new Monitor(client)
+    return new Ears(client)
   }
 
   async #listen(): Promise<void> {
     try {
-      while (!this.#isOver) this.lines.push(String(await this.#client.read(600_000)))
+      while (!this.#isOver) {
+        const text = String(await this.#client.read(600_000))
+        this.lines.push({ text, atMs: Date.now() })
+      }
     } catch {
       // Closed, by us or with the server.
     }
