@@ -1,0 +1,268 @@
+import { SentinelDiscovery } from '../../../src/regions/discovery.ts'
+import type { NodeAddress } from '../../../src/regions/node.ts'
+import { readAnswer, type SentinelEvents } from '../../../src/regions/sentinel-link.ts'
+import { FakeTime, Fleet } from './fakes.ts'
+
+const node = (host: string, port = 6379): NodeAddress => ({
+  name: `${host}:${port}`,
+  region: '',
+  host,
+  port,
+  tls: false,
+})
+
+interface FakeSentinel {
+  readonly address: NodeAddress
+  readonly events: SentinelEvents
+  asked: number
+  isStarted: boolean
+}
+
+const hosts: Record<string, readonly string[]> = { 'eu-0': ['10.0.0.1'], 'us-1': ['10.0.0.2'], 'us-2': ['10.0.0.3'] }
+
+function world(sentinels = ['s0', 's1', 's2'], nodes = ['eu-0', 'us-1', 'us-2'].map((host) => node(host))) {
+  const time = new FakeTime()
+  const links: FakeSentinel[] = []
+  const lines: string[] = []
+  const keep = (fields: unknown, message?: unknown): void => {
+    lines.push(`${message} ${JSON.stringify(fields)}`)
+  }
+  const discovery = new SentinelDiscovery({
+    nodes,
+    sentinels: sentinels.map((host) => node(host, 26379)),
+    master: 'main',
+    timeoutMs: 1_000,
+    log: { info: keep as never, warn: keep as never, error: keep as never },
+    clock: time,
+    timers: time,
+    lookup: (host) => Promise.resolve(hosts[host] ?? []),
+    openLink: (address, _master, events) => {
+      const link: FakeSentinel = { address, events, asked: 0, isStarted: false }
+      links.push(link)
+      return {
+        start: () => {
+          link.isStarted = true
+        },
+        stop: () => {
+          link.isStarted = false
+        },
+        askNow: () => {
+          link.asked++
+        },
+      }
+    },
+  })
+  const deposed: number[] = []
+  discovery.onDeposed((index) => deposed.push(index))
+  discovery.start()
+  const say = (i: number, host: string, configEpoch = 1, port = 6379, others: readonly string[] = []): void => {
+    const known = others.map((id) => ({ id, host: id, port: 26379 }))
+    links[i]!.events.answered({ id: `id-${i}`, askedAtMs: time.now(), host, port, configEpoch, others: known })
+  }
+  return { time, links, lines, discovery, deposed, say }
+}
+
+test('a majority names a node, and nobody before that', () => {
+  const { discovery, say } = world()
+  expect([discovery.namedIndex, discovery.hasHeard]).toEqual([-1, false])
+  say(0, 'eu-0')
+  expect(discovery.namedIndex).toBe(-1)
+  say(1, 'EU-0')
+  expect([discovery.namedIndex, discovery.hasHeard, discovery.trouble]).toEqual([0, true, ''])
+})
+
+test('an address and a host name that resolve to one another are the same node', async () => {
+  const { discovery, say } = world()
+  await Promise.resolve()
+  say(0, '10.0.0.2')
+  say(1, '10.0.0.2')
+  expect(discovery.namedIndex).toBe(1)
+})
+
+test('two nodes behind one address with one port cannot be told apart: neither is named', async () => {
+  hosts['twin'] = ['10.0.0.2']
+  const { discovery, say } = world(
+    ['s0'],
+    ['us-1', 'twin'].map((host) => node(host)),
+  )
+  await Promise.resolve()
+  say(0, '10.0.0.2')
+  expect(discovery.namedIndex).toBe(-1)
+})
+
+test('a node that no region lists is no primary, and that is told once, as an error', () => {
+  const { discovery, say, lines, time } = world()
+  for (const i of [0, 1, 2]) say(i, '192.0.2.9')
+  time.pass(300)
+  for (const i of [0, 1, 2]) say(i, '192.0.2.9')
+  expect(discovery.namedIndex).toBe(-1)
+  expect(discovery.trouble).toBe('Sentinel names 192.0.2.9:6379 as the primary, and no region lists it')
+  expect(lines.filter((line) => line.startsWith('writes are refused'))).toHaveLength(1)
+  expect(discovery.status()).toMatchObject({ named: '192.0.2.9:6379', heard: 3, needed: 2 })
+})
+
+test('an announced switch withdraws the name in the same call, deposes the node, and asks everybody', () => {
+  const { discovery, say, links, deposed } = world()
+  for (const i of [0, 1, 2]) say(i, 'eu-0')
+  links[2]!.events.switched('us-1', 6379)
+  expect([discovery.namedIndex, deposed]).toEqual([-1, [0]])
+  expect(links.every((link) => link.asked > 0)).toBe(true)
+  // Those that have not heard of it go on saying what they said.
+  say(0, 'eu-0')
+  say(1, 'eu-0')
+  expect(discovery.namedIndex).toBe(-1)
+  say(2, 'us-1', 2)
+  say(0, 'us-1', 2)
+  expect([discovery.namedIndex, deposed]).toEqual([1, [0]])
+})
+
+test('a Sentinel that was away and announces what is known already changes nothing', () => {
+  const { discovery, say, links, deposed } = world()
+  for (const i of [0, 1]) say(i, 'us-1', 5)
+  links[2]!.events.switched('us-1', 6379)
+  expect([discovery.namedIndex, deposed]).toEqual([1, []])
+})
+
+test('one Sentinel that answers of a newer epoch deposes the node, without an announcement', () => {
+  const { discovery, say, deposed } = world()
+  for (const i of [0, 1, 2]) say(i, 'eu-0')
+  say(1, 'us-2', 2)
+  expect([discovery.namedIndex, deposed]).toEqual([-1, [0]])
+})
+
+test('without a majority for two seconds nobody is named, nobody is deposed, and it is named again when one is back', () => {
+  const { discovery, say, links, time, deposed } = world()
+  for (const i of [0, 1, 2]) say(i, 'eu-0')
+  for (const i of [0, 1]) links[i]!.events.lost('cut off')
+  time.pass(1_900)
+  say(2, 'eu-0')
+  expect(discovery.namedIndex).toBe(0)
+  time.pass(200)
+  expect([discovery.namedIndex, discovery.trouble]).toEqual([-1, '1 of 3 Sentinels answer, 2 are needed'])
+  say(0, 'eu-0')
+  say(2, 'eu-0')
+  expect([discovery.namedIndex, deposed]).toEqual([0, []])
+})
+
+test('Sentinels that are told of are asked too and count, and are left when nobody tells of them any more', () => {
+  const { discovery, say, links, time } = world(['s0'])
+  say(0, 'eu-0', 1, 6379, ['id-1', 'id-2'])
+  expect(links.map(({ address, isStarted }) => [address.host, isStarted])).toEqual([
+    ['s0', true],
+    ['id-1', true],
+    ['id-2', true],
+  ])
+  expect(discovery.namedIndex).toBe(-1)
+  say(1, 'eu-0')
+  expect(discovery.namedIndex).toBe(0)
+  links[2]!.events.lost('gone')
+  time.pass(31_000)
+  say(0, 'eu-0', 1, 6379, ['id-1'])
+  expect(links[2]!.isStarted).toBe(false)
+})
+
+test('a list of Sentinels without an end opens no connections without an end', () => {
+  const { say, links } = world(['s0'])
+  say(
+    0,
+    'eu-0',
+    1,
+    6379,
+    Array.from({ length: 100 }, (_, i) => `other-${i}`),
+  )
+  expect(links).toHaveLength(16)
+})
+
+test('an answer of another form is none', () => {
+  const master = ['name', 'main', 'config-epoch', '3']
+  expect(readAnswer('me', 5, master, ['h', '6379'], [])).toEqual({
+    ...{ id: 'me', askedAtMs: 5, host: 'h', port: 6379, configEpoch: 3, others: [] },
+  })
+  expect(readAnswer('me', 5, master, null, [])).toBeUndefined()
+  expect(readAnswer('me', 5, master, ['h', '0'], [])).toBeUndefined()
+  expect(readAnswer('me', 5, ['name', 'main'], ['h', '6379'], [])).toBeUndefined()
+})
+
+describe('a tracker with an authority', () => {
+  function fleet() {
+    let listener = (): void => {}
+    let depose = (_index: number): void => {}
+    const authority = {
+      namedIndex: -1,
+      namedSinceMs: 0,
+      trouble: 'nobody',
+      hasHeard: true,
+      asked: 0,
+      onChange: (it: () => void) => {
+        listener = it
+      },
+      onDeposed: (it: (index: number) => void) => {
+        depose = it
+      },
+      start() {},
+      stop() {},
+      askNow() {
+        authority.asked++
+      },
+    }
+    const it = new Fleet(['eu', 'us', 'us'], 'us', { authority })
+    const name = (index: number): void => {
+      authority.namedIndex = index
+      authority.namedSinceMs = it.time.now()
+      listener()
+    }
+    return { it, authority, name, depose: (index: number) => depose(index) }
+  }
+
+  test('takes no node that says so itself before it is named, and none that is named before it says so again', () => {
+    const { it, name } = fleet()
+    it.settle()
+    expect(it.tracker.primary).toBeUndefined()
+    it.time.pass(10)
+    name(0)
+    expect(it.tracker.primary).toBeUndefined()
+    it.answer(0)
+    expect(it.tracker.primary).toBe(it.node(0))
+    name(1)
+    it.answer(1)
+    expect(it.tracker.primary).toBeUndefined()
+  })
+
+  test('an old primary that wakes up and says so is none, and is no split', () => {
+    const { it, name } = fleet()
+    it.settle()
+    name(0)
+    it.answer(0)
+    name(1)
+    expect(it.tracker.primary).toBeUndefined()
+    it.answer(1, { role: 'primary', replId: 'new' })
+    it.answer(0, { role: 'primary' })
+    expect([it.tracker.primary, it.tracker.isSplit]).toEqual([it.node(1), false])
+    expect(it.node(0).isReadable).toBe(false)
+  })
+
+  test('the epoch ends when the name is withdrawn, and reads of some past state go on', () => {
+    const { it, name } = fleet()
+    it.settle()
+    name(0)
+    it.answer(0)
+    const { epoch } = it.tracker
+    name(-1)
+    expect([it.tracker.primary, it.tracker.epoch > epoch]).toEqual([undefined, true])
+    expect([it.node(0).isReadable, it.node(1).isReadable]).toEqual([true, true])
+  })
+
+  test('tells of a deposed node, and asks the authority when another node becomes a primary', () => {
+    const { it, authority, name, depose } = fleet()
+    const told: number[] = []
+    it.tracker.onDeposed((node) => told.push(node.index))
+    it.settle()
+    name(0)
+    it.answer(0)
+    const { asked } = authority
+    it.answer(1, { role: 'primary' })
+    expect(authority.asked).toBeGreaterThan(asked)
+    depose(0)
+    expect(told).toEqual([0])
+  })
+})
