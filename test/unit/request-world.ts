@@ -114,6 +114,8 @@ export interface World {
   readonly subscriptions: Subscriptions
   /** What was put off to a later turn. */
   readonly later: (() => void)[]
+  /** What was to run after a while. */
+  readonly timers: (() => void)[]
   /** Topics that the servers are asked for. */
   readonly topics: Set<string>
   /** A reply of the node on its shared lane for RESP2. */
@@ -159,6 +161,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       laneLost() {},
       hasRoom: (lane) => path.waiting.laneHasRoom(lane),
       errorReply() {},
+      refusedWrite: (lane, sink) => path.secondTries.begin(lane, sink),
       desync() {},
       foreignPrefix() {},
       beforeFlush() {},
@@ -203,6 +206,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     soon: (run) => later.push(run),
   })
   const later: (() => void)[] = []
+  const timers: (() => void)[] = []
   const path = new RequestPath({
     table,
     builtins: buildBuiltins(table),
@@ -221,7 +225,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     maxOutputBytes: options.maxOutputBytes ?? 128 * 1024 * 1024,
     isParanoid: options.isParanoid ?? true,
     now: () => clock.ms,
-    after() {},
+    after: (_ms, run) => void timers.push(run),
     sessionClosed() {},
     findSession: () => undefined,
   })
@@ -231,6 +235,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     subscriptions,
     topics,
     later,
+    timers,
     path,
     pool,
     tracker,
