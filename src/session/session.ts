@@ -481,7 +481,9 @@ export class Session implements ReplySink {
     if (this.inFlight === 0) this.onIdle()
   }
 
-  onErrorReply(_code: string, isWrite: boolean, text?: Buffer): void {
+  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
+    // The server has become a replica: such a client it closes (blocked.c, disconnectOrRedirectAllBlockedClients).
+    if (code === 'UNBLOCKED' && text?.includes('force unblock') === true) this.endWhenAnswered()
     const tenant = this.account?.tenant
     if (tenant === undefined) return
     tenant.cells.fail(isWrite ? Kind.write : Kind.read, Outcome.error)

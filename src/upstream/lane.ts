@@ -754,7 +754,7 @@ export class Lane {
     const code = isWhole ? buf.toString('latin1', pos + 1, end) : ''
     const sink = this.sinks[at]
     if (sink !== undefined) {
-      const isUnread = isWhole && !this.isLeased && this.kinds[at] === kindPass
+      const isUnread = isWhole && ((!this.isLeased && this.kinds[at] === kindPass) || code === 'UNBLOCKED')
       const text = isUnread ? buf.subarray(pos, Math.min(next, pos + errorTextBytesMax)) : undefined
       sink.onErrorReply(code, (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0, text)
       this.events.errorReply(this, code)

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AttributedClient, attributedValue, checkLogs, excuseCounts } from '../kit/attributed-load.ts'
 import { metric } from '../kit/metrics.ts'
+import { command, type ErrorReply } from '../kit/resp.ts'
 import { startProxy, startRedis } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 
@@ -79,4 +80,26 @@ test('FAILOVER under load, there and back: every write is acknowledged, none is 
   expect((await checkLogs(clients, eu)).slice(0, 5)).toEqual([])
   expect(page.sum('regis_desync_total')).toBe(0)
   expect(page.sum('regis_foreign_prefix_total')).toBe(0)
+}, 60_000)
+
+test('a client that blocks when its primary becomes a replica is told so and closed, and no element is taken', async () => {
+  const { eu, us, proxy } = await start()
+  const blocked = await proxy.client('t0-app')
+  blocked.send(command('BLPOP', 'list', 0))
+  await waitFor(async () => (await eu.info('blocked_clients')) === '1')
+  const watching = await proxy.client('t0-app')
+  expect(await watching.pipeline([['WATCH', 'w'], ['MULTI'], ['SET', 'w', '1']])).toEqual(['OK', 'OK', 'QUEUED'])
+  const queueing = await proxy.client('t0-app')
+  expect(await queueing.pipeline([['MULTI'], ['SET', 'q', '1']])).toEqual(['OK', 'QUEUED'])
+
+  expect(await eu.call('FAILOVER', 'TO', '127.0.0.1', us.port)).toBe('OK')
+  const reply = (await blocked.read(10_000)) as ErrorReply
+  expect(reply.message).toMatch(/^UNBLOCKED force unblock from blocking operation, instance state changed/)
+  await waitFor(() => blocked.isClosed)
+  const writer = await proxy.client('t0-app')
+  await waitFor(async () => (await writer.call('RPUSH', 'list', 'x')) === 1)
+  expect(await us.call('LLEN', 't0:list')).toBe(1)
+  // What it watched cannot be vouched for; what was only queued goes to the new primary.
+  expect(await watching.call('EXEC')).toBeNull()
+  expect(await queueing.call('EXEC')).toEqual(['OK'])
 }, 60_000)

@@ -106,12 +106,12 @@ export async function failoverRound(fault: Fault, seed: number): Promise<Failove
   const heardAtMs = ears.flatMap(({ lines }) => lines.filter(({ text }) => text.includes('+switch-master')))
   const knownAtMs = Math.min(switchKnownAtMs(proxy.proxy.log()), ...heardAtMs.map(({ atMs }) => atMs))
   await sleep(500)
-  if (fault !== 'SIGKILL') {
+  if (fault === 'SIGSTOP') {
     await old.kill('SIGCONT')
     // It is a primary in its own eyes until the Sentinels have told it, some seconds later.
     await waitFor(async () => (await old.info('role').catch(() => '')) === 'slave', 60_000)
     await old.untilInSync(60_000)
-  }
+  } else await sleep(fault === 'ordered' ? 1_000 : 0)
   await sleep(200)
   for (const client of clients) client.stop()
   await load
