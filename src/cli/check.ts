@@ -15,6 +15,7 @@ import {
   writeDiagnostics,
 } from './context.ts'
 import type { NodeReport } from './node-report.ts'
+import type { SentinelReport } from './sentinels.ts'
 
 interface CheckOptions {
   readonly config: string
@@ -30,7 +31,7 @@ export function register(program: Command, context: CliContext): void {
     .description('check a configuration: all errors at once, each with its place')
     .addOption(configOption())
     .addOption(regionOption())
-    .option('--connect', 'log in to every node too, and show role, version, round trip and lag')
+    .option('--connect', 'log in to every node too, and show role, version, round trip and lag; ask the Sentinels')
     .option('--print', 'show the effective configuration, secrets as ***')
     .option('--json', 'as JSON')
     .action((options: CheckOptions) => check(options, context))
@@ -46,13 +47,15 @@ async function check(options: CheckOptions, context: CliContext): Promise<void> 
   const region = options.region === undefined ? {} : { region: options.region }
   const loaded = loadConfig(options.config, { env: context.env, ...region })
   const { config } = loaded
-  let connected: { nodes: NodeReport[]; warnings: string[] } | undefined
+  let connected: Connected
   if (config !== undefined && options.connect) {
     // Loaded here, since ioredis takes 40 ms that a plain check need not.
     const { inspectNodes } = await import('./connect.ts')
     const { judge } = await import('./node-report.ts')
-    const nodes = await inspectNodes(config)
-    connected = { nodes, warnings: judge(nodes, config) }
+    const { inspectSentinels, judgeSentinels } = await import('./sentinels.ts')
+    const [nodes, sentinels] = await Promise.all([inspectNodes(config), inspectSentinels(config)])
+    const warnings = [...judge(nodes, config), ...judgeSentinels(sentinels, config)]
+    connected = { nodes, ...(sentinels.length > 0 ? { sentinels } : {}), warnings }
   }
   if (options.json) writeJson(options, context, loaded, connected)
   else await writeText(options, context, loaded, connected)
@@ -60,7 +63,13 @@ async function check(options: CheckOptions, context: CliContext): Promise<void> 
   context.exit(config === undefined ? exitCodes.config : isReached ? exitCodes.ok : exitCodes.runtime)
 }
 
-type Connected = { readonly nodes: readonly NodeReport[]; readonly warnings: readonly string[] } | undefined
+type Connected =
+  | {
+      readonly nodes: readonly NodeReport[]
+      readonly sentinels?: readonly SentinelReport[]
+      readonly warnings: readonly string[]
+    }
+  | undefined
 
 function writeJson(options: CheckOptions, context: CliContext, loaded: Loaded, connected: Connected): void {
   const { config, errors, warnings } = loaded
@@ -93,6 +102,10 @@ async function writeText(
   if (connected !== undefined) {
     const { renderNodes } = await import('./node-report.ts')
     context.stdout.write(renderNodes(connected.nodes))
+    if (connected.sentinels !== undefined) {
+      const { renderSentinels } = await import('./sentinels.ts')
+      context.stdout.write(renderSentinels(connected.sentinels))
+    }
     for (const warning of connected.warnings) context.stderr.write(`${paint('warning:', 'yellow', isOn)} ${warning}\n`)
   }
   // What is printed may be piped into a file: the verdict stays out of it.

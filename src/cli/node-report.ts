@@ -49,7 +49,7 @@ export function judge(reports: readonly NodeReport[], config: Config): string[] 
   const primaries = reached.filter((it) => it.role === 'primary')
   for (const it of reports) if (it.problem !== undefined) warnings.push(`${it.name}: ${it.problem}`)
   if (primaries.length === 0) warnings.push('no node is a primary: every write will be refused')
-  if (primaries.length > 1) {
+  if (primaries.length > 1 && config.discovery === undefined) {
     warnings.push(
       `more than one primary (${primaries.map((it) => it.name).join(', ')}): writes will be refused until one is left`,
     )

@@ -1,4 +1,8 @@
 /** What a proxy does with Sentinels that are away, that name a node it does not know, and that come and go. */
+import { execFile } from 'node:child_process'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { projectRoot } from '../../src/demo/redis-finder.ts'
 import { ErrorReply } from '../kit/resp.ts'
 import { masterName, startSentinels } from '../kit/sentinels.ts'
 import { type StartedProxy, startProxy } from '../kit/servers.ts'
@@ -20,13 +24,20 @@ async function messageOf(reply: Promise<unknown>): Promise<string> {
   return it instanceof ErrorReply ? it.message : String(it)
 }
 
+/** What `check --connect` says of this file. */
+async function runCheck(file: string): Promise<string> {
+  const bin = path.join(projectRoot, 'bin/regis')
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [bin, 'check', '-c', file, '--connect'])
+  return stdout + stderr
+}
+
 const tenants = { t0: { consistency: 'eventual', users: { 't0-app': { password: 'demo' } } } }
 
 test('cut off from the majority writes are refused and old reads go on; a primary that no region lists is never used', async () => {
   const set = await startSentinels({ regions: ['eu', 'us'] })
   const config = set.config('us') as { discovery: { sentinels: string[] }; regions: Record<string, unknown> }
-  // One Sentinel is enough to find the others, and one is no majority of three.
-  const discovery = { ...config.discovery, sentinels: config.discovery.sentinels.slice(0, 1) }
+  // The third is found through the others.
+  const discovery = { ...config.discovery, sentinels: config.discovery.sentinels.slice(0, 2) }
   const proxy = await startProxy({ ...config, discovery, tenants })
   const onlyOld = { ...config, region: 'eu', regions: { eu: { nodes: [set.primary.url] } } }
   const stranger = await startProxy({ ...onlyOld, tenants })
@@ -34,6 +45,9 @@ test('cut off from the majority writes are refused and old reads go on; a primar
   await waitFor(async () => (await client.call('SET', 'a', 'b')) === 'OK')
   await waitFor(async () => (await set.node('us').call('GET', 't0:a')) === 'b')
   expect((await status(proxy)).discovery.heard).toBe(3)
+  const report = await runCheck(proxy.file)
+  expect(report).toContain(`Sentinel ${set.sentinels[0]!.name}: the primary is 127.0.0.1:${set.primary.port}`)
+  expect(report).not.toContain('writes will be refused')
 
   for (const sentinel of set.sentinels.slice(1)) sentinel.kill('SIGSTOP')
   await waitFor(async () => down.test(await messageOf(client.call('SET', 'z', 'c'))), 20_000)

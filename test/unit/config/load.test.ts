@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { formatDiagnostic, loadConfig } from '../../../src/config/load.ts'
+import { formatDiagnostic, loadConfig, redactedConfig } from '../../../src/config/load.ts'
 import { good, load, said } from './kit.ts'
 
 describe('a good file', () => {
@@ -435,6 +435,36 @@ limits: { idle_timeout: 5 parsecs }
     )
     expect(said(good, { listen: 'x' })).toBe('--listen: expected HOST:PORT such as 127.0.0.1:6380')
     expect(said(good, { admin: ':9380' })).toBe('--admin: admin: an address outside loopback needs admin.token')
+  })
+})
+
+describe('Sentinels', () => {
+  const withSentinels = (lines: string): string => good.replace('primary: eu', `discovery: ${lines}`)
+
+  test('stand in for the word where the primary is looked for first', () => {
+    const { config, errors, warnings } = load(withSentinels('{ sentinels: [s1:26379, "[::1]:26379"], master: main }'))
+    expect([errors, warnings]).toEqual([[], []])
+    expect(config?.primaryRegion).toBeUndefined()
+    expect(config?.discovery).toEqual({
+      sentinels: [
+        { name: 's1:26379', host: 's1', port: 26379, tls: false },
+        { name: '[::1]:26379', host: '::1', port: 26379, tls: false },
+      ],
+      master: 'main',
+    })
+  })
+
+  test('have a login of their own, which is not shown', () => {
+    const { config } = load(withSentinels('{ sentinels: [s1:26379], master: main, username: u, password: geheim }'))
+    expect(config?.discovery?.sentinels[0]).toMatchObject({ username: 'u', password: 'geheim' })
+    const shown = JSON.stringify(redactedConfig(config!))
+    expect(shown).toContain('"username":"u"')
+    expect(shown).not.toContain('geheim')
+  })
+
+  test('without an address, or without a name for the master, are an error', () => {
+    expect(said(withSentinels('{ sentinels: [], master: main }'))).toContain('discovery.sentinels: must not be empty')
+    expect(said(withSentinels('{ sentinels: [s1:26379] }'))).toContain("missing key 'discovery.master'")
   })
 })
 
