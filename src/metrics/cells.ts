@@ -235,7 +235,7 @@ export class Cells {
   /** Clients that had to wait for a primary. */
   writesHeld = 0
   /** Writes refused with -READONLY, by what became of them. */
-  readonly readonlyResent = new KeyedCounter(1)
+  readonly readonlyResent = new KeyedCounter(1).declare('resent').declare('passed')
   readonly configReloads = new KeyedCounter(1)
   configLastReloadOk = true
   /** Unix time; 0 until the first configuration was taken. */
