@@ -152,6 +152,25 @@ export async function failoverRound(fault: Fault, seed: number): Promise<Failove
   }
 }
 
+const faults: readonly Fault[] = ['SIGKILL', 'SIGSTOP', 'ordered']
+
+/** Failovers of all kinds in turn, from one seed; stops at the first that shows something wrong. For a soak. */
+export async function failoverRounds(
+  rounds: number,
+  seed: number,
+  tell: (line: string) => void,
+): Promise<{ readonly reports: readonly FailoverReport[]; readonly resumedP95Ms: number }> {
+  const reports: FailoverReport[] = []
+  for (let i = 0; i < rounds; i++) {
+    const report = await failoverRound(faults[i % faults.length]!, seed + i)
+    reports.push(report)
+    tell(`round ${i}, seed ${seed + i}: ${told(report)}`)
+    if (report.wrong.length > 0 || report.lateWrites.length > 0) break
+  }
+  const resumed = reports.map(({ resumedMs }) => resumedMs).sort((a, b) => a - b)
+  return { reports, resumedP95Ms: resumed[Math.ceil(resumed.length * 0.95) - 1] ?? Number.NaN }
+}
+
 export function told(report: FailoverReport): string {
   const { fault, resumedMs, acknowledged, lost, ghostWrites, lateWrites, excuses, longestMs } = report
   return [
