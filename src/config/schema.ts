@@ -13,7 +13,6 @@ import {
   integer,
   nodeUrl,
   notEnforced,
-  notSupported,
   oneOf,
   oneOrMany,
   optional,
