@@ -82,7 +82,7 @@ export class Fleet {
     this.#folder = mkdtempSync(path.join(tmpdir(), 'regis-demo-'))
     guardFolder(this.#folder)
     const ports = await pickPorts(this.#options.basePort, demoRegions.length)
-    const adminPorts = await pickPorts(this.#options.baseAdminPort, demoRegions.length)
+    const adminPorts = await pickPorts(this.#options.baseAdminPort, demoRegions.length, ports)
     const starting = demoRegions.map(async (region, i) => {
       const file = path.join(this.#folder ?? '', `proxy-${region}.yaml`)
       writeFileSync(file, this.#configText(region))
@@ -207,9 +207,11 @@ function present<T>(value: T | undefined): T {
 }
 
 /** `count` ports from `base` upwards; where one is taken, another free one in its place. */
-export async function pickPorts(base: number, count: number): Promise<number[]> {
+export async function pickPorts(base: number, count: number, notThese: readonly number[] = []): Promise<number[]> {
   const ports: number[] = []
-  for (let port = base; port < base + count; port++) ports.push((await isFree(port)) ? port : await freePort())
+  for (let port = base; port < base + count; port++) {
+    ports.push(!notThese.includes(port) && (await isFree(port)) ? port : await freePort())
+  }
   return ports
 }
 
