@@ -1098,11 +1098,9 @@ export class RequestPath implements SessionHost {
    * would be an object of another shape, and make these steps slower for all.)
    */
   rehearse(session: Session, account: SessionAccount, what: Rehearsal): Rehearsed {
-    const { buf, nowMs, frame, keys, need, choice, whenStale, callFallback, callSource } = this
-    const { isStrongRead, isWaitingForMark, isOverLimit } = this
     const tenant = account.tenant!
     const { wantsTrails } = tenant
-    const before = { ...session }
+    const before = { path: { ...this }, session: { ...session } }
     if (what.level !== undefined) session.level = what.level
     // Long past, so over; and not 0, which is: none was begun.
     session.markWaitUntilMs = what.isWaitOver ? Number.MIN_VALUE : 0
@@ -1127,10 +1125,8 @@ export class RequestPath implements SessionHost {
         whenStale: this.whenStale,
       }
     } finally {
-      this.isRehearsing = false
-      Object.assign(session, before)
-      Object.assign(this, { buf, nowMs, frame, keys, need, choice, whenStale, callFallback, callSource })
-      Object.assign(this, { isStrongRead, isWaitingForMark, isOverLimit })
+      Object.assign(session, before.session)
+      Object.assign(this, before.path)
       tenant.wantsTrails = wantsTrails
     }
   }
