@@ -222,7 +222,6 @@ export class Explainer {
     const now = this.parts.now()
     const { tracker, path } = this.parts
     const outcome = this.ofRead(session, account, first, () => rehearse(true))
-    const chosen = first.isWaitingForMark ? first.passedOver : first.node
     return {
       ...base,
       ...this.levelOf(session, account, need.level),
@@ -232,7 +231,14 @@ export class Explainer {
       candidates: tracker
         .readOrderOf(session.turn)
         .map((node) =>
-          candidateOf(need, node, tracker.primary, now, path.isConnected(session, node.index), node.index === chosen),
+          candidateOf(
+            need,
+            node,
+            tracker.primary,
+            now,
+            path.isConnected(session, node.index),
+            node.address.name === outcome.node,
+          ),
         ),
       otherLevels: levelNames.map((asks, level) => {
         const other = rehearse(false, level)
