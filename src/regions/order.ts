@@ -65,37 +65,28 @@ function rankOf(node: Node, ranksMs: readonly number[], distances: Readonly<Reco
 const turnsMax = 60
 
 /**
- * The same order in turns, so that the replicas of one region that are equally near share its readers: a client has one
- * turn for life, so it stays with its node as long as that will do. The primary keeps its place: its share is the writes.
+ * The same order in turns, so that the replicas of one region share its readers: a client has one turn for life, so it stays
+ * with its node as long as that will do. They count as equally near because they are of one region: what is measured
+ * between them is the load of two machines at least as much as their distance, and whoever went by it would move clients
+ * to and fro. The primary keeps its place: its share is the writes.
  */
-export function inTurns(
-  order: readonly Node[],
-  primary: Node | undefined,
-  ranksMs: readonly number[],
-  distances: Readonly<Record<string, number>>,
-): readonly (readonly Node[])[] {
-  /** Places in the order of nodes that are equals. */
-  const groups: number[][] = []
+export function inTurns(order: readonly Node[], primary: Node | undefined): readonly (readonly Node[])[] {
+  /** By region: places in the order of its replicas. */
+  const groups = new Map<string, number[]>()
   for (const [place, node] of order.entries()) {
     if (node === primary) continue
-    const rankMs = rankOf(node, ranksMs, distances)
-    const equals = groups.find((group) => {
-      const first = order[group[0]!]!
-      const firstMs = rankOf(first, ranksMs, distances)
-      const isNear = rankMs === firstMs || Math.abs(rankMs - firstMs) <= Math.max(toleranceMs, firstMs * toleranceShare)
-      return first.address.region === node.address.region && isNear
-    })
-    if (equals === undefined) groups.push([place])
+    const equals = groups.get(node.address.region)
+    if (equals === undefined) groups.set(node.address.region, [place])
     else equals.push(place)
   }
-  const turns = Math.min(
-    turnsMax,
-    groups.reduce((all, group) => leastCommonMultiple(all, group.length), 1),
-  )
-  return Array.from({ length: turns }, (_, turn) => {
+  let turns = 1
+  for (const group of groups.values()) turns = leastCommonMultiple(turns, group.length)
+  return Array.from({ length: Math.min(turns, turnsMax) }, (_, turn) => {
     const turned = [...order]
-    for (const group of groups) {
-      for (const [i, place] of group.entries()) turned[place] = order[group[(i + turn) % group.length]!]!
+    for (const group of groups.values()) {
+      // By their place in the configuration, so that nothing moves when two of them change theirs in the order.
+      const nodes = group.map((place) => order[place]!).sort((a, b) => a.index - b.index)
+      for (const [i, place] of group.entries()) turned[place] = nodes[(i + turn) % nodes.length]!
     }
     return turned
   })

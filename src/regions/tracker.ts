@@ -419,7 +419,7 @@ export class RegionTracker {
       isChanged = true
     }
     if (isChanged || this.readOrders.length === 0) {
-      this.readOrders = inTurns(this.readOrder, this.primary, this.ranksMs, this.options.distances ?? {})
+      this.readOrders = inTurns(this.readOrder, this.primary)
     }
     if (isChanged) for (const listener of this.changeListeners) listener()
   }

@@ -34,7 +34,7 @@ describe('two replicas that are equally near', () => {
       upstream: { timeout: '1s' },
       regions: {
         'eu-west': { nodes: [topology.url('a', 'eu-west')] },
-        home: { nodes: [topology.node('a').url, topology.node('b').url], distance: { 'eu-west': '40ms' } },
+        home: { nodes: [topology.node('a').url, topology.node('b').url], distance: { 'eu-west': '1s' } },
       },
       tenants: { shop: tenant('shop'), calm: tenant('calm', { consistency: 'eventual' }) },
     })

@@ -70,7 +70,7 @@ test('one node passes another only when it is really nearer: equals do not chang
 describe('turns', () => {
   const turns = (list: Node[], ranks: number[], primary = -1) => {
     const order = orderByDistance(list, ranks, {})
-    return inTurns(order, list[primary], ranks, {}).map((turn) => turn.map((node) => node.index).join(''))
+    return inTurns(order, list[primary]).map((turn) => turn.map((node) => node.index).join(''))
   }
   test('equals of one region are each first for as many clients, and nothing else moves', () => {
     expect(turns(nodes('home', 'home', 'home', 'a'), [0.3, 0.4, 0.5, 80])).toEqual(['0123', '1203', '2013'])
@@ -78,9 +78,12 @@ describe('turns', () => {
       ...['01234', '10342', '01423', '10234', '01342', '10423'],
     ])
   })
-  test('of two regions that are equally near, and of one region far apart, none is taken for another', () => {
+  test('of two regions that are equally near none is taken for the other', () => {
     expect(turns(nodes('a', 'b'), [80, 80])).toEqual(['01'])
-    expect(turns(nodes('a', 'a'), [10, 40])).toEqual(['01'])
+  })
+  test('what is measured between nodes of one region moves no client', () => {
+    expect(turns(nodes('home', 'home', 'a'), [0.2, 7, 80])).toEqual(['012', '102'])
+    expect(turns(nodes('home', 'home', 'a'), [7, 0.2, 80])).toEqual(['012', '102'])
   })
   test('the primary keeps its place', () => {
     expect(turns(nodes('home', 'home', 'home'), [1, 1, 1], 0)).toEqual(['012', '021'])
