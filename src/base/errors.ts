@@ -402,6 +402,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'MSETEX with a key count that is not a positive number',
   },
+  NUMKEYS_FUNCTION: {
+    text: 'ERR Bad number of keys provided',
+    fate: 'notExecuted',
+    when: 'FCALL with a key count that is no number',
+  },
   NUMKEYS_NEGATIVE: {
     text: "ERR Number of keys can't be negative",
     fate: 'notExecuted',

@@ -102,6 +102,9 @@ function numkeysError(rule: number, value: number, most: number): ErrorCode | un
       return !(value >= 1) ? 'NUMKEYS_POSITIVE' : value > most ? 'NUMKEYS' : undefined
     case NUMKEYS_RULE.msetex: // t_string.c msetexCommand, of Valkey 9.1
       return !(value >= 1) || value > 0x7fffffff ? 'NUMKEYS_RANGE' : value > most ? 'SYNTAX' : undefined
+    case NUMKEYS_RULE.function: // functions.c fcallCommandGeneric
+      if (Number.isNaN(value)) return 'NUMKEYS_FUNCTION'
+      return value < 0 ? 'NUMKEYS_NEGATIVE' : value > most ? 'NUMKEYS' : undefined
     default: // eval.c evalGenericCommand
       if (Number.isNaN(value)) return 'NOT_INTEGER'
       return value < 0 ? 'NUMKEYS_NEGATIVE' : value > most ? 'NUMKEYS' : undefined

@@ -34,7 +34,14 @@ export const FINDER = { none: 0, numkeys: 1, streams: 2, sort: 3, geostore: 4, c
 export type FinderName = keyof typeof FINDER
 
 /** What Redis answers to a bad count of keys; the habits of its sources. See keys.ts, numkeysError. */
-export const NUMKEYS_RULE = { atLeastOne: 0, positive: 1, positiveStrict: 2, script: 3, msetex: 4 } as const
+export const NUMKEYS_RULE = {
+  atLeastOne: 0,
+  positive: 1,
+  positiveStrict: 2,
+  script: 3,
+  msetex: 4,
+  function: 5,
+} as const
 export type NumkeysRule = keyof typeof NUMKEYS_RULE
 
 /**

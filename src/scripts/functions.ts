@@ -39,11 +39,31 @@ export function prepareFunction(mine: TenantScripts, name: string, argv: Buffer[
       argv[argv.length - 1] = upstreamLibrary(mine, code)
       const library = libraryHeaderOf(code)!.name
       const answer = Buffer.from(`$${library.length}\r\n${library}\r\n`)
-      return { frame: encodeRequest(argv), transform: (reply) => (isError(reply) ? unmark(reply) : answer) }
+      return {
+        frame: encodeRequest(argv),
+        transform: (reply) => (isError(reply) ? inRedisWords(unmark(reply)) : answer),
+      }
     }
     default:
       return { frame: encodeRequest(listRequest(mark, argv)), transform: (reply) => listToClient(mark, reply) }
   }
+}
+
+/** Errors that the prelude of libraries raises where Redis would (prelude.ts), and Redis's own texts (function_lua.c). */
+const ofThePrelude: readonly (readonly [RegExp, string])[] = [
+  [/bad argument #1 to 'dump' \([^)]*\)/, 'second argument to redis.register_function must be a function'],
+  [/bad argument #1 to 'callback' \([^)]*\)/, 'callback argument given to redis.register_function must be a function'],
+  [/attempt to concatenate local 'a' \([^)]*\)/, 'first argument to redis.register_function must be a string'],
+  [
+    /attempt to concatenate local 'n' \([^)]*\)/,
+    'function_name argument given to redis.register_function must be a string',
+  ],
+]
+
+function inRedisWords(reply: Buffer): Buffer {
+  const text = reply.toString('latin1')
+  const said = ofThePrelude.reduce((words, [from, to]) => words.replace(from, to), text)
+  return said === text ? reply : Buffer.from(said, 'latin1')
 }
 
 const marked = (mark: string, name: Buffer): Buffer => Buffer.concat([Buffer.from(mark), name])

@@ -118,19 +118,26 @@ const quote = (text: string): string =>
 /**
  * For libraries. While one is loaded there is nothing but redis.register_function and the names for logs: no type, no
  * setmetatable (function_lua.c); so the rest is made in the first call. Names are registered under the tenant's mark; KEYS
- * is an argument here, and is put right in each call. `%I`: what the first call makes; `%E`: what each does with its keys.
+ * is an argument here, and is put right in each call. What Redis refuses is handed on as it is, for its own error; where only a
+ * call can tell (`dump` takes functions, `..` names), functions.ts says it in Redis's words.
+ * Named arguments are taken one by one: Redis knows them in any case of letters, and a name may not pass without its mark. `%I`: what the first call makes; `%E`: what each does with its keys.
  */
 const library = `
 local redis=(function()
 local R,T,ok=redis,{}
+local S,dump=(''),(('').dump)
 local function init() ok=true %I end
-local function wrap(f) if f==nil then return f end
-return function(k,a) if not ok then init() end %E return f(k,a) end end
+local function wrap(f) return function(k,a) if not ok then init() end %E return f(k,a) end end
 T.register_function=function(a,b,...)
-if b~=nil then return R.register_function(%M..a,wrap(b),...) end
+if b~=nil then
+if a==nil or a==true or a==false or a=='' or b==true or b==false then return R.register_function(a,b,...) end
+dump(b) return R.register_function(%M..a,wrap(b),...) end
 if a==nil then return R.register_function() end
-if a.callback==nil then return R.register_function({}) end
-return R.register_function({function_name=%M..a.function_name,callback=wrap(a.callback),flags=a.flags,description=a.description}) end
+if a==true or a==false or a.rep==S.rep then return R.register_function(a) end
+local n,f,callback=a.function_name,a.callback,dump
+if n~=nil and n~=true and n~=false and n~='' then n=%M..n end
+if f~=nil and f~=true and f~=false then callback(f) f=wrap(f) end
+return R.register_function({function_name=n,callback=f,flags=a.flags,description=a.description}) end
 T.log=function() end
 T.LOG_DEBUG,T.LOG_VERBOSE,T.LOG_NOTICE,T.LOG_WARNING=0,1,2,3
 T.REDIS_VERSION,T.REDIS_VERSION_NUM=R.REDIS_VERSION,R.REDIS_VERSION_NUM

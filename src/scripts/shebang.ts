@@ -6,7 +6,7 @@
 
 const scriptHeader = /^#!lua(?: +flags=[a-z,-]*)*[ \r]*$/
 /** Names of libraries: scripting functions accept letters, digits and underscores (functions.c, functionsVerifyName). */
-const libraryHeader = /^#!lua +name=([A-Za-z0-9_]{1,512})[ \r]*$/i
+const libraryHeader = /^#!lua +name=("?)([A-Za-z0-9_]{1,512})\1[ \r]*$/i
 const headerBytesMax = 1024
 
 /** Length of a script's first line with its newline; 0: it has none; -1: it must not be passed on. */
@@ -21,7 +21,7 @@ export function scriptHeaderLength(body: Buffer): number {
 export function libraryHeaderOf(code: Buffer): { name: string; length: number } | undefined {
   const end = code.indexOf(10)
   if (end < 0 || end > headerBytesMax) return undefined
-  const name = libraryHeader.exec(code.toString('latin1', 0, end))?.[1]
+  const name = libraryHeader.exec(code.toString('latin1', 0, end))?.[2]
   return name === undefined ? undefined : { name, length: end + 1 }
 }
 
@@ -31,8 +31,10 @@ export function libraryHeaderError(code: Buffer): string | undefined {
   if (code[0] !== 0x23 || code[1] !== 0x21) return 'ERR Missing library metadata'
   const end = code.indexOf(10)
   const line = code.toString('latin1', 0, Math.min(end, headerBytesMax))
-  if (end < 0 || end > headerBytesMax || !/^[\w#!=. -]*$/.test(line)) return 'ERR Invalid library metadata'
-  const [engine, ...options] = line.slice(2).trim().split(/ +/)
+  // Quotes would have escapes undone; what else can be printed is repeated as it is.
+  if (end < 0 || end > headerBytesMax || !/^[\x20-\x7e]*$/.test(line) || /["']/.test(line))
+    return 'ERR Invalid library metadata'
+  const [engine, ...options] = line.slice(2).trimEnd().split(/ +/)
   const names = options.filter((option) => /^name=/i.test(option))
   if (names.length > 1) return 'ERR Invalid metadata value, name argument was given multiple times'
   const other = options.find((option) => !/^name=/i.test(option))

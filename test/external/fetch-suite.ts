@@ -99,6 +99,13 @@ function writeSources(into: string): void {
  */
 const operator = `
 # Not of Redis: an operator's commands, for runs as a tenant.
+proc ::redis::recover {} {
+    foreach command {{script kill} {function kill} {config set maxmemory 0}} {
+        catch { ::redis::operator [lindex $command 0] [lrange $command 1 end] }
+    }
+    after 50
+    reconnect
+}
 proc ::redis::operator {method argv} {
     if {![info exists ::redis::operator_fd]} {
         set ::redis::operator_fd [socket 127.0.0.1 $::env(SUITE_OPERATOR_PORT)]
@@ -153,9 +160,9 @@ function patch(folder: string): void {
 `,
     ],
   ])
-  // A test that fails in the middle of a transaction must not fail those behind it.
+  // A test that fails in the middle of a transaction, or while a script runs or memory is full, must not fail those behind it.
   const failed = '            lappend ::tests_failed $details\n'
-  edit('test.tcl', [[failed, `${failed}            if {$::external} { catch { reconnect } }\n`]])
+  edit('test.tcl', [[failed, `${failed}            if {$::external} { catch { ::redis::recover } }\n`]])
 }
 
 const mark = '# Changed for runs as a tenant of Regis.'

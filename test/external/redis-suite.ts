@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
     all: { type: 'boolean', default: false },
     /** What the suite wrote. */
     show: { type: 'boolean', default: false },
-    'seconds-per-unit': { type: 'string', default: '240' },
+    'seconds-per-unit': { type: 'string', default: '600' },
   },
 })
 const units = [
@@ -101,7 +101,7 @@ async function runUnit(
       '--single',
       `unit/${unit}`,
     ],
-    ...['--durable', '--clients', '1', '--timeout', '90', '--baseport', String(await freePort())],
+    ...['--durable', '--clients', '1', '--timeout', '240', '--baseport', String(await freePort())],
     ...['--tags', '-needs:repl -slow -needs:save'],
   ]
   const child: ChildProcess = spawn(suite.tclsh, args, {
@@ -174,6 +174,7 @@ async function through(suite: Suite, unit: string): Promise<Outcome> {
   try {
     return await runUnit(suite, unit, regis.port, redis.port, 'suite:')
   } finally {
+    if (!redis.isRunning) process.stdout.write(`the server has ended:\n${redis.log().slice(-4_000)}\n`)
     await regis.stop()
     await redis.stop()
   }

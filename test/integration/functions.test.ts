@@ -183,3 +183,55 @@ test('without a password for the servers, which no tenant knows, there are no fu
   expect(JSON.stringify(await client.call('FUNCTION', 'LOAD', library))).toContain('NOPERM')
   expect(await client.call('EVAL', 'return 1', '0')).toBe(1)
 })
+
+test.each([
+  ['a callback that is none', "redis.register_function('f', 'no function')"],
+  ['a callback that is a number', "redis.register_function('f', 1)"],
+  ['a callback that is a boolean', "redis.register_function('f', true)"],
+  ['a callback that is a table', "redis.register_function('f', {})"],
+  ['no name', 'redis.register_function(nil, function() return 1 end)'],
+  ['a boolean for a name', 'redis.register_function(false, function() return 1 end)'],
+  ['a table for a name', 'redis.register_function({}, function() return 1 end)'],
+  ['an empty name', "redis.register_function('', function() return 1 end)"],
+  ['a name that is none', "redis.register_function('a-b', function() return 1 end)"],
+  ['a name alone', "redis.register_function('f')"],
+  ['nothing', 'redis.register_function()'],
+  ['no callback among named arguments', "redis.register_function{function_name='f'}"],
+  ['no name among named arguments', 'redis.register_function{callback=function() return 1 end}'],
+  ['an empty name among them', "redis.register_function{function_name='', callback=function() return 1 end}"],
+  ['a function for a name', 'redis.register_function{function_name=function() end, callback=function() return 1 end}'],
+  ['a string for a callback', "redis.register_function{function_name='f', callback='x'}"],
+  ['a boolean for a callback', "redis.register_function{function_name='f', callback=true}"],
+  ['flags that are none', "redis.register_function{function_name='f', callback=function() end, flags='no-writes'}"],
+  ['a flag that there is not', "redis.register_function{function_name='f', callback=function() end, flags={'x'}}"],
+  ['a description that is none', "redis.register_function{function_name='f', callback=function() end, description={}}"],
+])('a library is refused as straight on Redis, and nothing of it stays: %s', async (_, line) => {
+  const code = `#!lua name=bad\nredis.register_function('good', function() return 1 end)\n${line}`
+  // Where in the text is said in other ways.
+  const words = (reply: string): string =>
+    reply
+      .replace(/(@?user_function: ?\d+:|script: .*?, on @user_function:\d+\.| *\r\n$)/g, '')
+      .replace(/ERR +/g, 'ERR ')
+      .trim()
+  const told = words(await straight.callRaw('FUNCTION', 'LOAD', code))
+  expect(told).toMatch(/^-ERR /)
+  for (const client of [any, declared]) {
+    expect(words(await client.callRaw('FUNCTION', 'LOAD', code))).toBe(told)
+    expect(await client.call('FUNCTION', 'LIST')).toEqual([])
+  }
+})
+
+test('what is wrong about FCALL and FUNCTION FLUSH is said as Redis says it', async () => {
+  for (const client of [straight, any]) await client.call('FUNCTION', 'LOAD', library)
+  for (const args of [
+    ['FCALL', 'peek', 'many'],
+    ['FCALL', 'peek', '-1'],
+    ['FCALL', 'peek', '2', 'k'],
+    ['FUNCTION', 'FLUSH', 'SYNC', 'more'],
+    ['FUNCTION', 'FLUSH', 'never'],
+    ['FUNCTION', 'LOAD', '#! name=x\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name=a-b\nreturn 1'],
+    ['FUNCTION', 'LOAD', '#!lua name="quoted"\nredis.register_function("q", function() return 1 end)'],
+  ])
+    expect([args, await any.callRaw(...args)]).toEqual([args, await straight.callRaw(...args)])
+})
