@@ -157,7 +157,8 @@ export class TrackingPath {
   }
 
   private follow(session: Session, lease: Lease, tracking: Tracking): void {
-    this.unfollow(session)
+    // Asked for again with the same target, the server has just been told of the receiver that is there.
+    if (session.tracking?.redirect !== tracking.redirect) this.unfollow(session)
     session.tracking = tracking
     session.mode |= modeTracking
     lease.isTracked = true

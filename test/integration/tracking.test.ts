@@ -287,3 +287,27 @@ test('REDIRECT is refused at once when the tenant has no connection left that co
   await asker.call('HELLO', '3')
   expect(await asker.call('CLIENT', 'TRACKING', 'ON')).toBe('OK')
 })
+
+test('prefixes that are added to a redirected BCAST mode are heard of too', async () => {
+  const run = async (port: number, login: boolean): Promise<string[]> => {
+    const open = async (): Promise<RawClient> => {
+      const client = await rawClient(port)
+      if (login) await client.call('AUTH', 'shop-app', 'demo')
+      return client
+    }
+    const [target, asker] = [await open(), await open()]
+    const id = String(await target.call('CLIENT', 'ID'))
+    const heard = [await target.callRaw('SUBSCRIBE', '__redis__:invalidate')]
+    const tracked = ['CLIENT', 'TRACKING', 'ON', 'BCAST', 'REDIRECT', id, 'PREFIX']
+    for (const args of [[...tracked, 'a:', 'PREFIX', 'b:'], ['INCR', 'a:1'], ['INCR', 'b:1']])
+      heard.push(await asker.callRaw(...args))
+    heard.push(await target.readRaw(), await target.readRaw())
+    for (const args of [[...tracked, 'c:'], ['INCR', 'c:1234']]) heard.push(await asker.callRaw(...args))
+    heard.push(await target.readRaw())
+    for (const client of [target, asker]) client.close()
+    return heard
+  }
+  await straight.call('FLUSHALL')
+  await behind.call('FLUSHALL')
+  expect(await run(proxy.port, true)).toEqual(await run(straight.port, false))
+})
