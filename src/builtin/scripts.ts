@@ -29,7 +29,8 @@ export const scriptBuiltins: Readonly<Record<string, Builtin>> = {
   'function|kill': { run: (_args, session, host) => kill(session, host) },
   'function|flush': {
     run: async (args, session, host) => {
-      if (args.length > 3) return failure(errorText('SUBCOMMAND_ARGS', args[1]!.toString('latin1').slice(0, 128), 'FUNCTION'))
+      if (args.length > 3)
+        return failure(errorText('SUBCOMMAND_ARGS', args[1]!.toString('latin1').slice(0, 128), 'FUNCTION'))
       if (!isFlush(args)) return failure(errorText('FUNCTION_FLUSH_OPTION'))
       const tenant = session.account!.tenant!
       const remove = (name: string): Promise<Buffer | undefined> => host.askPrimary(['FUNCTION', 'DELETE', name])

@@ -13,7 +13,7 @@ import { guardChild } from '../../src/demo/guard.ts'
 import { findRedisServer } from '../../src/demo/redis-finder.ts'
 import { freePort, RedisServer } from '../../src/demo/redis-server.ts'
 import { fetchSuite, type Suite } from './fetch-suite.ts'
-import { lostWithReason } from './redis-suite-lost.ts'
+import { reasonFor } from './redis-suite-lost.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -200,7 +200,7 @@ for (const unit of chosen) {
   if (one.ended !== '') process.stdout.write(`  straight it ended early: ${one.ended}\n`)
   if (two.ended !== '') process.stdout.write(`  through Regis it ended early: ${two.ended}\n`)
   for (const name of lost) {
-    const reason = lostWithReason.get(name)
+    const reason = reasonFor(name)
     if (reason === undefined) bugs++
     else excused++
     if (reason !== undefined && !values.all) continue

@@ -299,10 +299,18 @@ test('prefixes that are added to a redirected BCAST mode are heard of too', asyn
     const id = String(await target.call('CLIENT', 'ID'))
     const heard = [await target.callRaw('SUBSCRIBE', '__redis__:invalidate')]
     const tracked = ['CLIENT', 'TRACKING', 'ON', 'BCAST', 'REDIRECT', id, 'PREFIX']
-    for (const args of [[...tracked, 'a:', 'PREFIX', 'b:'], ['INCR', 'a:1'], ['INCR', 'b:1']])
+    for (const args of [
+      [...tracked, 'a:', 'PREFIX', 'b:'],
+      ['INCR', 'a:1'],
+      ['INCR', 'b:1'],
+    ])
       heard.push(await asker.callRaw(...args))
     heard.push(await target.readRaw(), await target.readRaw())
-    for (const args of [[...tracked, 'c:'], ['INCR', 'c:1234']]) heard.push(await asker.callRaw(...args))
+    for (const args of [
+      [...tracked, 'c:'],
+      ['INCR', 'c:1234'],
+    ])
+      heard.push(await asker.callRaw(...args))
     heard.push(await target.readRaw())
     for (const client of [target, asker]) client.close()
     return heard
