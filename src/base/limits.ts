@@ -102,7 +102,7 @@ export const pushClientsPerTurn = 500
 export const stepMsMin = 0.1
 export const stepMsMax = 1
 /** Where nobody else asks anything: fewer and longer, for waking up twice costs more than a step. */
-export const stepMsIdle = 0.4
+export const stepMsIdle = 1
 /** After a step the server has this many times its cost for others: a walk takes a tenth of it, and half of one that is idle. */
 export const walkRestPerCost = 10
 export const walkRestPerCostIdle = 1
