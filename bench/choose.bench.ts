@@ -15,11 +15,13 @@ export function chooseCases(): MicroCase[] {
       ...newReadNeed(),
       level: LEVEL[level],
       maxStalenessMs: level === 'bounded' ? 500 : Number.POSITIVE_INFINITY,
-      fence: 5,
       lastNode: 2,
       lastIncarnation: 1,
       seen: 6,
     }
+    need.fences.hasWritten = true
+    need.fences.raiseFloor(5, 0)
+    need.fences.add(1, 4.5, 6, 0)
     return { name: `choose: ${level}`, perRun: 1, run: () => chooseRead(need, nodes, primary, 1000, choice) }
   })
 }

@@ -303,7 +303,15 @@ export class Explainer {
     const { tracker } = this.parts
     const { need } = found
     if (need.level === LEVEL.strong && !found.isWaitingForMark) {
-      return this.ofPrimary(found, 'a strong read is answered by the primary')
+      if (found.node >= 0 && tracker.nodes[found.node] !== tracker.primary) {
+        const why =
+          'a fresh watermark shows at the nearest replica about as soon as the primary could answer: it waits for that'
+        return this.at(found.node, Math.round(found.indexMs), 'none', why)
+      }
+      return this.ofPrimary(
+        found,
+        'a strong read is answered by the primary, which proves behind it that it is still it',
+      )
     }
     const words = this.passedOver(session, found)
     if (found.isWaitingForMark) {

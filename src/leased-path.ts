@@ -61,6 +61,10 @@ export interface PathHands {
   /** A command was appended: counted as a read or a write. */
   countSent(isWrite: boolean): void
   enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void
+  /** A command that writes the keys found just now was queued. */
+  noteQueued(account: SessionAccount, transaction: Transaction): void
+  /** An EXEC that may write is put on this lane now. */
+  fenceExec(session: Session, account: SessionAccount, lane: Lane, transaction: Transaction): void
   isolationFailure(session: Session, lane: Lane | undefined): number
   resumeLater(session: Session, ms: number): void
   wantsFlush(lane: Lane): void
@@ -155,8 +159,11 @@ export class LeasedPath {
     else {
       const entry = this.nodeEntry(session, account, id, route, pos)
       if (entry === undefined) return hands.isolationFailure(session, undefined)
-      transaction.add(entry, route === ROUTE.write)
-      if (route === ROUTE.script && entry.frame !== undefined) transaction.hasScript = true
+      transaction.add(entry, this.table.specs[id]!.isWrite)
+      if (route === ROUTE.script && entry.frame !== undefined) {
+        transaction.hasScript = true
+        transaction.writesWide = true // its code may name others than it declares
+      }
     }
     return hands.local(session, pos, queuedLine, frame.end)
   }
@@ -221,6 +228,7 @@ export class LeasedPath {
         if (typeof request === 'string') error = request
         else {
           error = undefined
+          session.transaction!.writesWide = true
           out = this.rewriteAcross(request, id, tenant.keyPrefix)
         }
       }
@@ -231,6 +239,7 @@ export class LeasedPath {
       }
     }
     if (route === ROUTE.script) return this.scriptEntry(account, id, database)
+    if (table.specs[id]!.isWrite && out === undefined) hands.noteQueued(account, session.transaction!)
     if (table.keyMode[id] === KEYS.finder && keys.isChannel === true) prefix = tenant.prefix
     const looked = out === undefined ? prefix : tenant.keyPrefix
     out ??= this.rewrite(hands.bytes, pos, prefix)
@@ -381,6 +390,7 @@ export class LeasedPath {
     const { primary } = parts.tracker
     if (session.lane !== undefined && !hands.isPrimaryLane(session.lane)) return hands.waitForOrder(session)
     if (session.lane?.isLeased === true) return hands.waitForOrder(session)
+    if (session.held !== undefined && session.proving !== undefined) return hands.waitForOrder(session)
     if (primary === undefined || parts.pool.hasUnsettled(primary.index)) return hands.noPrimary(session, account, pos)
     const lane =
       session.lane ?? parts.pool.lane(primary.index, session.resp, false, session.id, account.tenant!.database)
@@ -438,24 +448,27 @@ export class LeasedPath {
   private appendUnit(session: Session, lane: Lane, transaction: Transaction): void {
     const { hands } = this
     const { nowMs } = hands
-    const { sink, held } = session
     // Scripts may write what no flag of theirs says.
-    const isHeld = held !== undefined && (transaction.hasWrite || transaction.hasScript)
+    const isWrite = transaction.hasWrite || transaction.hasScript
+    if (isWrite) hands.fenceExec(session, session.account!, lane, transaction)
+    const { sink, held, proving } = session
+    const isHeld = held !== undefined && isWrite
     for (let i = 0; i <= transaction.sent; i++) lane.append(sink, kindSwallow, false, nowMs)
     const isSilent = session.takeSilence()
-    if (isSilent && !transaction.selects) lane.append(sink, kindSwallow, transaction.hasWrite, nowMs)
+    if (!isSilent || transaction.selects) proving?.add(false)
+    if (isSilent && !transaction.selects) lane.append(sink, kindSwallow, isWrite, nowMs)
     else if (transaction.needsTransform) {
       const parts = transaction.queued
       const compose: Transform = (reply) => composeExec(reply, parts)
       // Silent or not, what is put together decides whether SELECT counts.
       const transform: Transform = isSilent ? (reply) => (compose(reply) === undefined ? undefined : nothing) : compose
       if (isHeld && !isSilent) lane.appendTransformed(sink, held.keep(transform, true), true, nowMs)
-      else lane.appendTransformed(sink, transform, transaction.hasWrite, nowMs)
+      else lane.appendTransformed(sink, transform, isWrite, nowMs)
     } else if (isHeld) lane.appendTransformed(sink, held.keep(undefined, true), true, nowMs)
-    else lane.append(sink, kindPass, transaction.hasWrite, nowMs)
+    else lane.append(sink, kindPass, isWrite, nowMs)
     session.lane = lane
     session.inFlight += transaction.sent + 2
-    hands.countSent(transaction.hasWrite)
+    hands.countSent(isWrite)
     this.endTransaction(session)
     if (transaction.selects) hands.waitForOrder(session)
   }
@@ -516,6 +529,7 @@ export class LeasedPath {
     session.inFlight++
     lease.isLoading = isLoading
     const mayWrite = this.mayWrite(id)
+    if (mayWrite) session.hasLeasedWide = true
     hands.countSent(mayWrite)
     if (session.takeSilence()) lane.append(session.sink, kindSwallow, mayWrite, hands.nowMs)
     else {

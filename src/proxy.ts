@@ -54,6 +54,7 @@ import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
 import { modeSubscriber, Session, type SessionAccount, stallBusy } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
+import { Tokens } from './session/tokens.ts'
 import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
@@ -110,6 +111,7 @@ export class RegisProxy {
   private readonly explainer: Explainer
   private readonly trails: Trails
   private readonly durability: Durability
+  private readonly tokens: Tokens
   private readonly feeds: Readonly<Record<FeedName, Feed>>
   private readonly subscriptions: Subscriptions
   /** The proxy's own questions to nodes, on connections of their own. */
@@ -182,6 +184,7 @@ export class RegisProxy {
           this.cells
             .node(addresses[lane.nodeIndex]!.region, addresses[lane.nodeIndex]!.name)
             .reconnects.add([lostReason(reason)])
+          this.path.strong.laneLost(lane)
           this.tracker.noteLost(this.tracker.nodes[lane.nodeIndex]!)
           this.path.waiting.laneHasRoom(lane)
           this.retryNodes()
@@ -196,7 +199,10 @@ export class RegisProxy {
         foreignPrefix: () => {
           this.cells.tripwires.foreignPrefix++
         },
-        beforeFlush: (lane) => this.trails.beforeFlush(lane),
+        beforeFlush: (lane) => {
+          if (lane.needsCheck) this.path.strong.beforeFlush(lane)
+          if (lane.needsTrail) this.trails.beforeFlush(lane)
+        },
         afterRead: () => this.path.waiting.resumeAll(),
       },
     )
@@ -210,6 +216,7 @@ export class RegisProxy {
       wantsFlush: (lane) => this.pool.wantsFlush(lane),
     })
     this.durability = this.buildDurability(addresses)
+    this.tokens = new Tokens(scriptSecret(config), this.tracker.instance)
     this.feeds = { near: this.buildFeed('near'), primary: this.buildFeed('primary') }
     this.subscriptions = new Subscriptions({
       feeds: this.feeds,
@@ -266,6 +273,7 @@ export class RegisProxy {
       isParanoid: process.env['REGIS_PARANOID'] === '1',
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms),
+      primaryRefused: (lane, code) => this.onErrorReply(lane, code),
       sessionClosed: (session, reason) => this.onSessionClosed(session, reason),
       findSession: (tenant, id) => {
         const session = this.sessions.get(id)
@@ -721,6 +729,22 @@ export class RegisProxy {
         drain: () => setImmediate(() => self.beginDrain()),
       },
       explain: (session, args) => forTenant(self.explainer.of(session, args)),
+      tokenOf: (session) => {
+        const { tenant } = session.account ?? {}
+        if (tenant === undefined || tenant.floor === Number.POSITIVE_INFINITY) return undefined
+        return self.tokens.make(tenant.id, Math.max(self.tracker.marks.nextSeq, session.after), self.tracker.historyId)
+      },
+      readAfter: (session, token) => {
+        const { marks, historyId } = self.tracker
+        const facts = self.tokens.read(session.account?.tenant?.id ?? '', token, historyId)
+        if (facts === undefined) return false
+        if (!facts.isOfHistory) self.cells.lostWritesPossible++
+        // What it covers was acknowledged before now, so a mark that is sent from now on covers it as well.
+        const mark = facts.isOfHistory ? (facts.mark ?? marks.nextSeq) : marks.nextSeq
+        if (mark > session.after) session.after = mark
+        marks.wantWithin(marks.gapMsNow)
+        return true
+      },
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -747,7 +771,7 @@ export class RegisProxy {
       runId: (node) => this.service.runId(node),
       readNode: (session) => this.path.nodeForKeyspace(session),
       noteRead: (session, node, incarnation) => session.noteRead(tracker.nodes[node]!, incarnation),
-      noteWrite: (tenant) => tenant.noteWrite(tracker.marks.nextSeq, -1, 0, systemClock.now()),
+      noteWrite: (tenant) => this.path.noteWideWrite(tenant),
       uncertain: (tenant, node) => {
         cells.uncertain++
         this.path.unsettled.add(tenant, this.service.lane(node))
@@ -956,6 +980,7 @@ export class RegisProxy {
     this.cells.marksSent = this.tracker.marks.nextSeq - 1
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.leases.check(nowMs, this.config.upstream.timeoutMs)
+    this.path.fences.settle()
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.durability.check(nowMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()

@@ -17,6 +17,7 @@ import {
   arenaHalfBytes,
   clientCommandsMax,
   clientLocalBytesMax,
+  fenceKeysMax,
   markWaitMs,
   sharedFrameBytesMax,
   waitBudgetMs,
@@ -37,8 +38,10 @@ import {
   servedIndex,
   WaitOutcome,
 } from './metrics/cells.ts'
+import { Fences } from './regions/fences.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
+import { markGapMsMin } from './regions/watermark.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
 import { foreign, framed, incomplete, inline, nothing, RequestFramer } from './resp/request-framer.ts'
@@ -78,8 +81,11 @@ import {
   stallRoom,
 } from './session/session.ts'
 import { SharedBounds } from './session/shared-bounds.ts'
+import { StrongChecks } from './session/strong-checks.ts'
+import type { Transaction } from './session/transaction.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
+import type { TenantState } from './tenant/account.ts'
 import { invalidateChannel } from './tenant/channels.ts'
 import { acrossDatabases } from './tenant/databases.ts'
 import { FilteredReplies } from './tenant/filtered-replies.ts'
@@ -117,6 +123,8 @@ export interface Parts {
   readonly isParanoid: boolean
   now(): number
   after(ms: number, run: () => void): void
+  /** What only a primary accepts was refused on this lane; the error's first word. */
+  primaryRefused(lane: Lane, code: string): void
   sessionClosed(session: Session, reason: string): void
   /** A connection of this tenant by its id. */
   findSession(tenant: string, id: number): Session | undefined
@@ -124,6 +132,14 @@ export interface Parts {
   /** For tenants whose writes must be on replicas before they are acknowledged. */
   readonly durability?: Durability
 }
+
+/** A strong read goes by a mark and a replica where that takes at most this much of a round trip to the primary, and so many ms more. */
+const indexShareMax = 1.1
+const indexToleranceMs = 2
+/** A replica whose newest mark is this much later than its marks usually are is not waited for, ms. */
+const indexQuietMs = 250
+/** A mark that a strong read waits for may be this late at least, ms; else as late as one more round trip. */
+const indexSlackMs = 20
 
 /** A command of which nobody has taken note: see `rehearse`. */
 export interface Rehearsal {
@@ -145,6 +161,8 @@ export interface Rehearsed {
   readonly isWaitingForMark: boolean
   /** The primary would have taken it, were there room under `routing.fallback_limit`. */
   readonly isOverLimit: boolean
+  /** A strong read: how long a mark and the nearest replica would take, ms; Infinity: the primary is sooner. */
+  readonly indexMs: number
   readonly need: ReadNeed
   /** A REASON: why the nearest node was not taken, and which that was. */
   readonly reason: number
@@ -213,6 +231,15 @@ export class RequestPath implements SessionHost {
   private callSource: number = Source.primary
   private callFallback = -1
   private isStrongRead = false
+  /** The command that is being handled is a strong read at the primary: its reply waits for a proof. */
+  private needsProof = false
+  /** Where the client's mark for strong reads holds no longer, of this chunk; and where the chunk ends. */
+  private indexedUntil = 0
+  private chunkEnd = 0
+  private readAtPos = 0
+  private isInline = false
+  private isWaitingForIndex = false
+  private rehearsedIndexMs = Number.POSITIVE_INFINITY
   private wantsEnd = false
   private isWaitingForMark = false
   private isOverLimit = false
@@ -233,6 +260,8 @@ export class RequestPath implements SessionHost {
   readonly unsettled: UnsettledWrites
   /** Writes that a replica has refused, on their way to the new primary. */
   readonly secondTries: SecondTries
+  readonly fences: Fences
+  readonly strong: StrongChecks
   private readonly bounds: SharedBounds
   private readonly secondLook: SecondLook
   private readonly filteredReplies = new FilteredReplies()
@@ -255,7 +284,7 @@ export class RequestPath implements SessionHost {
     for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
     this.subscriberCommands = new Uint8Array(parts.table.specs.length)
     for (const name of subscriberCommands) this.subscriberCommands[parts.table.byName(name)!.id] = 1
-    this.waiting = new WaitingRoom(parts.now)
+    this.waiting = new WaitingRoom(parts.now, () => this.newestShown())
     this.bounds = new SharedBounds(parts.maxOutputBytes)
     this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
     this.unsettled = new UnsettledWrites({
@@ -272,8 +301,21 @@ export class RequestPath implements SessionHost {
       after: (ms, run) => parts.after(ms, run),
       forget: (session) => this.waiting.forget(session),
       resumeSoon: (session) => this.waiting.resumeSoon(session),
+      sentAgain: (session, lane) => this.fenceAgain(session, lane),
       wantsFlush: (lane) => parts.pool.wantsFlush(lane),
       counted: (result, writes) => parts.cells.readonlyResent.add([result], writes),
+    })
+    this.fences = new Fences({
+      nodes: this.nodes,
+      lanes: parts.pool.lanes,
+      primary: () => parts.tracker.primary,
+      nextSeq: () => this.marks.nextSeq,
+    })
+    this.strong = new StrongChecks({
+      channel: parts.tracker.channel,
+      after: parts.after,
+      wantsFlush: (lane) => parts.pool.wantsFlush(lane),
+      refused: (lane, code) => parts.primaryRefused(lane, code),
     })
     const hands = this.hands()
     this.leased = new LeasedPath(hands, {
@@ -344,6 +386,8 @@ export class RequestPath implements SessionHost {
         else this.callReads++
       },
       enqueue: (session, account, lane, id, isWrite) => this.enqueue(session, account, lane, id, isWrite),
+      noteQueued: (account, transaction) => this.noteQueued(account.tenant!, transaction),
+      fenceExec: (session, account, lane, transaction) => this.fenceExec(session, account.tenant!, lane, transaction),
       isolationFailure: (session, lane) => this.isolationFailure(session, lane),
       isOwnLane,
       resumeLater: (session, ms) => {
@@ -382,7 +426,7 @@ export class RequestPath implements SessionHost {
   }
 
   private take(session: Session, buf: Buffer, start: number, end: number): number {
-    this.begin(session, buf, start)
+    this.begin(session, buf, start, end)
     const frame = this.frame
     let pos = start
     while (pos < end && !session.isStopped && !this.wantsEnd) {
@@ -573,11 +617,13 @@ export class RequestPath implements SessionHost {
     // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
     const isLarge = size > sharedFrameBytesMax || size + growth > arenaHalfBytes
     let lane = session.lane
+    this.needsProof = false
     // The common case: one more command for the lane that this chunk is already on.
     if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
       if (route > ROUTE.primary || session.lease !== undefined || (session.mode & modeTracking) !== 0)
         return this.forwardLeased(session, account, id, route, pos)
       const isRead = route === ROUTE.read && !this.isPrimaryForced
+      this.readAtPos = pos
       if (lane === undefined) {
         lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
         if (lane !== undefined && this.isForcedByRead && route === ROUTE.read) {
@@ -610,6 +656,15 @@ export class RequestPath implements SessionHost {
           if (!this.limit(session, account)) return this.refuseOverLimit(session, account, pos)
         } else session.isLimited = false // what follows is there for the order's sake
       }
+      if (session.held !== undefined && session.proving !== undefined && route === ROUTE.write)
+        return this.wait(session, stallOrder)
+      if (route !== ROUTE.write && mayBeStrong(session, account) && this.isPrimaryLane(lane)) {
+        this.fillNeed(session, account)
+        this.needsProof = this.need.level === LEVEL.strong && session.replyMode === replyOn
+        // Of what waits for replicas and what waits for a proof, one at a time.
+        const isMixed = session.held !== undefined && session.inFlight > 0 && session.proving === undefined
+        if (this.needsProof && isMixed) return this.wait(session, stallOrder)
+      }
     }
     if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos, prefix)
     const from = this.runLane === undefined ? pos : this.splicer.from
@@ -625,16 +680,19 @@ export class RequestPath implements SessionHost {
       this.runLane = lane
       this.runAt = lane.pos
       this.splicer.from = pos
-      // On the primary anything may follow; on a replica only reads, and only where no rule speaks of single keys.
-      this.runRouteMax = this.isPrimaryLane(lane)
-        ? session.isLimited
-          ? ROUTE.proxy
-          : this.parts.pool.hasUnsettled(lane.nodeIndex)
+      // On the primary anything may follow; on a replica only reads, and only where neither a rule nor a write speaks of single keys.
+      // Strong reads are looked at one by one: each has its mark, or its proof.
+      this.runRouteMax = mayBeStrong(session, account)
+        ? ROUTE.proxy
+        : this.isPrimaryLane(lane)
+          ? session.isLimited
+            ? ROUTE.proxy
+            : this.parts.pool.hasUnsettled(lane.nodeIndex)
+              ? ROUTE.read
+              : ROUTE.primary
+          : account.rules === undefined && this.need.fences.isWhole
             ? ROUTE.read
-            : ROUTE.primary
-        : account.rules === undefined
-          ? ROUTE.read
-          : ROUTE.proxy
+            : ROUTE.proxy
     }
     session.lane = lane
     session.inFlight++
@@ -684,10 +742,12 @@ export class RequestPath implements SessionHost {
   }
 
   private enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void {
-    if (isWrite) this.callWrites++
-    else this.callReads++
+    if (isWrite) {
+      this.callWrites++
+      if (this.table.replyMode[id] !== REPLY.receivers) this.fenceWrite(session, account.tenant!, lane)
+    } else this.callReads++
     this.runCommands++
-    if (session.unusualReplies !== 0) return this.enqueueUnusual(session, account, lane, id, isWrite)
+    if (this.needsProof || session.unusualReplies !== 0) return this.enqueueUnusual(session, account, lane, id, isWrite)
     const mode = this.table.replyMode[id]!
     if (mode === REPLY.pass) lane.append(session, kindPass, isWrite, this.nowMs)
     else {
@@ -710,6 +770,8 @@ export class RequestPath implements SessionHost {
   /** Replies that nobody wants, or that are held until the client's writes are on replicas (session/held-replies.ts). */
   private enqueueUnusual(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void {
     const { table, nowMs } = this
+    if (this.needsProof) this.strong.hold(session, lane)
+    if (session.replyMode === replyOn) session.proving?.add(this.needsProof)
     const { sink, held } = session
     if (session.replyMode !== replyOn) {
       lane.append(sink, kindSwallow, isWrite, nowMs)
@@ -727,6 +789,124 @@ export class RequestPath implements SessionHost {
       lane.appendTransformed(sink, held.keep(transform, isNullNothing), true, nowMs)
     } else if (transform === undefined) lane.append(sink, kindPass, isWrite, nowMs)
     else lane.appendTransformed(sink, transform, isWrite, nowMs)
+  }
+
+  /**
+   * A write whose keys were found is put on this lane: the tenant's session reads of these keys must see it from its reply on.
+   * Nothing while the primary is the nearest node, which serves those reads.
+   */
+  private fenceWrite(session: Session, tenant: TenantState, lane: Lane): void {
+    const { tracker, fences, keys, frame } = this
+    if (tracker.isPrimaryNearest) return fences.skip()
+    if (fences.isSkipping) fences.resume()
+    const isWide = keys.count === 0 || keys.count > fenceKeysMax
+    if (lane.isLeased) {
+      if (isWide) session.hasLeasedWide = true
+      else this.keepLeasedKeys(session, tenant)
+      return
+    }
+    const sentAtMs = this.markSentAtMs(lane)
+    fences.noteWrite(tenant, lane, sentAtMs)
+    if (!tenant.hasSessionReads) return
+    if (isWide) return fences.layWide(tenant, lane, sentAtMs)
+    for (let i = 0; i < keys.count; i++) {
+      const a = keys.arg[i]!
+      const { off, len } = frame
+      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, off[a]!, len[a]!)
+      fences.layKey(tenant, key, lane, sentAtMs)
+    }
+  }
+
+  /** Writes whose keys are not looked for again are put on this lane. */
+  private fenceAgain(session: Session, lane: Lane): void {
+    const { tracker, fences } = this
+    const tenant = session.account?.tenant
+    if (tenant === undefined) return
+    if (tracker.isPrimaryNearest) return fences.skip()
+    if (fences.isSkipping) fences.resume()
+    const sentAtMs = this.markSentAtMs(lane)
+    fences.noteWrite(tenant, lane, sentAtMs)
+    if (tenant.hasSessionReads) fences.layWide(tenant, lane, sentAtMs)
+  }
+
+  /** The mark behind what is put on this lane now goes out with it, or when the lane may carry the next. */
+  private markSentAtMs(lane: Lane): number {
+    return Math.max(this.nowMs, lane.lastTrailAtMs + this.marks.gapMsNow)
+  }
+
+  private noteQueued(tenant: TenantState, transaction: Transaction): void {
+    const { keys, frame, fences } = this
+    const { writtenKeys, database } = transaction
+    if (keys.count === 0 || writtenKeys.length + 2 * keys.count > 2 * fenceKeysMax) transaction.writesWide = true
+    if (transaction.writesWide) return
+    for (let i = 0; i < keys.count; i++) {
+      const a = keys.arg[i]!
+      const prefix = tenant.prefixes[database]!
+      const key = fences.hashKey(tenant, database, prefix, this.buf, frame.off[a]!, frame.len[a]!)
+      writtenKeys.push(key.spread, key.b)
+    }
+  }
+
+  /** An EXEC with writes is put on this lane: their keys were hashed when they were queued. */
+  private fenceExec(session: Session, tenant: TenantState, lane: Lane, transaction: Transaction): void {
+    const { tracker, fences } = this
+    if (tracker.isPrimaryNearest) return fences.skip()
+    if (fences.isSkipping) fences.resume()
+    const { writtenKeys } = transaction
+    const isWide = transaction.writesWide || writtenKeys.length === 0
+    if (lane.isLeased) {
+      if (isWide) session.hasLeasedWide = true
+      else session.leasedKeys = [...session.leasedKeys, ...writtenKeys]
+      return
+    }
+    const sentAtMs = this.markSentAtMs(lane)
+    fences.noteWrite(tenant, lane, sentAtMs)
+    if (!tenant.hasSessionReads) return
+    if (isWide) return fences.layWide(tenant, lane, sentAtMs)
+    for (let i = 0; i < writtenKeys.length; i += 2)
+      fences.layHashed(tenant, writtenKeys[i]!, writtenKeys[i + 1]!, lane, sentAtMs)
+  }
+
+  /** Their position is known when they are answered. */
+  private keepLeasedKeys(session: Session, tenant: TenantState): void {
+    const { keys, frame, fences } = this
+    if (session.leasedKeys.length > 2 * fenceKeysMax) session.hasLeasedWide = true
+    if (session.hasLeasedWide) return
+    const found: number[] = []
+    for (let i = 0; i < keys.count; i++) {
+      const a = keys.arg[i]!
+      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, frame.off[a]!, frame.len[a]!)
+      found.push(key.spread, key.b)
+    }
+    session.leasedKeys = [...session.leasedKeys, ...found]
+  }
+
+  /** A write of the proxy's own for this tenant was answered, of keys that are not named: FLUSHDB. */
+  noteWideWrite(tenant: TenantState): void {
+    this.fences.raiseFloor(tenant, this.parts.now() + this.marks.gapMsNow)
+    this.marks.wantWithin(this.marks.gapMsNow)
+  }
+
+  /**
+   * One of this client's writes on its lease was answered. Which one is not known here: the keys of all in flight are covered from
+   * now on at the earliest, and once more with each of the answers to come.
+   */
+  answeredOnLease(session: Session): void {
+    const tenant = session.account?.tenant
+    if (tenant === undefined) return
+    const { fences, marks, tracker } = this
+    if (tracker.isPrimaryNearest) fences.skip()
+    else if (fences.isSkipping) fences.resume()
+    const sentAtMs = this.parts.now() + marks.gapMsNow
+    const { leasedKeys } = session
+    if (session.hasLeasedWide || leasedKeys.length === 0) fences.raiseFloor(tenant, sentAtMs)
+    else {
+      fences.noteAnswered(tenant, sentAtMs)
+      if (tenant.hasSessionReads)
+        for (let i = 0; i < leasedKeys.length; i += 2)
+          fences.layAnswered(tenant, leasedKeys[i]!, leasedKeys[i + 1]!, sentAtMs)
+    }
+    if (tenant.hasSessionReads) marks.wantWithin(marks.gapMsNow)
   }
 
   /**
@@ -868,7 +1048,7 @@ export class RequestPath implements SessionHost {
         const reason = this.choice.reason
         const isPrimary = this.isPrimaryLane(lane)
         // A mark that is about to come is waited for, whatever `when_stale` says.
-        if (isPrimary && reason === REASON.session && this.isMarkDue(session, account)) return undefined
+        if (isPrimary && reason === REASON.session && this.isMarkDue(session)) return undefined
         const node = this.nodes[lane.nodeIndex]!
         if (!node.isLocal && !this.mayLeaveRegion(session, account, isPrimary && reason !== REASON.none))
           return undefined
@@ -883,6 +1063,8 @@ export class RequestPath implements SessionHost {
         }
         return lane
       }
+      const lane = this.chooseByIndex(session, account, isLarge)
+      if (lane !== undefined || this.isWaitingForIndex) return lane
     }
     const primary = tracker.primary
     if (primary === undefined) return undefined
@@ -892,18 +1074,92 @@ export class RequestPath implements SessionHost {
   }
 
   /**
-   * Is the mark that a read lacks about to be shown by the nearest node? It was sent about one round trip to the primary
-   * before the reply that made it necessary, and takes as long as marks to that node have taken. Starts a short wait.
+   * A strong read with nothing of its client in flight. Where the nearest replica is expected to show a mark of now about as soon
+   * as the primary could answer, the read waits for that mark, with all others that came before it is sent. undefined: it waits
+   * (`isWaitingForIndex`), or it is the primary's.
    */
-  private isMarkDue(session: Session, account: SessionAccount): boolean {
+  private chooseByIndex(session: Session, account: SessionAccount, isLarge: boolean): Lane | undefined {
+    const { tracker, pool } = this.parts
+    const { need, marks } = this
+    if (this.isRehearsing) return this.rehearseIndex(session, account)
+    // What came after that mark was sent needs a newer one.
+    if (this.isInline || this.readAtPos >= this.indexedUntil) session.readIndex = 0
+    if (session.readIndex === 0) {
+      const expectedMs = this.isInline ? Number.POSITIVE_INFINITY : this.indexMs(session)
+      if (expectedMs === Number.POSITIVE_INFINITY) return undefined
+      session.readIndex = marks.nextSeq
+      session.readIndexUntilMs = this.nowMs + expectedMs + Math.max(indexSlackMs, tracker.primary!.rttMs)
+      this.indexedUntil = this.chunkEnd
+      marks.wantNow()
+      this.isWaitingForIndex = true
+      return undefined
+    }
+    tracker.look()
+    need.readIndex = session.readIndex
+    const index = chooseRead(need, tracker.readOrderOf(session.turn), tracker.primary, this.nowMs, this.choice)
+    if (index >= 0 && index !== tracker.primary?.index) {
+      const lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
+      if (lane.isReady) {
+        this.callSource = this.nodes[index]!.isLocal ? Source.local : Source.remote
+        return lane
+      }
+    }
+    this.isWaitingForIndex = this.nowMs < session.readIndexUntilMs && tracker.primary !== undefined
+    if (!this.isWaitingForIndex) {
+      session.readIndex = 0
+      session.stallUntilMs = 0
+    }
+    return undefined
+  }
+
+  /** As if the mark had been shown. */
+  private rehearseIndex(session: Session, account: SessionAccount): Lane | undefined {
+    this.rehearsedIndexMs = this.indexMs(session)
+    if (this.rehearsedIndexMs === Number.POSITIVE_INFINITY) return undefined
+    const nearest = this.tracker.readOrderOf(session.turn)[0]!
+    const lane = this.parts.pool.lane(nearest.index, session.resp, false, session.id, account.tenant!.database)
+    return lane.isReady ? lane : undefined
+  }
+
+  /**
+   * How long a strong read would take by a mark and the nearest replica, ms; Infinity: longer than the primary takes, or not known.
+   * About as long will do: it spares the primary.
+   */
+  private indexMs(session: Session): number {
+    const { primary } = this.tracker
+    const nearest = this.tracker.readOrderOf(session.turn)[0]
+    if (primary === undefined || nearest === undefined || nearest === primary || !this.marks.isOpen)
+      return Number.POSITIVE_INFINITY
+    if (!nearest.isReadable) return Number.POSITIVE_INFINITY
+    // Marks come at least every 100 ms while there are commands: one that has shown none for longer lags or is stopped.
+    if (this.nowMs - nearest.shownSentAtMs > nearest.markDelayMs + indexQuietMs) return Number.POSITIVE_INFINITY
+    const waitMs = Math.max(0, this.marks.lastSentAtMs + markGapMsMin - this.nowMs)
+    const expectedMs = waitMs + nearest.markDelayMs + nearest.rttMs
+    return expectedMs <= primary.rttMs * indexShareMax + indexToleranceMs ? expectedMs : Number.POSITIVE_INFINITY
+  }
+
+  private newestShown(): number {
+    let newest = 0
+    for (const node of this.nodes) if (node !== this.tracker.primary && node.shownSeq > newest) newest = node.shownSeq
+    return newest
+  }
+
+  /**
+   * Is the mark that a read lacks about to be shown by the nearest node? It goes with the write, or was sent about one round trip to
+   * the primary before the reply that made it necessary, and takes as long as marks to that node have taken. Starts a short wait.
+   */
+  private isMarkDue(session: Session): boolean {
     if (session.markWaitUntilMs !== 0) {
       this.isWaitingForMark = this.nowMs < session.markWaitUntilMs
       return this.isWaitingForMark
     }
     const node = this.nodes[this.choice.passedOver]!
-    const answeredAtMs = Math.max(session.seenAtMs, account.tenant!.fenceAtMs)
-    const shownAtMs = answeredAtMs - this.tracker.primary!.rttMs + node.markDelayMs
-    if (!(shownAtMs - this.nowMs <= markWaitMs) || account.tenant!.fence === Number.POSITIVE_INFINITY) return false
+    const { need } = this
+    let sentAtMs = need.fences.lackedSentAtMs(node)
+    const isSame = node.index === session.lastNode && node.incarnation === session.lastIncarnation
+    if (!isSame && !node.covers(session.seen, session.seenSlot, session.seenTrail))
+      sentAtMs = Math.max(sentAtMs, session.seenAtMs - this.tracker.primary!.rttMs)
+    if (node.shownSeq < need.after || !(sentAtMs + node.markDelayMs - this.nowMs <= markWaitMs)) return false
     session.markWaitUntilMs = this.nowMs + markWaitMs
     this.isWaitingForMark = true
     if (!this.isRehearsing) this.parts.after(markWaitMs, this.waiting.expire)
@@ -1010,17 +1266,11 @@ export class RequestPath implements SessionHost {
     } else this.isRuledStrong = false
     need.level = level as LevelCode
     need.maxStalenessMs = level === LEVEL.bounded ? boundedMs : ceilingMs
-    if (level === LEVEL.session) {
-      const tenant = account.tenant!
-      tenant.wantsTrails = true
-      need.fence = tenant.fence
-      need.fenceA = tenant.fenceA
-      need.slotA = tenant.slotA
-      need.trailA = tenant.trailA
-      need.fenceB = tenant.fenceB
-      need.slotB = tenant.slotB
-      need.trailB = tenant.trailB
-    }
+    need.after = session.after
+    const isIndexed = session.readIndex !== 0 && !this.isInline && this.readAtPos < this.indexedUntil
+    need.readIndex = isIndexed ? session.readIndex : Number.POSITIVE_INFINITY
+    if (level === LEVEL.session) this.fillFences(session, account.tenant!)
+    else need.fences.isWhole = true
     need.lastNode = session.lastNode
     need.lastIncarnation = session.lastIncarnation
     need.seen = session.seen
@@ -1028,10 +1278,41 @@ export class RequestPath implements SessionHost {
     need.seenTrail = session.seenTrail
   }
 
+  /** The writes of its tenant that this session read must see. */
+  private fillFences(session: Session, tenant: TenantState): void {
+    const { fences, tracker, keys, frame } = this
+    const need = this.need.fences
+    if (!tenant.hasSessionReads && !this.isRehearsing) fences.beginSessionReads(tenant)
+    const nearest = tracker.readOrderOf(session.turn)[0]
+    fences.begin(need, tenant)
+    if (fences.isSkipping) {
+      if (tracker.isPrimaryNearest) return need.raiseFloor(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+      fences.resume()
+      fences.begin(need, tenant)
+    }
+    if (!need.hasWritten || nearest === undefined) return
+    fences.addAll(need, tenant)
+    if (keys.count === 0 || keys.count > fenceKeysMax || (keys.patterns ?? 0) > 0 || need.isMetBy(nearest)) return
+    if (!tenant.hasSessionReads) return // its writes were not kept by key until now
+    fences.begin(need, tenant)
+    fences.addWide(need, tenant)
+    for (let i = 0; i < keys.count; i++) {
+      const a = keys.arg[i]!
+      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, frame.off[a]!, frame.len[a]!)
+      fences.addKey(need, tenant, key)
+    }
+  }
+
   /** No node can take the command. It waits for a bounded time, then it is answered: not executed. */
   private noLane(session: Session, account: SessionAccount, isRead: boolean, pos: number): number {
     const { tracker } = this.parts
     const need = this.need
+    if (this.isWaitingForIndex) {
+      this.isWaitingForIndex = false
+      session.stallUntilMs = session.readIndexUntilMs
+      this.waiting.addForNode(session)
+      return this.wait(session, stallNode)
+    }
     if (this.isWaitingForMark) {
       this.isWaitingForMark = false
       session.stallUntilMs = session.markWaitUntilMs
@@ -1098,8 +1379,6 @@ export class RequestPath implements SessionHost {
    * would be an object of another shape, and make these steps slower for all.)
    */
   rehearse(session: Session, account: SessionAccount, what: Rehearsal): Rehearsed {
-    const tenant = account.tenant!
-    const { wantsTrails } = tenant
     const before = { path: { ...this }, session: { ...session } }
     if (what.level !== undefined) session.level = what.level
     // Long past, so over; and not 0, which is: none was begun.
@@ -1113,6 +1392,7 @@ export class RequestPath implements SessionHost {
     this.choice = { reason: REASON.none, passedOver: -1 }
     this.isWaitingForMark = false
     this.isOverLimit = false
+    this.rehearsedIndexMs = Number.POSITIVE_INFINITY
     this.isRehearsing = true
     try {
       const lane = this.chooseLane(session, account, what.isRead, what.isWrite, false)
@@ -1120,6 +1400,7 @@ export class RequestPath implements SessionHost {
         node: lane?.nodeIndex ?? -1,
         isWaitingForMark: this.isWaitingForMark,
         isOverLimit: this.isOverLimit,
+        indexMs: this.rehearsedIndexMs,
         need: this.need,
         ...this.choice,
         whenStale: this.whenStale,
@@ -1127,7 +1408,6 @@ export class RequestPath implements SessionHost {
     } finally {
       Object.assign(session, before.session)
       Object.assign(this, before.path)
-      tenant.wantsTrails = wantsTrails
     }
   }
 
@@ -1139,8 +1419,10 @@ export class RequestPath implements SessionHost {
 
   // ---- runs: what one chunk of one client puts on one lane ----
 
-  private begin(session: Session, buf: Buffer, start: number): void {
+  private begin(session: Session, buf: Buffer, start: number, end: number): void {
     this.buf = buf
+    this.chunkEnd = end
+    this.indexedUntil = start + session.readIndexBytes
     this.nowMs = this.parts.now()
     session.lastActiveMs = this.nowMs
     this.marks.noteActivity(this.nowMs)
@@ -1223,7 +1505,7 @@ export class RequestPath implements SessionHost {
     const { primary } = this.tracker
     if (lane === undefined || lane.needsTrail || lane.isLeased || primary === undefined) return
     if (this.tracker.readOrderOf(session.turn)[0] === primary) return
-    if (lane.nodeIndex !== primary.index || session.account?.tenant?.wantsTrails !== true) return
+    if (lane.nodeIndex !== primary.index || session.account?.tenant?.hasSessionReads !== true) return
     lane.needsTrail = true
     this.parts.pool.wantsFlush(lane)
   }
@@ -1240,6 +1522,10 @@ export class RequestPath implements SessionHost {
   }
 
   private finish(session: Session, pos: number): void {
+    if (session.readIndex !== 0) {
+      session.readIndexBytes = Math.max(0, this.indexedUntil - pos)
+      if (session.readIndexBytes === 0) session.readIndex = 0
+    }
     const lane = this.runLane
     this.endRun(session, pos)
     if (this.callReads + this.callWrites > 0) this.askForTrail(session)
@@ -1363,7 +1649,10 @@ export class RequestPath implements SessionHost {
       return done
     }
     if (session.inFlight > 0) {
-      if (session.held === undefined) session.lane!.appendLocal(session, Buffer.from(bytes), this.nowMs)
+      if (session.proving !== undefined) {
+        session.proving.add(false)
+        session.lane!.appendLocal(session.proving, Buffer.from(bytes), this.nowMs)
+      } else if (session.held === undefined) session.lane!.appendLocal(session, Buffer.from(bytes), this.nowMs)
       else session.held.local(Buffer.from(bytes), this.nowMs)
       session.localBytes += bytes.length
       session.inFlight++
@@ -1445,7 +1734,9 @@ export class RequestPath implements SessionHost {
     frame.frame(request, 0, request.length)
     const countFrom = this.countFrom
     this.countFrom = 0
+    this.isInline = true
     const step = this.handle(session, 0)
+    this.isInline = false
     if (step === done && session.mode !== 0) this.show(session, Number.POSITIVE_INFINITY)
     this.rollbackAt = -1
     if (step === done) this.endRun(session, request.length)
@@ -1495,6 +1786,8 @@ export class RequestPath implements SessionHost {
   }
 
   leaseIdle(session: Session): void {
+    if (session.leasedKeys.length > 0) session.leasedKeys = []
+    session.hasLeasedWide = false
     this.leased.idle(session)
   }
 
@@ -1528,6 +1821,11 @@ export class RequestPath implements SessionHost {
     tenant.cells.fail(Kind.write, Outcome.uncertain)
     this.unsettled.add(tenant, lane)
   }
+}
+
+/** May a read of this client be strong, by its connection, its user or a rule of its key? */
+function mayBeStrong(session: Session, account: SessionAccount): boolean {
+  return account.hasStrongReads || session.level === LEVEL.strong
 }
 
 /** The servers' database that holds this client's keys. */

@@ -304,6 +304,16 @@ export const errors = {
     fate: 'notExecuted',
     when: 'CLIENT SETINFO with an unknown attribute',
   },
+  BAD_TOKEN: {
+    text: 'ERR invalid session token',
+    fate: 'notExecuted',
+    when: 'PROXY AFTER with what is no token of this tenant, or of a deployment with another password for its servers',
+  },
+  TOKEN_UNSETTLED: {
+    text: 'TRYAGAIN a write of unknown fate is not settled yet, command not executed',
+    fate: 'notExecuted',
+    when: 'PROXY TOKEN while a lost write of the tenant may still run: what it would have to cover is not known',
+  },
   UNKNOWN_LEVEL: {
     text: "ERR unknown consistency level '%s', expected eventual, bounded, session, strong or default",
     fate: 'notExecuted',

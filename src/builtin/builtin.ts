@@ -72,6 +72,10 @@ export interface BuiltinHost {
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** A write of the proxy's own for this tenant: its answer, or -NOTDURABLE where the tenant wants it on replicas in time. */
   durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply>
+  /** A token of all that this connection has written and read; undefined: a write of its tenant's is of unknown fate. */
+  tokenOf(session: Session): string | undefined
+  /** Its reads see what the token covers from now on. False: no token of this tenant's. */
+  readAfter(session: Session, token: string): boolean
   /** The scripts and libraries of the session's tenant; undefined: it may have none. */
   scriptsOf(session: Session): TenantScripts | undefined
   /** Ends the script that this tenant is running: OK, or the server's error. undefined: it runs none. */

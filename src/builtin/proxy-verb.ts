@@ -7,6 +7,8 @@ import type { DurabilityPromise } from '../tenant/account.ts'
 import type { Builtin } from './builtin.ts'
 import { operatorHelp } from './operator.ts'
 
+const tokenBytesMax = 64
+
 const help = [
   'PROXY <subcommand> [<arg> ...]. Subcommands are:',
   'CONSISTENCY <eventual|bounded|session|strong|default>',
@@ -15,6 +17,10 @@ const help = [
   '    Show the tenant, the user and the promise that reads of this connection have.',
   'EXPLAIN <command> [<arg> ...]',
   '    Show where that command would go now, and why: nothing is sent.',
+  'TOKEN',
+  '    Return a token that covers all that this connection has written and read.',
+  'AFTER <token>',
+  '    All later reads of this connection see what the token covers, which any proxy of this deployment may have given.',
   'HELP',
   '    Print this help.',
 ]
@@ -72,6 +78,23 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
       if (level === undefined) return failure(errorText('UNKNOWN_LEVEL', word.slice(0, 64)))
       session.level = level
       return ok
+    },
+  },
+  'proxy|token': {
+    isStateful: true,
+    run: (_args, session, host) => {
+      if (session.account?.tenant === undefined) return failure(errorText('NOPERM', 'proxy|token'))
+      const token = host.tokenOf(session)
+      return token === undefined ? failure(errorText('TOKEN_UNSETTLED')) : bulk(token)
+    },
+  },
+  'proxy|after': {
+    isStateful: true,
+    run: (args, session, host) => {
+      if (session.account?.tenant === undefined) return failure(errorText('NOPERM', 'proxy|after'))
+      const token = args[2]!
+      const isTaken = token.length <= tokenBytesMax && host.readAfter(session, token.toString('latin1'))
+      return isTaken ? ok : failure(errorText('BAD_TOKEN'))
     },
   },
 }

@@ -137,7 +137,7 @@ export const policy: readonly PolicyGroup[] = [
     why: 'the state of a client connection lives in the proxy',
     commands: `auth hello reset quit ping echo select readonly readwrite client|capa client|getname client|id client|info
       client|no-evict client|no-touch client|reply client|setinfo client|setname acl|whoami proxy|help proxy|whoami
-      proxy|consistency`,
+      proxy|after proxy|consistency proxy|token`,
   },
   {
     family: 'what the proxy knows and decides',
@@ -431,11 +431,13 @@ function words(text: string): string[] {
 /** Commands that Redis does not have. Arity as COMMAND counts it. */
 export const ours: readonly FactRow[] = [
   { name: 'proxy', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
+  { name: 'proxy|after', arity: 3, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|consistency', arity: -2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|drain', arity: 2, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|explain', arity: -3, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|kill', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|show', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
+  { name: 'proxy|token', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|whoami', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
 ]

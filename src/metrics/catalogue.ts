@@ -362,6 +362,14 @@ export const catalogue = {
     help: 'Writes that a node refused as a replica, by what became of them: resent (to the new primary, once), passed (the refusal went to the client).',
     since: '0.1.0',
   },
+  session_lost_writes_possible_total: {
+    type: 'counter',
+    labels: [],
+    unit: 'count',
+    help: 'Session tokens handed in that are of another replication history than the present one.',
+    since: '0.1.0',
+    note: 'A failover came between: what such a token covers may be lost. Its reads begin at the primary.',
+  },
   marks_sent_total: {
     type: 'counter',
     labels: [],

@@ -223,6 +223,8 @@ export class Cells {
   errorNames = 0
   /** Watermarks written through the primary. */
   marksSent = 0
+  /** Tokens of another history than the present one. */
+  lostWritesPossible = 0
 
   /** Rare events with labels: a Map look-up each, so never per command. */
   readonly connectionsOpened = new KeyedCounter(2)

@@ -209,6 +209,7 @@ export class Metrics {
       sentinel_switches_total: () => plain(samples.primary().sentinels?.switches ?? 0),
       writes_held_total: () => plain(cells.writesHeld),
       readonly_resent_total: () => keyed('readonly_resent_total', cells.readonlyResent),
+      session_lost_writes_possible_total: () => plain(cells.lostWritesPossible),
       marks_sent_total: () => plain(cells.marksSent),
 
       durable_writes_total: () => this.#durableWrites(),

@@ -55,6 +55,12 @@ export class Node {
   /** When that mark was sent, on our monotonic clock; -Infinity when none (so its staleness is Infinity). */
   shownSentAtMs = Number.NEGATIVE_INFINITY
 
+  /**
+   * Writes were forgotten because every readable node had them, while this one could not be asked: it must show this mark before
+   * it serves reads that depend on writes. See fences.ts.
+   */
+  owedSeq = 0
+
   runId = ''
   replId = ''
   /** The history that `replId` continues, after a promotion; '' when none. */

@@ -156,6 +156,11 @@ export class RegionTracker {
     this.deposedListeners.push(listener)
   }
 
+  /** The replication id of the confirmed primary, or of the last one; '' before the first. */
+  get historyId(): string {
+    return this.history.replId
+  }
+
   /** Replication lag in ms as an upper bound: the age of the newest mark shown; 0 for the primary, Infinity = unknown. */
   lagMs(node: Node, now: number): number {
     return node === this.primary ? 0 : Math.max(0, now - node.shownSentAtMs)
@@ -535,6 +540,11 @@ export class RegionTracker {
   /** All nodes, nearest first, for a client with this turn: of equals each client has its own first one. */
   readOrderOf(turn: number): readonly Node[] {
     return this.readOrders.length > 1 ? this.readOrders[turn % this.readOrders.length]! : this.readOrder
+  }
+
+  /** Nobody has a replica nearer: equals take turns among themselves, never with the primary. */
+  get isPrimaryNearest(): boolean {
+    return this.readOrder[0] === this.primary
   }
 
   private hearOf(node: Node): void {

@@ -107,6 +107,13 @@ export class Marks {
     this.arm(delayMs, this.clock.now())
   }
 
+  /** Readers wait for the next mark: it is sent as soon as the smallest gap allows, one for all who ask until then. */
+  wantNow(): void {
+    if (!this.isOpen) return
+    const now = this.clock.now()
+    if (Math.max(now, this.lastSentAtMs + markGapMsMin) < this.dueAtMs) this.arm(0, now, markGapMsMin)
+  }
+
   /** A client command came. Ends a rest: what is known of the replicas may then be 2 s old, so a mark goes out at once. */
   noteActivity(nowMs: number): void {
     this.lastActivityMs = nowMs
@@ -160,9 +167,9 @@ export class Marks {
     this.gapMs = Number.isFinite(rttMs) ? Math.max(markGapMsMin, rttMs / marksPerRoundTrip) : markGapMsMin
   }
 
-  private arm(delayMs: number, now: number): void {
+  private arm(delayMs: number, now: number, gapMs = this.gapMs): void {
     this.armedDelayMs = Math.min(this.armedDelayMs, delayMs)
-    const dueAtMs = Math.max(now + delayMs, this.lastSentAtMs + this.gapMs)
+    const dueAtMs = Math.max(now + delayMs, this.lastSentAtMs + gapMs)
     if (dueAtMs >= this.dueAtMs) return
     this.timer?.cancel()
     this.dueAtMs = dueAtMs

@@ -5,6 +5,7 @@
  * Nodes are tried nearest first. The confirmed primary is always acceptable; another node must be readable, within the
  * staleness bound, and have shown the marks that the read depends on.
  */
+import { FenceNeed } from '../regions/fences.ts'
 import type { Node } from '../regions/node.ts'
 
 /** Consistency levels as numbers, ordered: a higher one promises more. */
@@ -17,7 +18,7 @@ export const REASON = {
   none: 0,
   /** Its newest shown mark is older than the bound. */
   lag: 1,
-  /** It has not shown the mark behind this tenant's write, or behind what this connection has read. */
+  /** It has not shown the mark behind a write of this tenant's, behind what this connection has read, or of its token. */
   session: 2,
   /** Down, loading, syncing, or cut off from the primary. */
   down: 3,
@@ -34,14 +35,12 @@ export interface ReadNeed {
   level: number
   /** Bound on staleness, kept at every level where it is finite; Infinity = no bound. */
   maxStalenessMs: number
-  /** `session`: positions of the tenant's writes that this read must see. Each must be covered (Node.covers). */
-  fence: number
-  fenceA: number
-  slotA: number
-  trailA: number
-  fenceB: number
-  slotB: number
-  trailB: number
+  /** `session`: the tenant's writes that this read must see. */
+  readonly fences: FenceNeed
+  /** A mark that must have been shown, whatever the level: PROXY AFTER. 0: none. */
+  after: number
+  /** `strong`: a mark that was sent after the read had arrived; Infinity: none was, so only the primary will do. */
+  readIndex: number
   /** `session`: who answered this connection's last read (-1 = nobody), in which incarnation, */
   lastNode: number
   lastIncarnation: number
@@ -56,13 +55,9 @@ export function newReadNeed(): ReadNeed {
   return {
     level: 0,
     maxStalenessMs: Number.POSITIVE_INFINITY,
-    fence: 0,
-    fenceA: 0,
-    slotA: -1,
-    trailA: 0,
-    fenceB: 0,
-    slotB: -1,
-    trailB: 0,
+    fences: new FenceNeed(),
+    after: 0,
+    readIndex: Number.POSITIVE_INFINITY,
     lastNode: -1,
     lastIncarnation: 0,
     seen: 0,
@@ -108,21 +103,16 @@ export function isNodeFresh(need: ReadNeed, node: Node, primary: Node | undefine
 /** What stands between the read and the node. The most basic obstacle is named first. */
 export function obstacle(need: ReadNeed, node: Node, primary: Node | undefined, now: number): Reason {
   if (node === primary) return REASON.none
-  if (need.level === LEVEL.strong) return REASON.level
+  if (need.level === LEVEL.strong && !(node.shownSeq >= need.readIndex)) return REASON.level
   if (!node.isReadable) return REASON.down
   if (need.maxStalenessMs !== Number.POSITIVE_INFINITY || need.level === LEVEL.bounded) {
     // A bounded read whose bound is missing is still one: what has shown no mark has no bound at all.
     if (node.shownSeq === 0) return REASON.unknown
     if (!(now - node.shownSentAtMs <= need.maxStalenessMs)) return REASON.lag
   }
+  if (node.shownSeq < need.after) return node.shownSeq === 0 ? REASON.unknown : REASON.session
   if (need.level === LEVEL.session) {
-    if (
-      node.shownSeq < need.fence ||
-      !node.covers(need.fenceA, need.slotA, need.trailA) ||
-      !node.covers(need.fenceB, need.slotB, need.trailB)
-    ) {
-      return node.shownSeq === 0 ? REASON.unknown : REASON.session
-    }
+    if (!need.fences.isMetBy(node)) return node.shownSeq === 0 ? REASON.unknown : REASON.session
     // The same node in the same incarnation cannot have gone back; any other must have shown what was seen.
     const isSame = node.index === need.lastNode && node.incarnation === need.lastIncarnation
     if (!isSame && !node.covers(need.seen, need.seenSlot, need.seenTrail))

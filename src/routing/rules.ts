@@ -67,6 +67,11 @@ export class TenantRules {
     return patterns.length === 0 ? undefined : new TenantRules(patterns)
   }
 
+  /** Some rule gives this level to a key. */
+  mayAsk(level: LevelCode): boolean {
+    return this.patterns.some(({ rule }) => rule.level === level)
+  }
+
   /** The rule of the key buf[off, off + len), without its prefix. */
   match(buf: Uint8Array, off: number, len: number): CompiledRule | undefined {
     for (let i = 0; i < this.patterns.length; i++) {

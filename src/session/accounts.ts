@@ -105,13 +105,16 @@ export class Accounts {
   ): SessionAccount {
     const { routing } = config
     const bound = user.maxStalenessMs ?? tenant.maxStalenessMs
+    const level = LEVEL[user.consistency ?? tenant.consistency ?? routing.consistency]
+    if (level === LEVEL.session || rules?.mayAsk(LEVEL.session) === true) state.hasSessionReads = true
     return {
       user: user.name,
       tenant: state,
       isReadOnly: user.readOnly,
       route: this.routeColumn(tenant, user.readOnly),
-      level: LEVEL[user.consistency ?? tenant.consistency ?? routing.consistency],
+      level,
       levelFrom: user.consistency !== undefined ? 'user' : tenant.consistency !== undefined ? 'tenant' : 'routing',
+      hasStrongReads: level === LEVEL.strong || rules?.mayAsk(LEVEL.strong) === true,
       boundedMs: bound ?? routing.maxStalenessMs,
       ceilingMs: bound ?? (routing.maxStalenessIsCeiling ? routing.maxStalenessMs : Number.POSITIVE_INFINITY),
       whenStale: tenant.whenStale ?? routing.whenStale,
@@ -133,6 +136,7 @@ export class Accounts {
       route: this.column(base),
       level: LEVEL.eventual,
       levelFrom: 'routing',
+      hasStrongReads: false,
       boundedMs: Number.POSITIVE_INFINITY,
       ceilingMs: Number.POSITIVE_INFINITY,
       whenStale: 'primary',

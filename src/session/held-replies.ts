@@ -109,7 +109,7 @@ export class HeldReplies implements ReplySink, Waiter {
     this.isNullNothing = false
     const isWrite = hasWrite && completed === 1 && isAcknowledgement(view) && !(isNullNothing && isNull(view))
     if (!isWrite && this.count === 0) return session.onReply(view, completed, hasWrite, lane)
-    session.noteAnswer(hasWrite, lane)
+    session.noteAnswer(view, hasWrite, lane)
     const position = isWrite ? this.line.position(this, lane.nodeIndex, sentIn) : notAWrite
     // Whole replies of writes are collected in a buffer of their own; all others are views.
     this.hold(isWrite ? (view as Buffer) : Buffer.from(view), completed, position, lane.isHeadPartial)

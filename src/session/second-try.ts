@@ -24,6 +24,8 @@ export interface SecondTryOptions {
   /** It waits for nothing else any more. */
   forget(session: Session): void
   resumeSoon(session: Session): void
+  /** Writes of it were put on this lane: their fences stand for the lane that they were on before. */
+  sentAgain(session: Session, lane: Lane): void
   wantsFlush(lane: Lane): void
   counted(result: 'resent' | 'passed', writes: number): void
 }
@@ -92,7 +94,8 @@ export class SecondTries {
       else lane.append(sink, kind, isWrite, now)
     }
     session.lane = lane
-    lane.needsTrail ||= session.account?.tenant?.wantsTrails === true
+    options.sentAgain(session, lane)
+    lane.needsTrail ||= session.account?.tenant?.hasSessionReads === true
     options.wantsFlush(lane)
     options.counted('resent', refused.writes)
     this.end(refused)

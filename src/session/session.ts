@@ -24,6 +24,7 @@ import type { Account } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
 import type { HeldReplies } from './held-replies.ts'
+import type { ProvenReplies } from './proven-replies.ts'
 import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
@@ -51,6 +52,8 @@ export const replySkipNext = 2
 const replyModes = 3
 /** In `unusualReplies`: they go through `held`. */
 const repliesHeld = 4
+/** The same: they go through `proving`. */
+const repliesProven = 8
 
 /** Bits of `mode`: what makes a connection unlike others. Commands of a connection without any take the short way. */
 /** Between MULTI and EXEC: commands are queued. */
@@ -67,6 +70,7 @@ export const modeMonitor = 8
 export const modeShown = 64
 
 const nothingWaits: Buffer[] = []
+const noKeys: number[] = []
 
 /** What Node keeps for one piece of waiting output: the Buffer, its store, the entry of the queue. */
 const queuedWriteBytes = 256
@@ -90,6 +94,8 @@ export interface SessionHost {
   heldRepliesOf(session: Session): HeldReplies | undefined
   /** An error text that we let pass as it was quotes the tenant's prefix: a name, or a value that looks like one. */
   errorNamed(): void
+  /** A write on a connection of its own, which carries no marks, was answered. */
+  answeredOnLease(session: Session): void
   /** A write of this tenant is of unknown fate on that lane. */
   uncertain(session: Session, lane: Lane): void
   readonly slab: Buffer
@@ -167,6 +173,16 @@ export class Session implements ReplySink {
   seenSlot = -1
   seenTrail = 0
   seenAtMs = Number.NEGATIVE_INFINITY
+  /** Writes in flight on its lease: the hashes of their keys, two numbers each; whether there are others, of unknown keys. */
+  leasedKeys: number[] = noKeys
+  hasLeasedWide = false
+  /** A strong read waits for this mark, which was not sent when it came; 0: none does. For so many bytes from there on it holds, */
+  readIndex = 0
+  readIndexBytes = 0
+  /** and until then a replica may show it. */
+  readIndexUntilMs = 0
+  /** Its reads must see what this mark covers (PROXY AFTER); 0: nothing. */
+  after = 0
   /** A read waits until then for a mark that is due, rather than travel to the primary; 0: none does. */
   markWaitUntilMs = 0
   /** Until when the read at the head gives a replica its time (`when_stale: wait`); 0: it does not. */
@@ -193,6 +209,7 @@ export class Session implements ReplySink {
   private pendingSize = 0
   private isPaused = false
   private outputSinceMs = 0
+  private proven: ProvenReplies | undefined
   /** Of the reply under way, and of the largest one since the socket last held nothing. */
   private partialBytes = 0
   private largestReplyBytes = 0
@@ -221,6 +238,7 @@ export class Session implements ReplySink {
   enter(account: SessionAccount | undefined): void {
     const isSame = account !== undefined && account.tenant === this.account?.tenant
     this.account = account
+    if (!isSame) this.after = 0
     this.select(isSame ? this.database : 0)
     if (isSame) return
     this.held?.leave()
@@ -236,9 +254,19 @@ export class Session implements ReplySink {
     this.unusualReplies = (this.unusualReplies & ~replyModes) | mode
   }
 
+  /** Between the lanes and `held` or this session while strong reads are in flight at the primary. */
+  get proving(): ProvenReplies | undefined {
+    return this.proven
+  }
+
+  set proving(proven: ProvenReplies | undefined) {
+    this.proven = proven
+    this.unusualReplies = (this.unusualReplies & ~repliesProven) | (proven === undefined ? 0 : repliesProven)
+  }
+
   /** In whose name its commands are sent. */
   get sink(): ReplySink {
-    return this.held ?? this
+    return this.proven ?? this.held ?? this
   }
 
   /** SELECT of a database that the tenant has. What is in flight keeps the prefix it was sent with. */
@@ -364,7 +392,7 @@ export class Session implements ReplySink {
   // ---- replies out ----
 
   onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
-    this.noteAnswer(hasWrite, lane)
+    this.noteAnswer(view, hasWrite, lane)
     this.inFlight -= completed
     const socket = this.socket
     const tenant = this.account?.tenant
@@ -476,7 +504,7 @@ export class Session implements ReplySink {
   }
 
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
-    this.noteAnswer(hasWrite, lane)
+    this.noteAnswer(undefined, hasWrite, lane)
     this.inFlight -= completed
     if (this.inFlight === 0) this.onIdle()
   }
@@ -499,16 +527,20 @@ export class Session implements ReplySink {
   }
 
   onLateWrite(lane: Lane): void {
-    this.account?.tenant?.noteWrite(this.host.marks.nextSeq, lane.index, lane.replyTrail, lane.lastReceivedAtMs)
+    // On a shared lane its fences stand since it was sent.
+    if (lane.isLeased) this.host.answeredOnLease(this)
   }
 
-  /** Anything answered now is covered by the first mark not yet sent: writes fence the tenant, reads bind this connection. */
-  noteAnswer(hasWrite: boolean, lane: Lane): void {
-    const next = this.host.marks.nextSeq
+  /**
+   * Anything read now is covered by the first mark not yet sent, and binds this connection. What a write's +OK tells is that
+   * it was done, which its keys' fences say already (request-path.ts): nothing was read.
+   */
+  noteAnswer(view: Uint8Array | undefined, hasWrite: boolean, lane: Lane): void {
     if (hasWrite) {
-      const tenant = this.account?.tenant
-      if (tenant !== undefined) tenant.noteWrite(next, lane.index, lane.replyTrail, lane.lastReceivedAtMs)
+      if (lane.isLeased) this.host.answeredOnLease(this)
+      if (view !== undefined && isOk(view)) return
     }
+    const next = this.host.marks.nextSeq
     // Reads below `session` go to nodes that may lack what was seen before: such a one must prove itself again.
     const node = this.host.nodes[lane.nodeIndex]!
     const isSame = node.index === this.lastNode && node.incarnation === this.lastIncarnation
@@ -645,6 +677,11 @@ export class Session implements ReplySink {
     this.socket.destroy()
     this.host.closed(this, reason)
   }
+}
+
+/** A reply that tells nothing but that something was done; no read is answered so. */
+function isOk(view: Uint8Array): boolean {
+  return view.length === 5 && view[0] === 0x2b && view[1] === 0x4f && view[2] === 0x4b
 }
 
 /**

@@ -25,6 +25,9 @@ export class Transaction {
   sent = 0
   bytes = 0
   hasWrite = false
+  /** Hashes of the keys that its commands name, two numbers each, where they write; with `writesWide` not all of them are known. */
+  readonly writtenKeys: number[] = []
+  writesWide = false
   /** Its replies must be looked at, or there are answers of ours among them. */
   needsTransform = false
   /** Runs code of the tenant: only on a connection of the tenant's own Redis user. */

@@ -26,14 +26,15 @@ export class UnsettledWrites {
 
   add(tenant: TenantState, lane: Lane): void {
     const { nodeIndex } = lane
-    tenant.fence = Number.POSITIVE_INFINITY
+    tenant.floor = Number.POSITIVE_INFINITY
+    tenant.floorSentAtMs = Number.POSITIVE_INFINITY
     const leased = lane.isLeased ? lane : undefined
     this.entries.push({ nodeIndex, tenant, runId: this.options.nodes[nodeIndex]!.runId, leased })
   }
 
   /**
    * Writes of unknown fate are over: what was lost on this node was killed, or another history has begun. Their
-   * tenants' fences become the first mark sent from now on.
+   * tenants' floors become the first mark sent from now on.
    */
   settle(): void {
     if (this.entries.length === 0) return
@@ -48,7 +49,11 @@ export class UnsettledWrites {
       return !isOver
     })
     const still = new Set(left.map((entry) => entry.tenant))
-    for (const { tenant } of this.entries) if (!still.has(tenant)) tenant.fence = nextSeq()
+    for (const { tenant } of this.entries) {
+      if (still.has(tenant)) continue
+      tenant.floor = nextSeq()
+      if (tenant.floor > tenant.newestMark) tenant.newestMark = tenant.floor
+    }
     this.entries = left
   }
 }

@@ -15,9 +15,12 @@ export class WaitingRoom {
   private readonly forNode = new Set<Session>()
   private readonly forRoom = new Map<Lane, Session[]>()
   private readonly now: () => number
+  private readonly newestShown: () => number
 
-  constructor(now: () => number) {
+  /** `newestShown`: the newest mark that any replica has shown. */
+  constructor(now: () => number, newestShown: () => number = () => Number.POSITIVE_INFINITY) {
     this.now = now
+    this.newestShown = newestShown
   }
 
   addForNode(session: Session): void {
@@ -60,9 +63,13 @@ export class WaitingRoom {
   /** Waiters whose time is over are answered; called every few ms while there are some. */
   readonly expire = (): void => {
     const nowMs = this.now()
+    const shown = this.newestShown()
     for (const session of this.forNode) {
       // A replica may have shown what this read waits for; others wait for a change of the nodes, or their time.
-      const waitsForMark = session.markWaitUntilMs !== 0 || session.account?.whenStale === 'wait'
+      const waitsForMark =
+        session.readIndex !== 0
+          ? session.readIndex <= shown
+          : session.markWaitUntilMs !== 0 || session.account?.whenStale === 'wait'
       if (session.stallUntilMs > nowMs && session.stall === stallNode && !waitsForMark) continue
       this.forNode.delete(session)
       this.resumeSoon(session)

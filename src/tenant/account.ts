@@ -4,6 +4,8 @@
  */
 import type { TenantCells } from '../metrics/cells.ts'
 import { keyPrefixes } from './databases.ts'
+import type { KeyHash } from './key-hash.ts'
+import { LanePositions } from './positions.ts'
 
 /** Where a tenant's keys are: a database of the servers (0: shared), or how many databases it has behind its prefix. */
 export interface KeySpace {
@@ -46,24 +48,26 @@ export class TenantState {
   /** Undefined: a write is acknowledged when the primary has it. */
   readonly durability: DurabilityPromise | undefined
   /**
-   * What a replica must have shown before it may serve this tenant's session reads: the position of every write that
-   * was answered. Two lanes are remembered exactly (RESP2 and RESP3 clients of one tenant, say): any mark that the lane
-   * carried behind the write will do. `fence` stands for all others, by the first mark not yet sent at their answer.
-   * Infinity: a write of unknown fate, so no replica will do.
+   * Writes that session reads must see (regions/fences.ts keeps them by key). `floor`: a mark that a replica must have shown
+   * before it may serve any of them; Infinity: a write of unknown fate, so no replica will do.
    */
-  fence = 0
-  /** When the newest of these writes was answered, ms. */
-  fenceAtMs = Number.NEGATIVE_INFINITY
-  /** A session read was seen: the tenant's writes are worth a mark of their own. */
-  wantsTrails = false
-  fenceA = 0
-  slotA = -1
-  trailA = 0
+  floor = 0
+  /** When the mark that meets it was or will be sent, ms. */
+  floorSentAtMs = Number.NEGATIVE_INFINITY
+  /** Its newest writes on shared lanes, and that of all others as a mark: for reads whose keys are not all known. */
+  readonly newest = new LanePositions()
+  newestMark = 0
+  newestMarkSentAtMs = Number.NEGATIVE_INFINITY
+  /** Of writes on shared lanes whose keys are not known or could not be kept: they hold for every read. */
+  readonly wide = new LanePositions()
+  /** It may have session reads: its writes are kept by key, and are worth a mark of their own. */
+  hasSessionReads = false
+  /** Its number among the tenants, from 1; 0: none yet. */
+  fenceNumber = 0
+  /** By database: the hash of the keys' prefix; filled when first needed. */
+  readonly prefixHashes: KeyHash[] = []
   /** Clients of it that wait in a blocking command. */
   blocked = 0
-  fenceB = 0
-  slotB = -1
-  trailB = 0
 
   constructor(id: string, prefix: string, cells: TenantCells, space: KeySpace = {}) {
     this.id = id
@@ -74,27 +78,6 @@ export class TenantState {
     this.prefixes = this.database === 0 ? keyPrefixes(prefix, space.databases ?? 1) : [this.keyPrefix]
     this.cells = cells
     this.durability = space.durability
-  }
-
-  /** A write on lane `slot` was answered; `trail` is the last mark that lane had carried when it was sent. */
-  noteWrite(next: number, slot: number, trail: number, nowMs: number): void {
-    this.fenceAtMs = nowMs
-    if (this.slotA === slot) {
-      this.fenceA = next
-      this.trailA = trail
-    } else if (this.slotB === slot) {
-      this.fenceB = next
-      this.trailB = trail
-    } else {
-      // The older of the two gives up its lane; its writes stay covered by their time.
-      if (this.fence < this.fenceB) this.fence = this.fenceB
-      this.fenceB = this.fenceA
-      this.slotB = this.slotA
-      this.trailB = this.trailA
-      this.fenceA = next
-      this.slotA = slot
-      this.trailA = trail
-    }
   }
 }
 
@@ -116,6 +99,8 @@ export interface Account<Rules = unknown> {
   readonly level: number
   /** Who says so. */
   readonly levelFrom: 'user' | 'tenant' | 'routing'
+  /** Some of its reads are `strong`, by its level or by a rule of a key. */
+  readonly hasStrongReads: boolean
   /** Bound for `bounded` reads, and the ceiling for the other levels (Infinity: none), ms. */
   readonly boundedMs: number
   readonly ceilingMs: number

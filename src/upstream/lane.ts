@@ -161,11 +161,18 @@ export class Lane {
   inFlight = 0
   /** A mark should follow what was appended: the position of somebody's write or read depends on it. See regions/trails.ts. */
   needsTrail = false
-  /** The newest mark that this lane has carried, and when it was appended. */
+  /** Strong reads were appended: something that only a primary accepts should follow. See session/strong-checks.ts. */
+  needsCheck = false
+  /**
+   * The newest mark that this lane has carried, or any number above it and below all marks not yet sent (regions/fences.ts);
+   * and when that mark was appended.
+   */
   lastTrailSeq = 0
   lastTrailAtMs = Number.NEGATIVE_INFINITY
   /** For sinks, during onReply and onSwallowed: lastTrailSeq as it was when the newest of the answered commands was appended. */
   replyTrail = 0
+  /** How many requests had been put on it with the newest write among them; 0: no write yet. */
+  lastWrite = 0
   /** Bytes received at, monotonic ms. */
   lastReceivedAtMs = 0
 
@@ -271,6 +278,11 @@ export class Lane {
     return !this.isWriting
   }
 
+  /** How many requests are answered or have failed so far; wraps at 32 bits as `lastWrite` does, their difference counts. */
+  get answered(): number {
+    return this.flagHead
+  }
+
   get waitingBytes(): number {
     return this.pos - this.start
   }
@@ -279,6 +291,7 @@ export class Lane {
   append(sink: ReplySink, kind: number, isWrite: boolean, nowMs: number): void {
     this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
+    if (isWrite) this.lastWrite = this.flagTail
     this.inFlight++
     const last = (this.tail - 1) & this.mask
     if (this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kind && kind <= kindSwallow) {
@@ -304,6 +317,7 @@ export class Lane {
   ): void {
     this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
+    if (isWrite) this.lastWrite = this.flagTail
     this.inFlight++
     this.push(sink, kindCollect, fences, nowMs, transform)
   }
@@ -345,6 +359,7 @@ export class Lane {
   appendOwn(handler: CollectHandler, isWrite = false): void {
     this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
     this.flagTail = (this.flagTail + 1) | 0
+    if (isWrite) this.lastWrite = this.flagTail
     this.inFlight++
     this.push(undefined, kindCollect, isWrite, this.now(), handler)
   }
@@ -774,6 +789,7 @@ export class Lane {
     this.isHeadPartial = false
     this.isWriting = false
     this.needsTrail = false
+    this.needsCheck = false
     this.start = this.halves[0]
     this.pos = this.start
     this.limit = this.start + this.size.halfBytes

@@ -34,7 +34,7 @@ export interface PoolEvents {
   refusedWrite?(lane: Lane, sink: ReplySink): void
   desync(lane: Lane, why: string): void
   foreignPrefix(lane: Lane): void
-  /** A lane with `needsTrail` is about to be flushed. */
+  /** A lane with `needsTrail` or `needsCheck` is about to be flushed. */
   beforeFlush(lane: Lane): void
   /** The end of one read of a node's replies: the stack holds no lane any more. */
   afterRead(): void
@@ -275,7 +275,7 @@ export class Pool {
     const lanes = this.dirty
     for (let i = 0; i < lanes.length; i++) {
       const lane = lanes[i]!
-      if (lane.needsTrail) this.events.beforeFlush(lane)
+      if (lane.needsTrail || lane.needsCheck) this.events.beforeFlush(lane)
       lane.isDirty = false
       lane.flush()
     }

@@ -1,4 +1,5 @@
 import { chooseRead, LEVEL, newReadNeed, REASON, type ReadNeed } from '../../src/routing/choose.ts'
+import { fenceAt } from '../kit/read-need.ts'
 import { startRedis, startRelay, startReplicaSet } from '../kit/servers.ts'
 import { waitFor } from '../kit/wait-for.ts'
 import { addressAt, keepActive, startTracker, untilShown } from './regions-kit.ts'
@@ -7,7 +8,7 @@ const need = (level: number, fence = 0): ReadNeed => ({
   ...newReadNeed(),
   level,
   maxStalenessMs: level === LEVEL.bounded ? 5_000 : Number.POSITIVE_INFINITY,
-  fence,
+  fences: fenceAt(fence),
   lastNode: -1,
   lastIncarnation: 0,
   seen: 0,

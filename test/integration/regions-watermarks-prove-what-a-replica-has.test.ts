@@ -7,7 +7,6 @@ const bounded = (maxStalenessMs: number): ReadNeed => ({
   ...newReadNeed(),
   level: LEVEL.bounded,
   maxStalenessMs,
-  fence: 0,
   lastNode: -1,
   lastIncarnation: 0,
   seen: 0,

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { FenceNeed } from '../../src/regions/fences.ts'
 import { Node } from '../../src/regions/node.ts'
 import { chooseRead, isNodeFresh, LEVEL, type ReadNeed } from '../../src/routing/choose.ts'
 
@@ -13,22 +14,33 @@ const facts = fc.record({
   shownTrails: fc.array(fc.nat(6), { maxLength: 3 }),
 })
 
-const needs: fc.Arbitrary<ReadNeed> = fc.record({
-  level: fc.constantFrom(...Object.values(LEVEL)),
-  maxStalenessMs: fc.oneof(fc.nat(20), fc.constant(Number.POSITIVE_INFINITY)),
-  fence: fc.nat(6),
-  fenceA: fc.nat(6),
-  slotA: fc.integer({ min: -1, max: 2 }),
-  trailA: fc.nat(6),
-  fenceB: fc.nat(6),
-  slotB: fc.integer({ min: -1, max: 2 }),
-  trailB: fc.nat(6),
-  lastNode: fc.integer({ min: -1, max: 3 }),
-  lastIncarnation: fc.nat(2),
-  seen: fc.nat(6),
-  seenSlot: fc.integer({ min: -1, max: 2 }),
-  seenTrail: fc.nat(6),
-})
+/** A position on a lane: any later mark of that lane, or the mark `mark` of whatever lane. */
+const positions = fc.array(
+  fc.record({ slot: fc.nat(2), trail: fc.nat(6), mark: fc.oneof(fc.nat(6), fc.constant(Number.POSITIVE_INFINITY)) }),
+  { maxLength: 3 },
+)
+
+const needs: fc.Arbitrary<ReadNeed> = fc
+  .record({
+    level: fc.constantFrom(...Object.values(LEVEL)),
+    maxStalenessMs: fc.oneof(fc.nat(20), fc.constant(Number.POSITIVE_INFINITY)),
+    floor: fc.nat(4),
+    positions,
+    after: fc.oneof(fc.constant(0), fc.nat(6)),
+    readIndex: fc.oneof(fc.nat(6), fc.constant(Number.POSITIVE_INFINITY)),
+    lastNode: fc.integer({ min: -1, max: 3 }),
+    lastIncarnation: fc.nat(2),
+    seen: fc.nat(6),
+    seenSlot: fc.integer({ min: -1, max: 2 }),
+    seenTrail: fc.nat(6),
+  })
+  .map(({ floor, positions, ...rest }) => {
+    const fences = new FenceNeed()
+    fences.raiseFloor(floor, 0)
+    fences.hasWritten = floor > 0 || positions.length > 0
+    for (const { slot, trail, mark } of positions) fences.add(slot, trail, mark, 0)
+    return { ...rest, fences }
+  })
 
 const fleets = fc
   .record({
@@ -65,16 +77,22 @@ function keepsPromise(need: ReadNeed, node: Node, primary: Node | undefined): bo
   // Shown is a mark sent after the answer, or one that the same lane carried after the command.
   const isCovered = (next: number, lane: number, before: number): boolean =>
     next <= node.shownSeq || [...node.shownTrails].some((shown, slot) => slot === lane && shown > before)
+  const { fences } = need
+  const isWritten = fences.floor > 0 || fences.count > 0
+  const hasFences =
+    !isWritten ||
+    (node.shownSeq > 0 &&
+      fences.floor <= node.shownSeq &&
+      [...fences.slots.subarray(0, fences.count)].every((slot, i) =>
+        isCovered(fences.marks[i]!, slot, fences.trails[i]!),
+      ))
+  const hasToken = need.after <= node.shownSeq
   const promises: Record<number, boolean> = {
-    [LEVEL.eventual]: isWithinBound,
-    [LEVEL.bounded]: isWithinBound && Number.isFinite(ageMs),
+    [LEVEL.eventual]: isWithinBound && hasToken,
+    [LEVEL.bounded]: isWithinBound && hasToken && Number.isFinite(ageMs),
     [LEVEL.session]:
-      isWithinBound &&
-      need.fence <= node.shownSeq &&
-      isCovered(need.fenceA, need.slotA, need.trailA) &&
-      isCovered(need.fenceB, need.slotB, need.trailB) &&
-      (isWhereItWas || isCovered(need.seen, need.seenSlot, need.seenTrail)),
-    [LEVEL.strong]: false,
+      isWithinBound && hasToken && hasFences && (isWhereItWas || isCovered(need.seen, need.seenSlot, need.seenTrail)),
+    [LEVEL.strong]: isWithinBound && hasToken && need.readIndex <= node.shownSeq,
   }
   return node.isUp && node.isReadable && promises[need.level] === true
 }

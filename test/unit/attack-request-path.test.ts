@@ -40,7 +40,7 @@ test('no write goes to a primary where a lost one may still run, not even behind
   expect(world.sentTo(world.primary)).toContain('GET')
   client.send(['PING'])
   expect(world.sentTo(world.primary)).not.toContain('SET')
-  world.reply(world.primary, '$-1\r\n')
+  world.reply(world.primary, '$-1\r\n:0\r\n') // and the answer to the check behind a strong read
   expect(world.sentTo(world.primary)).not.toContain('SET')
   unsettled.mockReturnValue(false)
   world.path.waiting.retryNodes()

@@ -164,7 +164,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       refusedWrite: (lane, sink) => path.secondTries.begin(lane, sink),
       desync() {},
       foreignPrefix() {},
-      beforeFlush() {},
+      beforeFlush: (lane) => path.strong.beforeFlush(lane),
       afterRead() {},
     },
   )
@@ -227,6 +227,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     now: () => clock.ms,
     after: (_ms, run) => void timers.push(run),
     sessionClosed() {},
+    primaryRefused() {},
     findSession: () => undefined,
   })
   let id = 1
@@ -271,6 +272,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     },
     reply: (node, text) => {
       const lane = pool.lane(node.index, 2, false, 1, 0)
+      if (lane.needsCheck) path.strong.beforeFlush(lane)
       lane.flush()
       const bytes = Buffer.from(text, 'latin1')
       lane.nextInput().set(bytes)

@@ -9,6 +9,7 @@ import {
   reasonNames,
 } from '../../../src/routing/choose.ts'
 import { hasShown, lagBytes, stalenessMs } from '../../../src/routing/freshness.ts'
+import { fenceAt } from '../../kit/read-need.ts'
 
 const now = 10_000
 
@@ -31,7 +32,6 @@ const need = (given: Partial<ReadNeed> = {}): ReadNeed => ({
   ...newReadNeed(),
   level: LEVEL.session,
   maxStalenessMs: Number.POSITIVE_INFINITY,
-  fence: 0,
   lastNode: -1,
   lastIncarnation: 0,
   seen: 0,
@@ -56,7 +56,7 @@ describe('eventual', () => {
   test('asks for no mark', () => {
     const all = fleet()
     all.near.startIncarnation(now)
-    expect(choose(need({ level: LEVEL.eventual, fence: 99, seen: 99 }), all)).toEqual(taken(1))
+    expect(choose(need({ level: LEVEL.eventual, fences: fenceAt(99), seen: 99 }), all)).toEqual(taken(1))
   })
 
   test('passes over what is not readable, and keeps a ceiling where one is set', () => {
@@ -102,8 +102,8 @@ describe('bounded', () => {
 
 describe('session', () => {
   test('needs the mark behind the write', () => {
-    expect(choose(need({ fence: 50 }), fleet())).toEqual(taken(1))
-    expect(choose(need({ fence: 51 }), fleet())).toEqual({ index: 0, reason: 'session', passedOver: 1 })
+    expect(choose(need({ fences: fenceAt(50) }), fleet())).toEqual(taken(1))
+    expect(choose(need({ fences: fenceAt(51) }), fleet())).toEqual({ index: 0, reason: 'session', passedOver: 1 })
   })
 
   test('needs what was seen on another node, but not on the same node in the same incarnation', () => {
@@ -120,20 +120,40 @@ describe('session', () => {
   })
 
   test('the same node is not enough for a fence', () => {
-    expect(choose(need({ fence: 51, lastNode: 1, lastIncarnation: 0 }), fleet()).index).toBe(0)
+    expect(choose(need({ fences: fenceAt(51), lastNode: 1, lastIncarnation: 0 }), fleet()).index).toBe(0)
   })
 
   test('with nothing written and nothing seen any readable replica will do, proven or not', () => {
     const all = fleet()
     all.near.startIncarnation(now)
     expect(choose(need(), all)).toEqual(taken(1))
-    expect(choose(need({ fence: 1 }), all)).toEqual({ index: 2, reason: 'unknown', passedOver: 1 })
+    expect(choose(need({ fences: fenceAt(1) }), all)).toEqual({ index: 2, reason: 'unknown', passedOver: 1 })
     expect(choose(need({ seen: 1, lastNode: 0 }), all)).toEqual({ index: 2, reason: 'unknown', passedOver: 1 })
+  })
+
+  test('of a tenant that has written is not answered by a node that owes a mark, or of which nothing is known', () => {
+    const all = fleet()
+    all.near.owedSeq = 51
+    expect(choose(need({ fences: fenceAt(1) }), all)).toEqual({ index: 2, reason: 'session', passedOver: 1 })
+    expect(choose(need(), all)).toEqual(taken(1))
+    all.near.owedSeq = 50
+    expect(choose(need({ fences: fenceAt(1) }), all)).toEqual(taken(1))
+    const written = fenceAt(0)
+    written.hasWritten = true
+    all.near.startIncarnation(now)
+    expect(choose(need({ fences: written }), all)).toEqual({ index: 2, reason: 'unknown', passedOver: 1 })
   })
 
   test('keeps a ceiling on staleness where one is set', () => {
     expect(choose(need({ maxStalenessMs: 99 }), fleet())).toEqual({ index: 0, reason: 'lag', passedOver: 1 })
   })
+})
+
+test('a token holds at every level', () => {
+  for (const level of [LEVEL.eventual, LEVEL.bounded, LEVEL.session]) {
+    expect(choose(need({ level, after: 50 }), fleet())).toEqual(taken(1))
+    expect(choose(need({ level, after: 51 }), fleet())).toEqual({ index: 0, reason: 'session', passedOver: 1 })
+  }
 })
 
 describe('strong', () => {
@@ -142,6 +162,18 @@ describe('strong', () => {
     expect(choose(need({ level: LEVEL.strong }), all)).toEqual({ index: 0, reason: 'level', passedOver: 1 })
     all.order = [all.primary, all.near, all.next]
     expect(choose(need({ level: LEVEL.strong }), all)).toEqual(taken(0))
+  })
+
+  test('goes to a replica that has shown a mark sent after the read came', () => {
+    expect(choose(need({ level: LEVEL.strong, readIndex: 50 }), fleet())).toEqual(taken(1))
+    expect(choose(need({ level: LEVEL.strong, readIndex: 51 }), fleet()).index).toBe(0)
+    const all = fleet()
+    all.near.isReadable = false
+    expect(choose(need({ level: LEVEL.strong, readIndex: 50 }), all)).toEqual({
+      index: 2,
+      reason: 'down',
+      passedOver: 1,
+    })
   })
 
   test('goes nowhere without a primary', () => {
@@ -155,15 +187,15 @@ test('the primary is always acceptable and never late, whatever is known of its 
   all.order = [all.primary, all.near, all.next]
   all.primary.isReadable = false
   for (const level of Object.values(LEVEL)) {
-    expect(choose(need({ level, maxStalenessMs: 0, fence: 1e9, seen: 1e9 }), all)).toEqual(taken(0))
+    expect(choose(need({ level, maxStalenessMs: 0, fences: fenceAt(1e9), seen: 1e9 }), all)).toEqual(taken(0))
   }
 })
 
 test('without a primary and without proof there is no node, and the reason is the nearest one', () => {
   const all = { ...fleet(), primary: undefined }
   all.near.isReadable = false
-  expect(choose(need({ fence: 60 }), all)).toEqual({ index: -1, reason: 'down', passedOver: 1 })
-  expect(choose(need({ fence: 60 }), { order: [], primary: undefined })).toEqual(taken(-1))
+  expect(choose(need({ fences: fenceAt(60) }), all)).toEqual({ index: -1, reason: 'down', passedOver: 1 })
+  expect(choose(need({ fences: fenceAt(60) }), { order: [], primary: undefined })).toEqual(taken(-1))
 })
 
 test('a node that calls itself primary without being confirmed is a node like any other', () => {
@@ -185,8 +217,8 @@ test('a choice that is used again holds nothing of the last one', () => {
 
 test('isNodeFresh says of one node what the choice says of all', () => {
   const { near, primary } = fleet()
-  expect(isNodeFresh(need({ fence: 50 }), near, primary, now)).toBe(true)
-  expect(isNodeFresh(need({ fence: 51 }), near, primary, now)).toBe(false)
+  expect(isNodeFresh(need({ fences: fenceAt(50) }), near, primary, now)).toBe(true)
+  expect(isNodeFresh(need({ fences: fenceAt(51) }), near, primary, now)).toBe(false)
   expect(isNodeFresh(need({ level: LEVEL.strong }), near, primary, now)).toBe(false)
   expect(isNodeFresh(need({ level: LEVEL.strong }), primary, primary, now)).toBe(true)
 })
