@@ -182,11 +182,18 @@ test('a stopped replica, and one that goes back in time, serve nothing that was 
   // It loses its link and what it holds: an empty server with the same address, then attached again.
   const before = String(n)
   await replica.call('REPLICAOF', 'NO', 'ONE')
+  // Noticed: there are two that say they are the primary. (Within one interval of the probes it could not be; docs/not-yet.md.)
+  await waitFor(async () => (await writer.call('SET', 'while-split', 'x')) instanceof ErrorReply)
   await replica.call('FLUSHALL')
   await replica.call('REPLICAOF', '127.0.0.1', String(topology.primary.port))
-  for (let i = 0; i < 200; i++) {
+  let seen = 0
+  for (let i = 0; i < 20_000 && seen < 200; i++) {
     const value = await other.call('GET', 'k')
     if (value instanceof ErrorReply) expect(value.message).toMatch(/^TRYAGAIN /)
-    else expect(value).toBe(before)
+    else {
+      expect(value).toBe(before)
+      seen++
+    }
   }
+  expect(seen).toBe(200)
 }, 60_000)
