@@ -6,7 +6,8 @@ const refused = "-READONLY You can't write against a read only replica.\r\n"
 
 /** The primary has become a replica and says so; the other node is the primary as soon as `promote` is called. */
 function world() {
-  const it = buildWorld({ consistency: 'strong' })
+  const it = buildWorld()
+  it.replica.isReadable = false // reads are the primary's
   const demote = (): void => {
     it.tracker.primary = undefined
     it.lane(it.primary).isPrimary = false
