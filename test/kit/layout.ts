@@ -28,6 +28,7 @@ export const rooms: readonly string[] = [
   'admin',
   'proxy',
   'demo',
+  'verify',
   'cli',
 ]
 
