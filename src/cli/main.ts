@@ -14,10 +14,14 @@ import { register as init } from './init.ts'
 import { register as run } from './run.ts'
 import { register as schema } from './schema.ts'
 import { registerStatus, registerTop } from './status.ts'
+import { register as verify } from './verify.ts'
 import { register as version, versionText } from './version.ts'
 
 /** In the order of the help. */
-const verbs = [run, check, demo, explain, registerStatus, registerTop, hashPassword, init, schema, healthcheck, version]
+const verbs = [
+  ...[run, check, verify, demo, explain, registerStatus, registerTop],
+  ...[hashPassword, init, schema, healthcheck, version],
+]
 
 /** Resolves with the exit code when the verb has ended. Never rejects. */
 export async function main(argv: readonly string[], given: Partial<Omit<CliContext, 'exit'>> = {}): Promise<number> {

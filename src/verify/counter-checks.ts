@@ -84,6 +84,7 @@ export class CounterChecks {
 
   /** Of every read, whatever its level: the value was written by us, and not one that was told to be not executed. */
   known(line: Timeline, value: number): void {
+    this.violations.checked['known values']++
     this.reads++
     if (!line.isPossible(value))
       this.violations.add('known values', () => `${line.key} is ${value}, ${line.sent} is the highest that was sent`)
@@ -91,12 +92,14 @@ export class CounterChecks {
 
   /** `floor`: `line.acked` of writes through the same proxy, taken when the read was sent. */
   readYourWrites(line: Timeline, value: number, floor: number): void {
+    this.violations.checked['read your writes']++
     if (value < floor)
       this.violations.add('read your writes', () => `${line.key} is ${value}, ${floor} was acknowledged before`)
   }
 
   /** `seen` is the connection's own; call it for every read of that connection, in the order of the replies. */
   monotonicReads(line: Timeline, value: number, seen: Seen): void {
+    this.violations.checked['monotonic reads']++
     const last = seen.get(line.key) ?? 0
     if (value < last) this.violations.add('monotonic reads', () => `${line.key} is ${value}, ${last} was seen before`)
     else seen.set(line.key, value)
@@ -104,11 +107,20 @@ export class CounterChecks {
 
   /** Both read at one moment on one node, by one MGET; the writer wrote n to `first`, then n to `second`. */
   monotonicWrites(first: Timeline, a: number, second: Timeline, b: number): void {
+    this.violations.checked['monotonic writes']++
     if (a < b)
       this.violations.add('monotonic writes', () => `${second.key} is ${b}, but ${first.key}, written first, is ${a}`)
   }
 
+  /** `floor`: `line.acked`, of writes through any proxy, taken when the read was sent. */
+  strong(line: Timeline, value: number, floor: number): void {
+    this.violations.checked['strong reads']++
+    if (value < floor)
+      this.violations.add('strong reads', () => `${line.key} is ${value}, ${floor} was acknowledged before`)
+  }
+
   bounded(line: Timeline, value: number, sentAtMs: number, boundMs: number): void {
+    this.violations.checked['bounded staleness']++
     const floor = line.ackedBefore(sentAtMs - boundMs)
     if (value < floor) {
       this.violations.add('bounded staleness', () => {

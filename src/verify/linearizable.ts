@@ -2,7 +2,7 @@
  * Is a history of one register linearizable? Wing and Gong's search with Lowe's memo, as in Porcupine (anishathalye/porcupine
  * `checker.go`, checkSingle): calls and returns in one list by time; a call whose operation is possible now is taken out
  * with its return, and a return that is reached with its operation not taken means one step back. A pair (set of operations
- * taken, state) that was tried once is not tried again.
+ * taken, state) that was tried once is not tried again. Only writes are choices: a read that is possible is taken at once.
  *
  * Linearizability is local (Herlihy and Wing 1990, theorem 1), so a history of many keys is checked key by key. An operation
  * of unknown fate may take effect at any time after its call, so its return is at the end of time, or never: it need not be
@@ -39,8 +39,11 @@ export function checkRegister(
   initial: string | null = null,
   stepsMax = stepsMaxDefault,
 ): Verdict {
+  const isRead = new Set(history.flatMap(({ kind, value }) => (kind === 'read' ? [value] : [])))
+  // A write of unknown fate whose value nobody has read may as well never have run.
   const operations = history.filter(
-    ({ kind, outcome }) => outcome === 'ok' || (kind === 'write' && outcome === 'uncertain'),
+    ({ kind, outcome, value }) =>
+      outcome === 'ok' || (kind === 'write' && outcome === 'uncertain' && isRead.has(value)),
   )
   const states = new Map<string | null, number>()
   const stateOf = (value: string | null): number => {
@@ -57,37 +60,57 @@ export function checkRegister(
   const taken: { call: Entry; before: number }[] = []
   let open = operations.filter(({ outcome }) => outcome === 'ok').length
   let entry = head.next
+  const take = (call: Entry): void => {
+    const { id } = call
+    bits[id >>> 5]! |= 1 << (id & 31)
+    taken.push({ call, before: state })
+    state = values[id]!
+    lift(call)
+    if (operations[id]!.outcome === 'ok') open--
+  }
+  /** Every read that is possible now, at once: taking it changes nothing for the others, and later it can only get harder. */
+  const takeReads = (): void => {
+    let call = head.next
+    while (call?.match !== undefined) {
+      const isPossible = operations[call.id]!.kind === 'read' && values[call.id] === state
+      if (isPossible) take(call)
+      call = isPossible ? call.prev.next : call.next
+    }
+  }
+  takeReads()
+  entry = head.next
   for (let steps = 0; open > 0; steps++) {
     if (steps > stepsMax) return 'unknown'
     if (entry === undefined) throw new Error('a history ends with the return of what is open')
     if (entry.match !== undefined) {
       const { id } = entry
-      const { kind, outcome } = operations[id]!
-      const after = values[id]!
-      if (kind === 'write' || after === state) {
+      if (operations[id]!.kind === 'write') {
         bits[id >>> 5]! |= 1 << (id & 31)
-        const key = `${bits.join()}:${after}`
+        const key = `${bits.join()}:${values[id]}`
+        bits[id >>> 5]! &= ~(1 << (id & 31))
         if (!tried.has(key)) {
           tried.add(key)
-          taken.push({ call: entry, before: state })
-          state = after
-          lift(entry)
-          if (outcome === 'ok') open--
+          take(entry)
+          takeReads()
           entry = head.next
           continue
         }
-        bits[id >>> 5]! &= ~(1 << (id & 31))
       }
       entry = entry.next
     } else {
-      const last = taken.pop()
-      if (last === undefined) return 'broken'
-      const { id } = last.call
-      state = last.before
-      bits[id >>> 5]! &= ~(1 << (id & 31))
-      if (operations[id]!.outcome === 'ok') open++
-      unlift(last.call)
-      entry = last.call.next
+      // Back to before the last write, and with it the reads behind it.
+      for (;;) {
+        const last = taken.pop()
+        if (last === undefined) return 'broken'
+        const { id } = last.call
+        state = last.before
+        bits[id >>> 5]! &= ~(1 << (id & 31))
+        if (operations[id]!.outcome === 'ok') open++
+        unlift(last.call)
+        if (operations[id]!.kind === 'read') continue
+        entry = last.call.next
+        break
+      }
     }
   }
   return 'linearizable'

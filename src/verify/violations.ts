@@ -19,10 +19,13 @@ const examplesMax = 20
 
 export class Violations {
   readonly counts: Record<PromiseName, number>
+  /** How often each was looked at: a promise that was never looked at was not shown to hold. */
+  readonly checked: Record<PromiseName, number>
   readonly examples: Violation[] = []
 
   constructor() {
-    this.counts = Object.fromEntries(promises.map((name) => [name, 0])) as Record<PromiseName, number>
+    this.counts = noughts()
+    this.checked = noughts()
   }
 
   /** `text` is only asked for while there is room for it. */
@@ -34,4 +37,8 @@ export class Violations {
   get total(): number {
     return Object.values(this.counts).reduce((sum, count) => sum + count, 0)
   }
+}
+
+function noughts(): Record<PromiseName, number> {
+  return Object.fromEntries(promises.map((name) => [name, 0])) as Record<PromiseName, number>
 }

@@ -60,6 +60,9 @@ export const windows: Readonly<Record<string, Window>> = {
   'proxy.ts': 'start, reload, stop: timers and signals',
   'commands/facts-generator.ts': 'run by hand: asks a live server and writes facts.generated.ts',
   'demo/': 'starts real servers, relays and load',
+  'verify/peer.ts': 'waits before it comes back to a proxy that was lost',
+  'verify/prober.ts': 'reads and writes at a pace, for a while',
+  'verify/admin-page.ts': 'asks the admin port of a proxy',
   'cli/': 'talks to a person at a terminal',
 }
 

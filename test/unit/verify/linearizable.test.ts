@@ -88,7 +88,7 @@ test('ten thousand good histories are linearizable', () => {
   const random = randomFrom(seed)
   const wrong: number[] = []
   for (let i = 0; i < 10_000; i++) {
-    const verdict = checkRegister(goodHistory(random, 5 + Math.floor(random() * 30), 1 + Math.floor(random() * 8)))
+    const verdict = checkRegister(goodHistory(random, 4 + Math.floor(random() * 22), 1 + Math.floor(random() * 8)))
     if (verdict !== 'linearizable') wrong.push(i)
   }
   expect(wrong).toEqual([])
@@ -99,7 +99,7 @@ test('ten thousand broken histories are broken', () => {
   const wrong: number[] = []
   let count = 0
   while (count < 10_000) {
-    const history = broken(goodHistory(random, 5 + Math.floor(random() * 30), 1 + Math.floor(random() * 8)), random)
+    const history = broken(goodHistory(random, 4 + Math.floor(random() * 22), 1 + Math.floor(random() * 8)), random)
     if (history === undefined) continue
     if (checkRegister(history) !== 'broken') wrong.push(count)
     count++
