@@ -1,0 +1,39 @@
+/**
+ * The promises to readers, simulated: the real proxy between clients and servers that fail as the seed says. Every run is
+ * its seed's: SEED=n replays one, SIM_SEEDS=n runs as many.
+ */
+import path from 'node:path'
+import { faultNames } from './faults.ts'
+import { loadSim, type SimResult, World } from './world.ts'
+
+const modules = loadSim(path.join(__dirname, '../../src'))
+const first = Number(process.env['SEED'] ?? 1)
+const seeds = Number(process.env['SIM_SEEDS'] ?? (process.env['SEED'] === undefined ? 200 : 1))
+
+const run = (seed: number): SimResult => new World(seed, modules).run()
+
+test('a seed replays exactly', () => {
+  const [one, again, other] = [run(first), run(first), run(first + 1)]
+  expect(again.trace).toBe(one.trace)
+  expect(again.commands).toBe(one.commands)
+  expect(other.trace).not.toBe(one.trace)
+})
+
+test('no seed breaks a promise', () => {
+  const broken: unknown[] = []
+  const happened = new Map<string, number>()
+  const checked: Record<string, number> = {}
+  let commands = 0
+  const started = performance.now()
+  for (let seed = first; seed < first + seeds; seed++) {
+    const result = run(seed)
+    commands += result.commands
+    for (const [what, count] of result.happened) happened.set(what, (happened.get(what) ?? 0) + count)
+    for (const [name, count] of Object.entries(result.violations.checked)) checked[name] = (checked[name] ?? 0) + count
+    if (result.violations.total > 0) broken.push([seed, result.violations.counts, result.violations.examples])
+  }
+  console.log(JSON.stringify({ commands, ms: performance.now() - started, checked, happened: Object.fromEntries(happened), broken: broken.length }, null, 1))
+  expect(broken.slice(0, 5)).toEqual([])
+  if (seeds < 100) return
+  for (const what of [...faultNames]) expect([what, (happened.get(what) ?? 0) > 0]).toEqual([what, true])
+}, 600_000)
