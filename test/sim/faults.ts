@@ -33,7 +33,7 @@ export class Faults {
   start(): void {
     const { time, servers } = this.world
     for (const replica of servers.slice(1)) replica.lagMs = time.pick([0, 0, 5, 40, 200])
-    for (const replica of servers) time.after(time.between(300, 1_500), () => replica.save(), undefined)
+    for (const replica of servers) time.after(time.between(200, 800), () => replica.save(), undefined)
     this.next()
   }
 
@@ -41,7 +41,7 @@ export class Faults {
     const { time } = this.world
     if (this.names.length === 0) return
     time.after(
-      time.between(50, 500),
+      time.between(30, 250),
       () => {
         if (this.world.isEnding) return
         this.strike(time.pick(this.names))
@@ -60,13 +60,13 @@ export class Faults {
     const place = `at-${region}`
     const forMs = time.random() < 0.7 ? time.between(5, 200) : time.between(200, faultMsMax)
     const later = (run: () => void): void => {
-      const restMs = Math.max(1, Math.min(forMs, 4_000 - quietMs - (time.nowMs - 1_000)))
+      const restMs = Math.max(1, Math.min(forMs, world.endsAtMs - quietMs - time.nowMs))
       time.after(restMs, run, undefined)
     }
     world.note(name)
     switch (name) {
       case 'lag':
-        replica.lagMs = time.random() < 0.5 ? time.between(0, 20) : time.between(0, 5_00)
+        replica.lagMs = time.random() < 0.5 ? time.between(0, 20) : time.between(0, 500)
         break
       case 'cut link to a proxy':
         network.cut(place, server.name)

@@ -37,9 +37,17 @@ class Pipe {
     else deliver()
   }
 
+  /** What was held back arrives a while later, and what comes meanwhile keeps its place behind it. */
   heal(): void {
-    if (this.network.isCut(this.way)) return
-    for (const deliver of this.held.splice(0)) this.send(deliver)
+    if (this.held.length === 0) return
+    this.network.time.after(
+      this.network.delayMs(this.way),
+      () => {
+        if (this.network.isCut(this.way)) return
+        for (const deliver of this.held.splice(0)) deliver()
+      },
+      this.process,
+    )
   }
 }
 

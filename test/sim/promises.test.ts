@@ -24,15 +24,17 @@ test('no seed breaks a promise', () => {
   const happened = new Map<string, number>()
   const checked: Record<string, number> = {}
   let commands = 0
+  let turns = 0
   const started = performance.now()
   for (let seed = first; seed < first + seeds; seed++) {
     const result = run(seed)
     commands += result.commands
+    turns += result.turns
     for (const [what, count] of result.happened) happened.set(what, (happened.get(what) ?? 0) + count)
     for (const [name, count] of Object.entries(result.violations.checked)) checked[name] = (checked[name] ?? 0) + count
     if (result.violations.total > 0) broken.push([seed, result.violations.counts, result.violations.examples])
   }
-  console.log(JSON.stringify({ commands, ms: performance.now() - started, checked, happened: Object.fromEntries(happened), broken: broken.length }, null, 1))
+  console.log(JSON.stringify({ commands, turns, ms: performance.now() - started, checked, happened: Object.fromEntries(happened), broken: broken.length }, null, 1))
   expect(broken.slice(0, 5)).toEqual([])
   if (seeds < 100) return
   for (const what of [...faultNames]) expect([what, (happened.get(what) ?? 0) > 0]).toEqual([what, true])

@@ -9,7 +9,7 @@
 export type Random = () => number
 
 interface Event {
-  readonly atMs: number
+  atMs: number
   readonly order: number
   readonly process: Process | undefined
   readonly run: () => void
@@ -70,7 +70,10 @@ export class SimTime {
 
   goOn(process: Process): void {
     process.isStopped = false
-    for (const event of process.backlog.splice(0)) this.push({ ...event, atMs: this.nowMs })
+    for (const event of process.backlog.splice(0)) {
+      event.atMs = this.nowMs
+      this.push(event)
+    }
   }
 
   /** What happened, for the proof that a seed replays. */

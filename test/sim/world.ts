@@ -35,6 +35,7 @@ export interface SimResult {
   readonly trace: string
   readonly happened: ReadonlyMap<string, number>
   readonly commands: number
+  readonly turns: number
 }
 
 /** What link a proxy's tracker opens: looked up at the call, for the module is mocked once for all runs. */
@@ -51,6 +52,13 @@ export function loadSim(src: string): SimModules {
         simNodeLink(network!, readers!, upstreamTimeoutMs, address, channel, events),
     }))
     jest.doMock(path.join(src, 'metrics/registry.ts'), () => ({ Metrics: class {} }))
+    // Building the table of commands takes longer than a short run; no run changes it.
+    const lookup = path.join(src, 'commands/lookup.ts')
+    jest.doMock(lookup, () => {
+      const real = jest.requireActual<Record<string, unknown> & { buildCommandTable(): unknown }>(lookup)
+      let table: unknown
+      return { ...real, buildCommandTable: () => (table ??= real.buildCommandTable()) }
+    })
     modules = {
       proxy: require(path.join(src, 'proxy.ts')),
       config: require(path.join(src, 'config/load.ts')),
@@ -65,8 +73,20 @@ const regions = ['eu', 'us', 'ap'] as const
 const boundMs = 150
 const keysPerProxy = 3
 const registers = 2
-const simulatedMs = 4_000
-const healMs = 1_500
+/** Of load and faults, from the start. */
+export const simulatedMs = 2_000
+const healMs = 1_000
+
+/** Every seed has the same few files. */
+const configs = new Map<string, Config>()
+function configOf(modules: SimModules, text: string): Config {
+  const known = configs.get(text)
+  if (known !== undefined) return known
+  const { config, errors } = modules.config.parseConfig(text, { file: 'sim.yaml', env: {} })
+  if (config === undefined) throw new Error(JSON.stringify(errors))
+  configs.set(text, config)
+  return config
+}
 
 export interface SimOptions {
   /** Which faults may come; all by default. */
@@ -93,11 +113,14 @@ export class World {
   private commands = 0
   private unique = 0
   private readonly seed: number
+  /** Of the load. */
+  readonly endsAtMs: number
 
   constructor(seed: number, modules: SimModules, options: SimOptions = {}) {
     this.seed = seed
     this.modules = modules
     this.time = new SimTime(randomFrom(seed))
+    this.endsAtMs = this.time.nowMs + simulatedMs
     this.network = new Network(this.time)
     network = this.network
     readers = modules.info
@@ -157,8 +180,7 @@ export class World {
       routing: { max_staleness: `${boundMs}ms` },
       tenants: { shop: { consistency: 'session', users: { default: { nopass: true } } } },
     })
-    const { config, errors } = this.modules.config.parseConfig(text, { file: 'sim.yaml', env: {} })
-    if (config === undefined) throw new Error(JSON.stringify(errors))
+    const config = configOf(this.modules, text)
     // Routing's ceiling would make every level bounded; only bounded reads are to have a bound.
     const routing = { ...config.routing, maxStalenessIsCeiling: false }
     const proxy = new this.modules.proxy.RegisProxy({
@@ -193,6 +215,7 @@ export class World {
       trace: this.time.trace,
       happened: this.happened,
       commands: this.commands,
+      turns: this.time.turns,
     }
   }
 
@@ -340,11 +363,6 @@ export class World {
   }
 
   // ---- the end ----
-
-  /** A key that was deleted behind our back, or a history that was cut off, is judged anew from here. */
-  forgetValues(): void {
-    this.note('FLUSHALL behind our back')
-  }
 
   private judge(): void {
     const { violations } = this.checks
