@@ -1,7 +1,7 @@
 /**
  * Planted bugs: a checker is worth what it catches. A bug is a piece of src/ replaced by another; the piece must be there
  * exactly once, so a bug that has lost its place fails loudly instead of planting nothing. Regis is started from a copy of
- * dist/ in which that one file is compiled anew, or the simulation from a copy of src/.
+ * dist/ in which that one file is compiled anew (`plant`); the simulation is handed the changed texts (`changedFiles`).
  *
  * The copies lie in .cache/planted/, below package.json and node_modules/, where they find both.
  */
@@ -68,21 +68,6 @@ export function plant(bug: PlantedBug): string {
     "const { main } = await import('../dist/cli/main.js')\nprocess.exitCode = await main(process.argv)\n",
   )
   return program
-}
-
-/** A copy of src/ and of test/kit and test/sim with this bug; its folder. For tests that load what they test. */
-export function plantSource(bug: PlantedBug): string {
-  const changed = changedFiles(bug)
-  const folder = newFolder()
-  cpSync(path.join(projectRoot, 'src'), path.join(folder, 'src'), { recursive: true })
-  for (const room of ['kit', 'sim', 'unit/regions'])
-    cpSync(path.join(projectRoot, 'test', room), path.join(folder, 'test', room), {
-      recursive: true,
-      // jest must not take the copies for tests.
-      filter: (from) => !from.endsWith('.test.ts'),
-    })
-  for (const [file, text] of changed) writeFileSync(path.join(folder, 'src', file), text)
-  return folder
 }
 
 function newFolder(): string {

@@ -1,9 +1,13 @@
-/** A client of a simulated proxy: a connection in memory, opened anew when the proxy closes it. */
+/**
+ * A client of a simulated proxy: a machine of its own next to it. Its connection is in memory, and opened anew when the
+ * proxy closes it or is started anew.
+ */
 import { EventEmitter } from 'node:events'
 import type { RegisProxy } from '../../src/proxy.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Seen } from '../../src/verify/counter-checks.ts'
 import { command, decode, ErrorReply } from '../kit/resp.ts'
+import { failedLate } from './redis.ts'
 import type { Process, SimTime } from './time.ts'
 
 export interface SimReply {
@@ -12,16 +16,19 @@ export interface SimReply {
   readonly text: string | null
 }
 
-interface Home {
-  readonly process: Process
-  readonly proxy: RegisProxy
+/** Where it connects to: another process after a restart. */
+export interface Home {
+  process: Process
+  proxy: RegisProxy
 }
 
-/** Path and session as the proxy keeps them to itself. */
+/** What the proxy keeps to itself. */
 interface Insides {
   readonly path: { readonly slab: Buffer; readonly readAt: number }
   accept(socket: unknown, remote: string, user: undefined, listener: string): Session
 }
+
+const wayMs = 0.05
 
 class ClientSocket extends EventEmitter {
   readonly writableLength = 0
@@ -52,63 +59,73 @@ class ClientSocket extends EventEmitter {
 }
 
 export class SimClient {
-  readonly process: Process
   seen: Seen = new Map()
   whenDone: () => void = () => {}
   private readonly time: SimTime
   private readonly home: Home
   private readonly level: string
+  /** Of the proxy's process: undefined when there is none, or its end is known here. */
   private session: Session | undefined
-  private input = Buffer.alloc(0)
+  private socket: ClientSocket | undefined
+  private input: Buffer = Buffer.alloc(0)
   private wanted = 0
   private replies: SimReply[] = []
-  private then: (replies: SimReply[]) => void = () => {}
+  private onReplies: (replies: SimReply[]) => void = () => {}
   private skip = 0
 
   constructor(time: SimTime, home: Home, level: string) {
     this.time = time
     this.home = home
-    this.process = home.process
     this.level = level
   }
 
-  /** In one chunk. `then` gets as many replies, at the end of the connection uncertain ones. */
+  /** In one chunk. `then` gets as many replies; when the connection ends, uncertain ones. */
   send(commands: readonly (readonly string[])[], then: (replies: SimReply[]) => void): void {
     const bytes = commands.map((args) => command(...args))
-    if (this.session === undefined || this.session.isClosed) bytes.unshift(this.open())
     this.wanted = commands.length
     this.replies = []
-    this.then = then
-    const session = this.session!
-    const all = Buffer.concat(bytes)
-    const { path } = this.home.proxy as unknown as Insides
-    path.slab.set(all, path.readAt)
-    session.onRead(all.length)
+    this.onReplies = then
+    const isNew = this.socket === undefined
+    if (isNew) {
+      bytes.unshift(command('PROXY', 'CONSISTENCY', this.level))
+      this.socket = this.newSocket()
+      this.session = undefined
+      this.input = Buffer.alloc(0)
+      this.seen = new Map()
+      this.skip = 1
+    }
+    const socket = this.socket!
+    this.time.after(wayMs, () => this.deliver(socket, Buffer.concat(bytes)), this.home.process)
   }
 
-  private open(): Buffer {
-    const socket: ClientSocket = new ClientSocket(
-      (data) => {
-        if (mine === this.socket) this.onData(data)
-      },
-      () => {
-        if (mine === this.socket) this.onEnd()
-      },
-    )
-    const mine = socket
-    this.socket = socket
-    this.input = Buffer.alloc(0)
-    this.seen = new Map()
-    this.skip = 1
+  /** The machine of the proxy says that nobody holds this connection any more. */
+  lost(): void {
+    const { socket } = this
+    if (socket !== undefined) this.onEnd(socket)
+  }
+
+  /** In the proxy's process. */
+  private deliver(socket: ClientSocket, bytes: Buffer): void {
     const proxy = this.home.proxy as unknown as Insides
-    this.session = proxy.accept(socket, 'sim', undefined, 'sim')
-    return command('PROXY', 'CONSISTENCY', this.level)
+    if (socket !== this.socket) return
+    this.session ??= proxy.accept(socket, 'sim', undefined, 'sim')
+    if (this.session.isClosed) return
+    proxy.path.slab.set(bytes, proxy.path.readAt)
+    this.session.onRead(bytes.length)
   }
-  private socket: ClientSocket | undefined
 
-  private onData(bytes: Buffer): void {
-    this.input = Buffer.concat([this.input, bytes])
-    for (;;) {
+  private newSocket(): ClientSocket {
+    const socket: ClientSocket = new ClientSocket(
+      (data) => void this.time.after(wayMs, () => this.onData(socket, data), undefined),
+      () => void this.time.after(wayMs, () => this.onEnd(socket), undefined),
+    )
+    return socket
+  }
+
+  private onData(socket: ClientSocket, bytes: Buffer): void {
+    if (socket !== this.socket) return
+    this.input = this.input.length === 0 ? bytes : Buffer.concat([this.input, bytes])
+    while (this.input.length > 0) {
       const found = decode(this.input)
       if (found === undefined) return
       this.input = this.input.subarray(found.end)
@@ -118,12 +135,15 @@ export class SimClient {
   }
 
   private take(reply: SimReply): void {
+    if (this.wanted === 0) throw new Error('a reply that nobody asked for')
     this.replies.push(reply)
     if (this.replies.length === this.wanted) this.finish()
   }
 
-  private onEnd(): void {
-    if (this.session !== undefined) this.session.isClosed = true
+  private onEnd(socket: ClientSocket): void {
+    if (socket !== this.socket) return
+    this.socket = undefined
+    this.session = undefined
     if (this.wanted === 0) return
     while (this.replies.length < this.wanted) this.replies.push({ fate: 'uncertain', text: null })
     this.finish()
@@ -131,12 +151,8 @@ export class SimClient {
 
   private finish(): void {
     this.wanted = 0
-    const { then, replies } = this
-    // The client's own turn: not on the proxy's stack.
-    this.time.after(0, () => {
-      then(replies)
-      this.whenDone()
-    }, this.process)
+    this.onReplies(this.replies)
+    this.whenDone()
   }
 }
 
@@ -145,5 +161,6 @@ function okOf(reply: unknown): SimReply {
 }
 
 function errorOf(message: string): SimReply {
+  if (message === failedLate) return { fate: 'ok', text: message }
   return { fate: message.startsWith('UNCERTAIN') ? 'uncertain' : 'notExecuted', text: message }
 }

@@ -9,6 +9,7 @@ export const faultNames = [
   'stop a replica',
   'stop the primary',
   'stop a proxy',
+  'restart a proxy',
   'break replication',
   'cut replication',
   'crash a replica',
@@ -56,8 +57,9 @@ export class Faults {
     const { time, network, servers, proxies } = world
     const replica = time.pick(servers.slice(1))
     const server = time.pick(servers)
-    const { process, region } = time.pick(proxies)
-    const place = `at-${region}`
+    const proxy = time.pick(proxies)
+    const { process } = proxy
+    const place = `at-${proxy.region}`
     const forMs = time.random() < 0.7 ? time.between(5, 200) : time.between(200, faultMsMax)
     const later = (run: () => void): void => {
       const restMs = Math.max(1, Math.min(forMs, world.endsAtMs - quietMs - time.nowMs))
@@ -84,6 +86,9 @@ export class Faults {
       case 'stop a proxy':
         time.stop(process)
         later(() => time.goOn(process))
+        break
+      case 'restart a proxy':
+        world.restartProxy(proxy)
         break
       case 'break replication':
         replica.breakLink()

@@ -167,7 +167,8 @@ export class Network {
 
   /** All connections between a place and a server. */
   reset(from: string, server: SimRedis): void {
-    for (const conn of [...server.conns.values()]) if (conn.from === from) this.time.after(0, () => conn.reset(), conn.process)
+    for (const conn of [...server.conns.values()])
+      if (conn.from === from) this.time.after(0, () => conn.reset(), conn.process)
   }
 
   /** `then` runs a round trip later with the connection; `failed` when nobody listens. Silence when the way is cut. */

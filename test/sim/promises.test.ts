@@ -2,15 +2,24 @@
  * The promises to readers, simulated: the real proxy between clients and servers that fail as the seed says. Every run is
  * its seed's: SEED=n replays one, SIM_SEEDS=n runs as many.
  */
-import path from 'node:path'
 import { faultNames } from './faults.ts'
 import { loadSim, type SimResult, World } from './world.ts'
 
-const modules = loadSim(path.join(__dirname, '../../src'))
+const modules = loadSim()
 const first = Number(process.env['SEED'] ?? 1)
 const seeds = Number(process.env['SIM_SEEDS'] ?? (process.env['SEED'] === undefined ? 200 : 1))
 
-const run = (seed: number): SimResult => new World(seed, modules).run()
+const cpu = { build: 0, run: 0 }
+const run = (seed: number): SimResult => {
+  const a = process.cpuUsage()
+  const w = new World(seed, modules)
+  const b = process.cpuUsage()
+  const r = w.run()
+  const c = process.cpuUsage()
+  cpu.build += b.user + b.system - a.user - a.system
+  cpu.run += c.user + c.system - b.user - b.system
+  return r
+}
 
 test('a seed replays exactly', () => {
   const [one, again, other] = [run(first), run(first), run(first + 1)]
@@ -34,7 +43,20 @@ test('no seed breaks a promise', () => {
     for (const [name, count] of Object.entries(result.violations.checked)) checked[name] = (checked[name] ?? 0) + count
     if (result.violations.total > 0) broken.push([seed, result.violations.counts, result.violations.examples])
   }
-  console.log(JSON.stringify({ commands, turns, ms: performance.now() - started, checked, happened: Object.fromEntries(happened), broken: broken.length }, null, 1))
+  console.log(
+    JSON.stringify(
+      {
+        commands,
+        turns,
+        ms: performance.now() - started,
+        checked,
+        happened: Object.fromEntries(happened),
+        broken: broken.length,
+      },
+      null,
+      1,
+    ),
+  )
   expect(broken.slice(0, 5)).toEqual([])
   if (seeds < 100) return
   for (const what of [...faultNames]) expect([what, (happened.get(what) ?? 0) > 0]).toEqual([what, true])

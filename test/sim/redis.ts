@@ -18,6 +18,8 @@ interface Saved {
 }
 
 const reattachMs = 100
+/** The answer of a command that has written all the same. */
+export const failedLate = 'ERR failed after it had written'
 
 export class SimRedis {
   readonly name: string
@@ -159,7 +161,10 @@ export class SimRedis {
       case 'GET':
         return bulk(this.data.get(key))
       case 'MGET':
-        return `*${args.length - 1}\r\n${args.slice(1).map((one) => bulk(this.data.get(one))).join('')}`
+        return `*${args.length - 1}\r\n${args
+          .slice(1)
+          .map((one) => bulk(this.data.get(one)))
+          .join('')}`
       case 'SET':
       case 'INCR':
       case 'APPEND':
@@ -176,6 +181,12 @@ export class SimRedis {
         if (word.toUpperCase() === 'APPEND') return `:${this.data.get(key)!.length}\r\n`
         return `:${word.toUpperCase() === 'DEL' ? 1 : this.data.get(key)}\r\n`
       }
+      case 'SETEX':
+        // Stands for what a script can do: it has written, and then it fails.
+        if (this.master !== undefined) return "-READONLY You can't write against a read only replica.\r\n"
+        this.append(['SET', key, args[3]!])
+        this.apply(['SET', key, args[3]!])
+        return `-${failedLate}\r\n`
       case 'WAIT':
         return `:${this.replicas.size}\r\n`
     }

@@ -29,7 +29,7 @@ export class Process {
 
 /** Long pauses of a turn: garbage collection, a busy machine. */
 const slowTurnShare = 0.002
-const slowTurnMsMax = 60
+const slowTurnMsMax = 120
 
 export class SimTime {
   nowMs = 1_000

@@ -4,11 +4,12 @@
  *
  *   clients -> FakeClient -> RegisProxy (real) -> FakeSocket, NodeLink -> Network -> SimRedis -> stream -> SimRedis
  *
- * `loadSim` takes the folder in which src/ lies, so that a copy with a planted bug runs in the same world.
+ * `loadSim` takes the texts of files with a planted bug, which run in the same world.
  */
 import path from 'node:path'
-import type { RegisProxy } from '../../src/proxy.ts'
+import { transformSync } from '@swc/core'
 import type { Config } from '../../src/config/config.ts'
+import type { RegisProxy } from '../../src/proxy.ts'
 import { isTotalPossible, outOfOrder } from '../../src/verify/accounting.ts'
 import { CounterChecks, Timeline } from '../../src/verify/counter-checks.ts'
 import { checkRegister, type Operation } from '../../src/verify/linearizable.ts'
@@ -43,8 +44,13 @@ let network: Network | undefined
 let readers: Readers | undefined
 const upstreamTimeoutMs = 400
 
-/** The modules of this src/, with what cannot be simulated replaced: node links by ours, the page of metrics by none. */
-export function loadSim(src: string): SimModules {
+const src = path.join(__dirname, '../../src')
+
+/**
+ * The modules of src/, with what cannot be simulated replaced: node links by ours, the page of metrics by none. `changed`:
+ * texts of files, by their path below src/, with a planted bug.
+ */
+export function loadSim(changed: ReadonlyMap<string, string> = new Map()): SimModules {
   let modules: SimModules | undefined
   jest.isolateModules(() => {
     jest.doMock(path.join(src, 'regions/node-link.ts'), () => ({
@@ -52,6 +58,15 @@ export function loadSim(src: string): SimModules {
         simNodeLink(network!, readers!, upstreamTimeoutMs, address, channel, events),
     }))
     jest.doMock(path.join(src, 'metrics/registry.ts'), () => ({ Metrics: class {} }))
+    // A run has some hundred commands, and lives for milliseconds: buffers for millions are most of its cost.
+    const limits = path.join(src, 'base/limits.ts')
+    jest.doMock(limits, () => ({
+      ...jest.requireActual<object>(limits),
+      arenaHalfBytes: 128 * 1024,
+      clientReadBytes: 16 * 1024,
+      clientFrontBytes: 16 * 1024,
+      laneCommandsMax: 4_096,
+    }))
     // Building the table of commands takes longer than a short run; no run changes it.
     const lookup = path.join(src, 'commands/lookup.ts')
     jest.doMock(lookup, () => {
@@ -59,12 +74,14 @@ export function loadSim(src: string): SimModules {
       let table: unknown
       return { ...real, buildCommandTable: () => (table ??= real.buildCommandTable()) }
     })
+    for (const [file, text] of changed) jest.doMock(path.join(src, file), () => evaluate(path.join(src, file), text))
     modules = {
       proxy: require(path.join(src, 'proxy.ts')),
       config: require(path.join(src, 'config/load.ts')),
       log: require(path.join(src, 'base/log.ts')),
       info: require(path.join(src, 'regions/info.ts')),
     }
+    for (const file of changed.keys()) jest.dontMock(path.join(src, file))
   })
   return modules!
 }
@@ -76,6 +93,19 @@ const registers = 2
 /** Of load and faults, from the start. */
 export const simulatedMs = 2_000
 const healMs = 1_000
+
+/** A module from a text instead of its file. */
+function evaluate(file: string, text: string): unknown {
+  const { code } = transformSync(text, {
+    filename: file,
+    jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
+    module: { type: 'commonjs' },
+  })
+  const module = { exports: {} }
+  const near = (name: string): unknown => require(name.startsWith('.') ? path.join(path.dirname(file), name) : name)
+  new Function('require', 'module', 'exports', code)(near, module, module.exports)
+  return module.exports
+}
 
 /** Every seed has the same few files. */
 const configs = new Map<string, Config>()
@@ -93,11 +123,23 @@ export interface SimOptions {
   readonly faults?: readonly string[]
 }
 
+/** One place of a proxy: after a restart another process with another RegisProxy. */
+export interface SimProxy {
+  readonly region: string
+  process: Process
+  proxy: RegisProxy
+  /** How often it was started. */
+  started: number
+  /** By key: what was acknowledged before this process was started. */
+  readonly forgotten: Map<Timeline, number>
+  readonly clients: SimClient[]
+}
+
 export class World {
   readonly time: SimTime
   readonly network: Network
   readonly servers: SimRedis[] = []
-  readonly proxies: { readonly process: Process; readonly region: string; readonly proxy: RegisProxy }[] = []
+  readonly proxies: SimProxy[] = []
   readonly happened = new Map<string, number>()
   readonly checks = new CounterChecks(new Violations())
   private readonly modules: SimModules
@@ -133,7 +175,7 @@ export class World {
       })
     })
     for (const replica of this.servers.slice(1)) replica.follow(this.servers[0]!)
-    const count = this.time.pick([1, 1, 2, 3])
+    const count = this.time.pick([1, 1, 1, 2, 3])
     const homes = ['us', 'ap', 'eu'].slice(0, count)
     const restore = this.network.replaceConnect()
     for (const region of homes) this.addProxy(region)
@@ -158,8 +200,26 @@ export class World {
       this.network.rttMs.set(`at-${region}>${other}`, rtt)
     }
     const proxy = this.time.within(process, () => this.buildProxy(region))
-    this.proxies.push({ process, region, proxy })
-    this.lines.push(Array.from({ length: keysPerProxy }, (_, i) => new Timeline(`${region}:${i}`)))
+    const lines = Array.from({ length: keysPerProxy }, (_, i) => new Timeline(`${region}:${i}`))
+    const forgotten = new Map(lines.map((line) => [line, 0]))
+    this.proxies.push({ process, region, proxy, started: 1, forgotten, clients: [] })
+    this.lines.push(lines)
+  }
+
+  /** SIGKILL, and another process at once in its place. What the old one has sent is still on its way. */
+  restartProxy(place: SimProxy): void {
+    const old = place.process
+    old.isDead = true
+    for (const server of this.servers)
+      for (const conn of server.conns.values()) if (conn.process === old) conn.abandon()
+    place.process = new Process(old.name)
+    this.network.homes.set(place.process, `at-${place.region}`)
+    for (const line of place.forgotten.keys()) place.forgotten.set(line, line.acked)
+    place.started++
+    this.time.process = place.process
+    place.proxy = this.buildProxy(place.region)
+    this.time.process = undefined
+    for (const client of place.clients) client.lost()
   }
 
   private buildProxy(region: string): RegisProxy {
@@ -228,7 +288,11 @@ export class World {
   }
 
   private startClients(p: number): void {
-    const client = (level: string) => new SimClient(this.time, this.proxies[p]!, level)
+    const client = (level: string): SimClient => {
+      const one = new SimClient(this.time, this.proxies[p]!, level)
+      this.proxies[p]!.clients.push(one)
+      return one
+    }
     for (const _ of [0, 1]) this.loop(client('session'), (c) => this.readSession(c, p))
     this.loop(client('bounded'), (c) => this.readBounded(c))
     this.loop(client('eventual'), (c) => this.readEventual(c))
@@ -240,20 +304,22 @@ export class World {
   }
 
   /** One after the other with a pause in between; `step` calls back when its replies have come. */
-  private loop(client: SimClient, step: (client: SimClient) => Promise<void> | void): void {
+  private loop(client: SimClient, step: (client: SimClient) => void): void {
     const again = (): void => {
       if (this.isOver) return
-      client.whenDone = () => void this.time.after(this.time.random() < 0.1 ? this.time.between(0, 80) : this.time.between(0, 6), again, client.process)
+      client.whenDone = () =>
+        void this.time.after(this.time.random() < 0.1 ? this.time.between(0, 80) : this.time.between(0, 6), again)
       step(client)
     }
-    this.time.after(this.time.between(50, 200), again, client.process)
+    this.time.after(this.time.between(50, 200), again)
   }
 
   private send(client: SimClient, commands: string[][], then: (replies: SimReply[]) => void): void {
     this.commands += commands.length
     client.send(commands, (replies) => {
       for (const reply of replies)
-        if (reply.fate !== 'ok') this.note(reply.fate === 'uncertain' ? 'a reply was uncertain' : 'a command was refused')
+        if (reply.fate !== 'ok')
+          this.note(reply.fate === 'uncertain' ? 'a reply was uncertain' : 'a command was refused')
       then(replies)
     })
   }
@@ -270,17 +336,21 @@ export class World {
     const picked = Array.from({ length: 1 + Math.floor(this.time.random() * 3) }, () => this.time.pick(this.allLines()))
     const floors = picked.map((line) => line.acked)
     const { seen } = client
+    const proxy = this.proxies[p]!
+    const { started } = proxy
     this.send(
       client,
       picked.map((line) => ['GET', line.key]),
       (replies) =>
         replies.forEach((reply, i) => {
-          if (reply.fate !== 'ok') return
+          if (reply.fate !== 'ok' || proxy.started !== started) return
           const line = picked[i]!
           const value = this.value(reply)
           this.time.note(`${line.key}=${value}`)
           this.checks.known(line, value)
-          if (this.lines[p]!.includes(line)) this.checks.readYourWrites(line, value, floors[i]!)
+          // What was acknowledged by a process that is gone binds nobody.
+          if (this.lines[p]!.includes(line) && floors[i]! > proxy.forgotten.get(line)!)
+            this.checks.readYourWrites(line, value, floors[i]!)
           if (seen === client.seen) this.checks.monotonicReads(line, value, seen)
           if (line.stalenessMs(value, this.time.nowMs) > 0) this.note('a session read of something old')
         }),
@@ -320,19 +390,23 @@ export class World {
     })
   }
 
-  /** Alone, or pipelined with others. */
+  /** Alone, or pipelined with others, and now and then with reads behind them. */
   private write(client: SimClient, p: number): void {
     const picked = this.lines[p]!.slice(0, 1 + Math.floor(this.time.random() * keysPerProxy))
     const seqs = picked.map((line) => line.next())
-    this.send(
-      client,
-      picked.map((line, i) => ['SET', line.key, String(seqs[i])]),
-      (replies) =>
-        replies.forEach((reply, i) => {
-          if (reply.fate === 'ok') picked[i]!.ack(seqs[i]!, this.time.nowMs)
-          else if (reply.fate === 'notExecuted') picked[i]!.refuse(seqs[i]!)
-        }),
-    )
+    const set = (line: Timeline, seq: number) =>
+      this.time.random() < 0.2 ? ['SETEX', line.key, '60', String(seq)] : ['SET', line.key, String(seq)]
+    const readsToo = this.time.random() < 0.3
+    const commands = picked.map((line, i) => set(line, seqs[i]!))
+    if (readsToo) commands.push(...picked.map((line) => ['GET', line.key]))
+    this.send(client, commands, (replies) => {
+      picked.forEach((line, i) => {
+        const [written, read] = [replies[i]!, replies[picked.length + i]]
+        if (written.fate === 'ok') line.ack(seqs[i]!, this.time.nowMs)
+        else if (written.fate === 'notExecuted') line.refuse(seqs[i]!)
+        if (read?.fate === 'ok' && written.fate === 'ok') this.checks.readYourWrites(line, this.value(read), seqs[i]!)
+      })
+    })
   }
 
   private appendOne(client: SimClient): void {
@@ -373,6 +447,7 @@ export class World {
         violations.add('strong reads', () => `no order explains a history of ${history.length} commands`)
       if (verdict === 'unknown') this.note('a history was not judged')
     }
+    violations.checked['monotonic writes'] += this.appended.acked.length
     const { data } = this.primary
     // Writes that were still under way at the end may be there.
     const total = Number(data.get('shop:total') ?? 0)
@@ -388,7 +463,8 @@ export class World {
       if (there.has(id)) violations.add('known values', () => `${id} was told to be not executed, and is there`)
     for (const line of this.allLines()) {
       const value = Number(data.get(`shop:${line.key}`) ?? 0)
-      if (value < line.acked) violations.add('known values', () => `${line.key} ends as ${value}, ${line.acked} was acknowledged`)
+      if (value < line.acked)
+        violations.add('known values', () => `${line.key} ends as ${value}, ${line.acked} was acknowledged`)
     }
     for (const [what, counts] of this.served()) if (counts > 0) this.happened.set(what, counts)
     const { desync, foreignPrefix, uncaught } = this.tripwires()
