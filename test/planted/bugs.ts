@@ -90,7 +90,7 @@ export const simBugs: readonly SimBug[] = [
         put: `let turn: number | undefined
 export const systemClock: Clock = {
   now: () => {
-    if (turn === undefined) {
+    if (turn === undefined || performance.now() - turn > 300) {
       turn = performance.now()
       setImmediate(() => { turn = undefined })
     }

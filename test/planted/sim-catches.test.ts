@@ -10,6 +10,7 @@ const wanted = process.env['PLANTED'] ?? ''
 const bugs = simBugs.filter(
   ({ name, isQuick }) => wanted === 'all' || (wanted === '' ? isQuick === true : name.includes(wanted)),
 )
+const sound = loadSim()
 const seedsMax = wanted === '' ? 60 : 2_000
 
 test.each(bugs.map((bug) => [bug.name, bug] as const))(
@@ -19,6 +20,8 @@ test.each(bugs.map((bug) => [bug.name, bug] as const))(
     for (let seed = 1; seed <= seedsMax; seed++) {
       const { violations } = new World(seed, modules).run()
       if (violations.total === 0) continue
+      // Not the seed's own doing.
+      expect(new World(seed, sound).run().violations.examples).toEqual([])
       process.stdout.write(
         `${name}: seed ${seed}, ${violations.examples[0]?.promise}: ${violations.examples[0]?.text}\n`,
       )

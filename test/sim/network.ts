@@ -29,7 +29,7 @@ class Pipe {
   send(deliver: () => void): void {
     const { time } = this.network
     this.lastDueMs = Math.max(this.lastDueMs, time.nowMs + this.network.delayMs(this.way))
-    time.after(this.lastDueMs - time.nowMs, () => this.arrive(deliver), this.process)
+    time.at(this.lastDueMs, () => this.arrive(deliver), this.process)
   }
 
   private arrive(deliver: () => void): void {

@@ -274,7 +274,7 @@ export class SimRedis {
 
   private plan(): void {
     if (this.pump !== undefined || this.stream.length === 0) return
-    this.pump = this.time.after(this.stream[0]!.dueMs - this.time.nowMs, () => this.take(), undefined)
+    this.pump = this.time.at(this.stream[0]!.dueMs, () => this.take(), undefined)
   }
 
   private take(): void {

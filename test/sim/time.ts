@@ -47,7 +47,12 @@ export class SimTime {
 
   /** Runs in that process, the present one when none is given. */
   after(ms: number, run: () => void, process: Process | undefined = this.process): { cancel(): void } {
-    const event: Event = { atMs: this.nowMs + Math.max(0, ms), order: this.order++, process, run, isCancelled: false }
+    return this.at(this.nowMs + Math.max(0, ms), run, process)
+  }
+
+  /** At exactly that moment: two that were given the same one run in the order in which they were given. */
+  at(atMs: number, run: () => void, process: Process | undefined = this.process): { cancel(): void } {
+    const event: Event = { atMs, order: this.order++, process, run, isCancelled: false }
     this.push(event)
     return {
       cancel: () => {

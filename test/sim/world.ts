@@ -214,12 +214,13 @@ export class World {
       for (const conn of server.conns.values()) if (conn.process === old) conn.abandon()
     place.process = new Process(old.name)
     this.network.homes.set(place.process, `at-${place.region}`)
-    for (const line of place.forgotten.keys()) place.forgotten.set(line, line.acked)
     place.started++
     this.time.process = place.process
     place.proxy = this.buildProxy(place.region)
     this.time.process = undefined
     for (const client of place.clients) client.lost()
+    // With what was answered just before, and is known to the clients now.
+    for (const line of place.forgotten.keys()) place.forgotten.set(line, line.acked)
   }
 
   private buildProxy(region: string): RegisProxy {
