@@ -9,7 +9,7 @@
 export type Random = () => number
 
 interface Event {
-  atMs: number
+  readonly atMs: number
   readonly order: number
   readonly process: Process | undefined
   readonly run: () => void
@@ -75,10 +75,8 @@ export class SimTime {
 
   goOn(process: Process): void {
     process.isStopped = false
-    for (const event of process.backlog.splice(0)) {
-      event.atMs = this.nowMs
-      this.push(event)
-    }
+    // In the past, where they belong: what came after them and has not run yet stays behind them.
+    for (const event of process.backlog.splice(0)) this.push(event)
   }
 
   /** What happened, for the proof that a seed replays. */
