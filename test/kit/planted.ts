@@ -44,7 +44,7 @@ export function changedFiles(bug: PlantedBug): Map<string, string> {
   return changed
 }
 
-/** A program that is bin/regis with this bug: for StartProxyOptions.program. Removed after the tests of this file. */
+/** The root of a checkout with this bug: for StartProxyOptions.root. Removed after the tests of this file. */
 export function plant(bug: PlantedBug): string {
   const changed = changedFiles(bug)
   freshDist()
@@ -62,12 +62,11 @@ export function plant(bug: PlantedBug): string {
     writeFileSync(to, code.replace(/(from |import\()(['"]\.[^'"]*)\.ts(['"])/g, '$1$2.js$3'))
   }
   mkdirSync(path.join(folder, 'bin'))
-  const program = path.join(folder, 'bin/regis.mjs')
   writeFileSync(
-    program,
+    path.join(folder, 'bin/regis'),
     "const { main } = await import('../dist/cli/main.js')\nprocess.exitCode = await main(process.argv)\n",
   )
-  return program
+  return folder
 }
 
 function newFolder(): string {

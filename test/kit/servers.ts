@@ -61,8 +61,8 @@ export interface StartProxyOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly readyMsMax?: number
-  /** A copy of Regis with a planted bug: `plant` of test/kit/planted.ts. */
-  readonly program?: string
+  /** The checkout that is run: a copy with a planted bug (test/kit/planted.ts); default: this one. */
+  readonly root?: string
 }
 
 /** A running Regis and the file it was started with; `write` replaces the file's content, for reloads. */

@@ -24,7 +24,7 @@ test('verify catches a proxy that serves whatever the nearest replica has', asyn
   const topology = await startReplicaSet({ regions: ['eu-west', 'us-east'] })
   topology.setLag('us-east', 900)
   const config = { ...configFor(topology, 'us-east'), routing: { max_staleness: '200ms' } }
-  const proxy = await startProxy(config, { program: plant(anyReplicaWillDo) })
+  const proxy = await startProxy(config, { root: plant(anyReplicaWillDo) })
   const { code, stdout } = await runVerify(...through([proxy]), '--user', 'shop-app', '--duration', '4s', '--json')
   const report = JSON.parse(stdout) as Report
   expect(code).toBe(1)
