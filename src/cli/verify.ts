@@ -63,6 +63,7 @@ export function register(program: Command, context: CliContext): void {
   examples(
     verb,
     'regis verify -c proxy.yaml --duration 30s',
+    'regis verify -c proxy.yaml --duration 5m --json',
     'regis verify --target 127.0.0.1:6380 --target 127.0.0.1:6382 --admin 127.0.0.1:9380 --admin 127.0.0.1:9382 --user shop-app --password demo',
   )
 }

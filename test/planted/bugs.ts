@@ -24,7 +24,6 @@ export const simBugs: readonly SimBug[] = [
   },
   {
     name: 'the position of what was read is a lower bound: the newest mark that its node has shown',
-    isQuick: true,
     change: [
       {
         file: 'session/session.ts',
@@ -47,7 +46,6 @@ export const simBugs: readonly SimBug[] = [
   },
   {
     name: "a tenant's fence is the last mark that was sent",
-    isQuick: true,
     change: [
       {
         file: 'session/session.ts',

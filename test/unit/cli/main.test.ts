@@ -25,7 +25,9 @@ describe('every verb', () => {
   const context: CliContext = { exit: () => {}, stdout: sink, stderr: sink, env: {} }
   const verbs = program(context).commands.map((it) => it.name())
   test('is one of the contract', () => {
-    expect(verbs).toEqual('run check demo explain status top hash-password init schema healthcheck version'.split(' '))
+    expect(verbs).toEqual(
+      'run check verify demo explain status top hash-password init schema healthcheck version'.split(' '),
+    )
   })
   test.each(verbs)('%s has help with three runnable examples', async (verb) => {
     const { code, stdout } = await regis([verb, '--help'])
