@@ -6,6 +6,7 @@ export const faultNames = [
   'lag',
   'cut link to a proxy',
   'reset connections',
+  'stall connections',
   'stop a replica',
   'stop the primary',
   'stop a proxy',
@@ -76,6 +77,11 @@ export class Faults {
         break
       case 'reset connections':
         network.reset(place, server)
+        break
+      case 'stall connections':
+        // Longer than the proxy's patience, so that it gives them up with writes on their way.
+        for (const conn of servers[0]!.conns.values())
+          if (conn.process === process && time.random() < 0.5) conn.stall(time.between(300, 900))
         break
       case 'stop a replica':
         this.pause(replica, later)

@@ -32,6 +32,11 @@ class Pipe {
     time.at(this.lastDueMs, () => this.arrive(deliver), this.process)
   }
 
+  /** Packets are lost, and sent again after ever longer times: nothing of this connection arrives for a while. */
+  stall(ms: number): void {
+    this.lastDueMs = Math.max(this.lastDueMs, this.network.time.nowMs) + ms
+  }
+
   private arrive(deliver: () => void): void {
     if (this.held.length > 0 || this.network.isCut(this.way)) this.held.push(deliver)
     else deliver()
@@ -90,6 +95,10 @@ export class Conn {
     this.up.send(() => {
       if (!this.isDead) this.server.receive(this, payload)
     })
+  }
+
+  stall(ms: number): void {
+    this.up.stall(ms)
   }
 
   reply(text: string): void {
