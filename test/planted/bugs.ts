@@ -56,7 +56,19 @@ export const simBugs: readonly SimBug[] = [
   },
   {
     name: 'what was proven stays proven in a new incarnation: cached proofs after a re-attachment',
-    change: [{ file: 'regions/node.ts', find: 'this.shownSeq = 0\n', put: '\n' }],
+    change: [
+      {
+        file: 'regions/node.ts',
+        find: 'this.incarnationSinceMs = now\n    this.shownSeq = 0\n    this.shownControlSeq = 0\n    this.shownTrails.fill(0)\n    this.shownSentAtMs = Number.NEGATIVE_INFINITY',
+        put: '',
+      },
+      // Nor does it owe a mark after a copy: that alone would hide most of it.
+      {
+        file: 'regions/tracker.ts',
+        find: 'else if (node.isLoading || node.isSyncing) node.owesMark = true',
+        put: '',
+      },
+    ],
   },
   {
     name: 'a fence is dropped when the reply is an error',
@@ -71,6 +83,7 @@ export const simBugs: readonly SimBug[] = [
   },
   {
     name: 'lost connections are not killed, so that their writes run late',
+    isQuick: true,
     change: [
       {
         file: 'upstream/connection.ts',
