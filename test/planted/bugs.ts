@@ -76,8 +76,8 @@ export const simBugs: readonly SimBug[] = [
     change: [
       {
         file: 'upstream/lane.ts',
-        find: 'if (type === 45) this.noteError(buf, pos, next, at, isWhole)',
-        put: 'if (type === 45) this.writes[at] = 0\n      if (type === 45) this.noteError(buf, pos, next, at, isWhole)',
+        find: 'if (type === 45) {\n',
+        put: 'if (type === 45) {\n        this.writes[at] = 0\n',
       },
     ],
   },
