@@ -45,16 +45,6 @@ export const simBugs: readonly SimBug[] = [
     ],
   },
   {
-    name: "a tenant's fence is the last mark that was sent",
-    change: [
-      {
-        file: 'session/session.ts',
-        find: 'if (tenant !== undefined) tenant.noteWrite(next, lane.index, lane.replyTrail, lane.lastReceivedAtMs)',
-        put: 'if (tenant !== undefined) tenant.noteWrite(next - 1, lane.index, lane.replyTrail, lane.lastReceivedAtMs)',
-      },
-    ],
-  },
-  {
     name: 'what was proven stays proven in a new incarnation: cached proofs after a re-attachment',
     change: [
       {
@@ -67,17 +57,6 @@ export const simBugs: readonly SimBug[] = [
         file: 'regions/tracker.ts',
         find: 'else if (node.isLoading || node.isSyncing) node.owesMark = true',
         put: '',
-      },
-    ],
-  },
-  {
-    name: 'a fence is dropped when the reply is an error',
-    isQuick: true,
-    change: [
-      {
-        file: 'upstream/lane.ts',
-        find: 'if (type === 45) {\n',
-        put: 'if (type === 45) {\n        this.writes[at] = 0\n',
       },
     ],
   },
