@@ -36,6 +36,7 @@ import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from 
 import { statsOf } from './metrics/stats.ts'
 import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
+import { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
@@ -281,6 +282,7 @@ export class RegisProxy {
       },
       monitors: this.monitors,
       durability: this.durability,
+      guards: new Guards({ nodes: this.tracker.nodes, wentBack: (node) => this.tracker.noteWentBack(node) }),
     })
     this.explainer = new Explainer({
       path: this.path,

@@ -18,6 +18,7 @@ import {
   clientCommandsMax,
   clientLocalBytesMax,
   fenceKeysMax,
+  guardBytesMax,
   markWaitMs,
   sharedFrameBytesMax,
   waitBudgetMs,
@@ -39,6 +40,7 @@ import {
   WaitOutcome,
 } from './metrics/cells.ts'
 import { Fences } from './regions/fences.ts'
+import type { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { markGapMsMin } from './regions/watermark.ts'
@@ -131,6 +133,8 @@ export interface Parts {
   readonly monitors?: Monitors
   /** For tenants whose writes must be on replicas before they are acknowledged. */
   readonly durability?: Durability
+  /** In front of reads on replicas; undefined: none. */
+  readonly guards?: Guards
 }
 
 /** A strong read goes by a mark and a replica where that takes at most this much of a round trip to the primary, and so many ms more. */
@@ -231,6 +235,8 @@ export class RequestPath implements SessionHost {
   private callSource: number = Source.primary
   private callFallback = -1
   private isStrongRead = false
+  /** The reads of this run count on what the replica has proven: they stand behind a guard. */
+  private isGuardedRun = false
   /** The command that is being handled is a strong read at the primary: its reply waits for a proof. */
   private needsProof = false
   /** Where the client's mark for strong reads holds no longer, of this chunk; and where the chunk ends. */
@@ -615,7 +621,7 @@ export class RequestPath implements SessionHost {
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const size = frame.end - pos
     // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
-    const isLarge = size > sharedFrameBytesMax || size + growth > arenaHalfBytes
+    const isLarge = size > sharedFrameBytesMax || size + growth + guardBytesMax > arenaHalfBytes
     let lane = session.lane
     this.needsProof = false
     // The common case: one more command for the lane that this chunk is already on.
@@ -635,7 +641,9 @@ export class RequestPath implements SessionHost {
         if (lane.database !== account.tenant!.database) return this.isolationFailure(session, lane)
         session.stallUntilMs = 0
         session.fallback = this.callFallback
+        this.isGuardedRun = false
         if (!this.isPrimaryLane(lane)) {
+          this.guard(lane) // not taken back with the reads: others' stand behind it
           this.rollbackAt = pos
           this.rollbackReplyMode = session.replyMode
           this.rollbackDatabase = session.database
@@ -650,6 +658,9 @@ export class RequestPath implements SessionHost {
       } else if (route === ROUTE.write && this.parts.pool.hasUnsettled(lane.nodeIndex)) {
         // Not even behind a read: a write that was lost on another connection may still run after it.
         return this.wait(session, stallOrder)
+      } else if (!this.isPrimaryLane(lane)) {
+        if (this.rollbackAt < 0) this.guard(lane)
+        else this.isGuardedRun = this.needsGuard()
       } else if (session.isLimited) {
         if (route === ROUTE.read) {
           this.fillNeed(session, account)
@@ -668,15 +679,17 @@ export class RequestPath implements SessionHost {
     }
     if (isLarge) return this.forwardLarge(session, account, lane, id, route, pos, prefix)
     const from = this.runLane === undefined ? pos : this.splicer.from
-    if (lane.pos + (frame.end - from) + growth > lane.limit || !lane.hasRoomFor(0)) {
+    const isUnguarded = this.isGuardedRun && !lane.isGuarded
+    if (isUnguarded || lane.pos + (frame.end - from) + growth > lane.limit || !lane.hasRoomFor(0)) {
       this.endRun(session, pos)
       this.rollbackAt = -1
-      if (!lane.hasRoomFor(size + growth)) {
+      if (!lane.hasRoomFor(size + growth + guardBytesMax)) {
         this.waiting.addForRoom(session, lane)
         return this.wait(session, stallRoom)
       }
     }
     if (this.runLane === undefined) {
+      if (this.isGuardedRun) this.parts.guards?.before(lane)
       this.runLane = lane
       this.runAt = lane.pos
       this.splicer.from = pos
@@ -987,6 +1000,19 @@ export class RequestPath implements SessionHost {
   }
 
   // ---- where to ----
+
+  /** Of the need that was filled last: does it count on something that the node has proven? */
+  private needsGuard(): boolean {
+    const { need } = this
+    const isProven = need.level !== LEVEL.eventual || need.maxStalenessMs !== Number.POSITIVE_INFINITY
+    return isProven && this.parts.guards !== undefined
+  }
+
+  /** The read for which the need was filled is about to be put on this lane to a replica, as the first of a run. */
+  private guard(lane: Lane): void {
+    this.isGuardedRun = this.needsGuard()
+    if (this.isGuardedRun && lane.hasRoomFor(guardBytesMax)) this.parts.guards!.before(lane)
+  }
 
   /** The confirmed primary, on a connection on which it said so itself. */
   private isPrimaryLane(lane: Lane): boolean {

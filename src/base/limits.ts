@@ -55,6 +55,8 @@ export const fenceKeysMax = 64
 export const heldReplyBytesMax = 32 * 1024 * 1024
 /** A part of a reply larger than this goes on to the client at once; only its end waits. */
 export const heldStreamBytes = 64 * 1024
+/** A guard in front of reads, and to spare: it has 14 bytes. */
+export const guardBytesMax = 32
 /** How long a command may wait for a primary before it is answered `not executed`. */
 export const waitBudgetMs = 1_000
 /** A reply's header line, and a line of text up to this size, is kept until it has come whole; longer text passes in pieces. */

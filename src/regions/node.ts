@@ -71,6 +71,8 @@ export class Node {
   commandsRunId = ''
   /** Replication offset: written by a primary, applied by a replica. Bytes. */
   offset = 0
+  /** The newest offset that it has named in this incarnation, in answers to guards (guards.ts); -1: none yet. */
+  appliedOffset = -1
   isLoading = false
   /** A full copy from its primary is under way. */
   isSyncing = false
@@ -103,6 +105,7 @@ export class Node {
   startIncarnation(now: number): void {
     this.incarnation++
     this.incarnationSinceMs = now
+    this.appliedOffset = -1
     this.shownSeq = 0
     this.shownControlSeq = 0
     this.shownTrails.fill(0)

@@ -191,6 +191,14 @@ export class RegionTracker {
     this.links[node.index]?.probeNow()
   }
 
+  /** An answer to a guard: it follows another node than it did, or holds an older state. What it had proven is void. */
+  noteWentBack(node: Node): void {
+    this.log.warn({ node: node.address.name }, 'node is not the replica that it was, what it had proven is void')
+    node.startIncarnation(this.clock.now())
+    this.marks.wantWithin(0)
+    this.links[node.index]?.probeNow()
+  }
+
   /** A data connection to it died. Its control connection knows within a round trip whether the node did. */
   noteLost(node: Node): void {
     this.links[node.index]?.probeNow()

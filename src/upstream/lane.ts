@@ -163,6 +163,8 @@ export class Lane {
   needsTrail = false
   /** Strong reads were appended: something that only a primary accepts should follow. See session/strong-checks.ts. */
   needsCheck = false
+  /** What is put on it now goes out behind a guard (regions/guards.ts). */
+  isGuarded = false
   /**
    * The newest mark that this lane has carried, or any number above it and below all marks not yet sent (regions/fences.ts);
    * and when that mark was appended.
@@ -436,6 +438,7 @@ export class Lane {
   flush(): void {
     if (this.isWriting || this.pos === this.start || this.port === undefined) return
     const view = this.bytes.subarray(this.start, this.pos)
+    this.isGuarded = false
     if (this.journal !== undefined) this.keepSent(this.journal, view)
     this.flagSent = this.flagTail
     if (this.port.write(view, this.onWritten)) {
@@ -790,6 +793,7 @@ export class Lane {
     this.isWriting = false
     this.needsTrail = false
     this.needsCheck = false
+    this.isGuarded = false
     this.start = this.halves[0]
     this.pos = this.start
     this.limit = this.start + this.size.halfBytes
