@@ -193,8 +193,8 @@ export class ServerFaults {
     this.random = random
   }
 
-  /** `names` undefined: all of them but `re-attach`, each once in every round, in an order of the seed's. */
-  start(names: readonly string[] = Object.keys(this.all).filter((name) => name !== 're-attach')): void {
+  /** `names` undefined: all of them, each once in every round, in an order of the seed's. */
+  start(names: readonly string[] = Object.keys(this.all)): void {
     this.running = (async () => {
       while (!this.isOver) {
         const round = [...names]
