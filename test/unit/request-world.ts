@@ -11,6 +11,7 @@ import { learn, type ServerCommand } from '../../src/commands/live.ts'
 import { buildCommandTable } from '../../src/commands/lookup.ts'
 import { Cells } from '../../src/metrics/cells.ts'
 import { Histogram } from '../../src/metrics/counters.ts'
+import { Guards } from '../../src/regions/guards.ts'
 import type { Node } from '../../src/regions/node.ts'
 import { RegionTracker } from '../../src/regions/tracker.ts'
 import { RequestPath } from '../../src/request-path.ts'
@@ -85,6 +86,8 @@ export interface WorldOptions {
   readonly isParanoid?: boolean
   /** Unread output of all clients. */
   readonly maxOutputBytes?: number
+  /** Reads on the replica stand behind guards. */
+  readonly isGuarded?: boolean
 }
 
 export interface MemoryClient {
@@ -229,6 +232,9 @@ export function buildWorld(options: WorldOptions = {}): World {
     sessionClosed() {},
     primaryRefused() {},
     findSession: () => undefined,
+    ...(options.isGuarded === true
+      ? { guards: new Guards({ nodes: tracker.nodes, wentBack: (node) => tracker.noteWentBack(node) }) }
+      : {}),
   })
   let id = 1
   return {
