@@ -1830,6 +1830,7 @@ export class RequestPath implements SessionHost {
 
   closed(session: Session, reason: string): void {
     session.held?.leave()
+    this.secondTries.left(session)
     this.leave(session)
     this.bounds.forget(session)
     this.waiting.forget(session)

@@ -193,3 +193,5 @@ export const journalFlushesMax = 4096
 export const secondTriesMax = 10_000
 /** Replies of one such client that are kept while its last is awaited; above it they are given as they came. */
 export const secondTryBytesMax = 256 * 1024
+/** And of all of them together: ten thousand that each keep that much would be gigabytes. */
+export const secondTriesBytesMax = 64 * 1024 * 1024

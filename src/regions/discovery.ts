@@ -224,7 +224,7 @@ export class SentinelDiscovery implements Authority {
     this.log.warn({ sentinel: member.address.name, to: this.shown(place) }, 'Sentinel announces another primary')
     // One that was away catches up with what is known here already.
     if (named !== place && !places.includes(place)) {
-      this.votes.endEpoch(this.clock.now())
+      this.votes.endEpoch(this.clock.now(), place)
       this.isSwitching = true
     }
     this.settle()

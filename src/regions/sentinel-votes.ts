@@ -53,6 +53,8 @@ export class SentinelVotes {
   /** The newest configuration epoch that anybody has spoken of, or that must come after a switch was announced. */
   private epoch = 0
   private epochSpokenAtMs = Number.NEGATIVE_INFINITY
+  /** Of the switch that was announced and of which nobody has spoken in an answer yet. */
+  private awaited: string | undefined
 
   /** `configured`: how many Sentinels the configuration lists. */
   constructor(configured: number) {
@@ -64,6 +66,7 @@ export class SentinelVotes {
     this.words.set(id, word)
     if (this.words.size > wordsMax) this.dropOld(word.askedAtMs)
     if (word.configEpoch < this.epoch) return
+    this.awaited = undefined
     this.epoch = word.configEpoch
     this.epochSpokenAtMs = word.askedAtMs
   }
@@ -72,8 +75,13 @@ export class SentinelVotes {
     this.words.delete(id)
   }
 
-  /** A switch was announced: what was said until now is of an epoch that is over. */
-  endEpoch(now: number): void {
+  /**
+   * A switch to this place was announced: what was said until now is of an epoch that is over. Every Sentinel announces it,
+   * perhaps before any has answered: together they end one epoch, or nobody would ever speak of the newest.
+   */
+  endEpoch(now: number, place: string): void {
+    if (place === this.awaited) return
+    this.awaited = place
     this.epoch++
     this.epochSpokenAtMs = now
   }
@@ -101,6 +109,7 @@ export class SentinelVotes {
   private forgetEpoch(fresh: readonly (readonly [string, SentinelWord])[], needed: number, now: number): void {
     if (fresh.length < needed || now - this.epochSpokenAtMs < epochForgottenMs) return
     if (fresh.some(([, word]) => word.configEpoch >= this.epoch)) return
+    this.awaited = undefined
     this.epoch = Math.max(...fresh.map(([, word]) => word.configEpoch))
     this.epochSpokenAtMs = now
   }

@@ -10,7 +10,14 @@
  * and only when no write of all that was executed or is of unknown fate. Only once. A transaction, a script and what has a
  * connection of its own are never sent again, nor is what the journal no longer holds.
  */
-import { arenaHalfBytes, laneCommandsMax, secondTriesMax, secondTryBytesMax, waitBudgetMs } from '../base/limits.ts'
+import {
+  arenaHalfBytes,
+  laneCommandsMax,
+  secondTriesBytesMax,
+  secondTriesMax,
+  secondTryBytesMax,
+  waitBudgetMs,
+} from '../base/limits.ts'
 import { kindCollect, kindLocal, type Lane, type Place, type ReplySink, type Transform } from '../upstream/lane.ts'
 import { Session, stallBusy, stallNone } from './session.ts'
 
@@ -33,7 +40,9 @@ export interface SecondTryOptions {
 export class SecondTries {
   private readonly options: SecondTryOptions
   private readonly waiting = new Set<Refused>()
-  private open = 0
+  private readonly open = new Map<Session, Refused>()
+  /** Replies that are kept, all clients' together. */
+  private keptBytes = 0
 
   constructor(options: SecondTryOptions) {
     this.options = options
@@ -44,10 +53,10 @@ export class SecondTries {
     if (!(sink instanceof Session)) return
     const isTaken = sink.stall === stallBusy || sink.lease !== undefined || sink.lane !== lane || sink.isClosed
     // Answers of ours, transactions on a lease: if not all that it has in flight is here, its order cannot be kept.
-    if (isTaken || lane.journal === undefined || this.open >= secondTriesMax) return
+    if (isTaken || lane.journal === undefined || this.open.size >= secondTriesMax) return
     if (lane.countOf(sink) !== sink.inFlight) return
-    this.open++
     const refused = new Refused(sink, lane, this)
+    this.open.set(sink, refused)
     refused.places = lane.handOver(sink, refused)
     sink.stall = stallBusy
     this.options.forget(sink)
@@ -56,6 +65,22 @@ export class SecondTries {
   /** A primary was confirmed, a connection to one is ready or has room. */
   retry(): void {
     for (const refused of this.waiting) this.attempt(refused)
+  }
+
+  /** The client is gone: its replies come to nobody. */
+  left(session: Session): void {
+    const refused = this.open.get(session)
+    if (refused !== undefined) this.end(refused)
+  }
+
+  /** `bytes` more are kept. False: there is no room for them. */
+  keep(bytes: number): boolean {
+    this.keptBytes += bytes
+    return this.keptBytes <= secondTriesBytesMax
+  }
+
+  get counts(): { readonly open: number; readonly keptBytes: number } {
+    return { open: this.open.size, keptBytes: this.keptBytes }
   }
 
   /** Every reply is in. */
@@ -111,11 +136,21 @@ export class SecondTries {
   private end(refused: Refused): void {
     const { session } = refused
     this.waiting.delete(refused)
-    this.open--
+    if (!this.open.delete(session)) return
+    this.keptBytes -= refused.drop()
     if (session.isClosed) return
     session.stall = stallNone
     this.options.resumeSoon(session)
   }
+}
+
+interface Kept {
+  /** undefined: nothing is to be written. */
+  readonly bytes: Buffer | undefined
+  readonly completed: number
+  readonly hasWrite: boolean
+  /** What follows it is the rest of a reply. */
+  readonly isMidReply: boolean
 }
 
 /** Takes a client's replies in its place, from the first refusal on. */
@@ -126,7 +161,7 @@ class Refused implements ReplySink {
   refusedWrites = 0
   private readonly lane: Lane
   private readonly tries: SecondTries
-  private readonly kept: { bytes: Buffer | undefined; completed: number; hasWrite: boolean }[] = []
+  private kept: Kept[] = []
   private keptBytes = 0
   private answered = 0
   /** Too much to keep, or a loss: what comes goes to the client at once. */
@@ -159,25 +194,32 @@ class Refused implements ReplySink {
 
   onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
     if (this.isPassing) return this.session.onReply(view, completed, hasWrite, lane)
-    this.kept.push({ bytes: Buffer.from(view), completed, hasWrite })
+    this.kept.push({ bytes: Buffer.from(view), completed, hasWrite, isMidReply: lane.isHeadPartial })
     this.keptBytes += view.length
-    this.note(completed)
+    this.note(completed, this.tries.keep(view.length))
     return false
   }
 
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
     if (this.isPassing) return this.session.onSwallowed(completed, hasWrite, lane)
-    this.kept.push({ bytes: undefined, completed, hasWrite })
-    this.note(completed)
+    this.kept.push({ bytes: undefined, completed, hasWrite, isMidReply: false })
+    this.note(completed, true)
   }
 
-  private note(completed: number): void {
+  private note(completed: number, hasRoom: boolean): void {
     this.answered += completed
     if (this.answered >= this.places.length) this.tries.decide(this)
-    else if (this.keptBytes > secondTryBytesMax) {
-      this.isPassing = true
-      this.tries.pass(this)
-    }
+    else if (!hasRoom || this.keptBytes > secondTryBytesMax) this.tries.pass(this)
+  }
+
+  /** Nothing of it is needed any more. Returns how many bytes were kept. */
+  drop(): number {
+    this.isPassing = true
+    this.kept = []
+    this.again = undefined
+    const bytes = this.keptBytes
+    this.keptBytes = 0
+    return bytes
   }
 
   deliver(): void {
@@ -185,10 +227,10 @@ class Refused implements ReplySink {
     this.isPassing = true
     // These replies are older than what the lane is at now.
     const isPartial = lane.isHeadPartial
-    lane.isHeadPartial = false
     lane.replyTrail = lane.lastTrailSeq
-    for (const { bytes, completed, hasWrite } of this.kept.splice(0)) {
+    for (const { bytes, completed, hasWrite, isMidReply } of this.kept.splice(0)) {
       if (session.isClosed) break
+      lane.isHeadPartial = isMidReply
       if (bytes === undefined) session.onSwallowed(completed, hasWrite, lane)
       else session.onReply(bytes, completed, hasWrite, lane)
     }

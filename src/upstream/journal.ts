@@ -15,10 +15,14 @@ export class Journal {
   private readonly firsts = new Int32Array(journalFlushesMax)
   private readonly starts = new Float64Array(journalFlushesMax)
   private flushes = 0
+  /** The flush that was asked for last: clients that were refused had their commands in the same ones. */
+  private parsedStart = -1
+  private parsed: readonly Buffer[] = []
 
   /** `view` is about to be sent; `first` is the number of the first command in it, numbers wrap at 32 bits. */
   note(view: Buffer, first: number): void {
     if (view.length > journalBytes) return this.clear()
+    if (this.parsedStart >= 0) this.forgetParsed()
     this.bytes ??= Buffer.allocUnsafeSlow(journalBytes)
     const at = this.end % journalBytes
     const room = journalBytes - at
@@ -35,6 +39,12 @@ export class Journal {
   clear(): void {
     this.flushes = 0
     this.end = 0
+    this.forgetParsed()
+  }
+
+  private forgetParsed(): void {
+    this.parsedStart = -1
+    this.parsed = []
   }
 
   /**
@@ -52,14 +62,15 @@ export class Journal {
       const requests = this.flush(k, (after - first) | 0)
       if (requests === undefined) return undefined
       while (next < numbers.length && ((numbers[next]! - after) | 0) < 0)
-        found.push(requests[(numbers[next++]! - first) | 0]!)
+        found.push(Buffer.from(requests[(numbers[next++]! - first) | 0]!)) // a view would keep the whole flush
     }
     return next === numbers.length ? found : undefined
   }
 
   /** All requests of one flush; undefined when it is overwritten, or does not hold as many as it should. */
-  private flush(k: number, count: number): Buffer[] | undefined {
+  private flush(k: number, count: number): readonly Buffer[] | undefined {
     const start = this.starts[k % journalFlushesMax]!
+    if (start === this.parsedStart) return this.parsed.length === count ? this.parsed : undefined
     const end = k + 1 < this.flushes ? this.starts[(k + 1) % journalFlushesMax]! : this.end
     if (this.bytes === undefined || this.end - start > journalBytes) return undefined
     const at = start % journalBytes
@@ -72,6 +83,8 @@ export class Journal {
       if (frame.frame(whole, pos, size) !== framed) return undefined
       requests.push(whole.subarray(pos, frame.end))
     }
+    this.parsedStart = start
+    this.parsed = requests
     return requests.length === count ? requests : undefined
   }
 }

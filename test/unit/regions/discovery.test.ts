@@ -116,6 +116,18 @@ test('an announced switch withdraws the name in the same call, deposes the node,
   expect([discovery.namedIndex, deposed]).toEqual([1, [0]])
 })
 
+test('a switch that several Sentinels announce before any has answered ends one epoch, so that its answers count', () => {
+  const { discovery, say, links, deposed } = world()
+  for (const i of [0, 1, 2]) say(i, 'eu-0')
+  for (const link of links) link.events.switched('us-1', 6379)
+  say(1, 'us-1', 2)
+  say(2, 'us-1', 2)
+  expect([discovery.namedIndex, deposed]).toEqual([1, [0]])
+  for (const link of links) link.events.switched('eu-0', 6379)
+  for (const i of [0, 1]) say(i, 'eu-0', 3)
+  expect([discovery.namedIndex, deposed]).toEqual([0, [0, 1]])
+})
+
 test('a Sentinel that was away and announces what is known already changes nothing', () => {
   const { discovery, say, links, deposed } = world()
   for (const i of [0, 1]) say(i, 'us-1', 5)

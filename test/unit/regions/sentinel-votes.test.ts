@@ -44,7 +44,7 @@ test('two that still speak of the old epoch cannot bring the old primary back wh
 
 test('after an announced switch the words of before count no more', () => {
   const votes = three(word('a', 1), word('a', 1), word('a', 1))
-  votes.endEpoch(0)
+  votes.endEpoch(0, 'b:6379')
   expect(votes.standing(0, place).named).toBeUndefined()
   for (const id of ['s0', 's1']) votes.note(id, word('b', 2))
   expect(votes.standing(0, place).named).toBe('b:6379')

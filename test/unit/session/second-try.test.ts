@@ -1,3 +1,4 @@
+import { secondTriesBytesMax, secondTryBytesMax } from '../../../src/base/limits.ts'
 import { command } from '../../kit/resp.ts'
 import { buildWorld } from '../request-world.ts'
 
@@ -148,4 +149,47 @@ test('a read that a replica refuses, and a refusal in a value, are no refused wr
   const client = it.sent(['GET', 'a'], ['SET', 'b', '1'])
   it.reply(it.primary, `-READONLY strange\r\n+OK\r\n`)
   expect(client.socket.text).toBe('-READONLY strange\r\n+OK\r\n')
+})
+
+test('a client that leaves, or whose connection is lost, before its last reply is in leaves nothing behind', () => {
+  const it = world()
+  const left = it.sent(['SET', 'a', '1'], ['GET', 'b'])
+  it.reply(it.primary, `${refused}$5\r\nhe`)
+  expect(it.path.secondTries.counts).toEqual({ open: 1, keptBytes: refused.length + 6 })
+  left.session.destroy('left')
+  expect(it.path.secondTries.counts).toEqual({ open: 0, keptBytes: 0 })
+  it.reply(it.primary, 'llo\r\n')
+  expect(it.path.secondTries.counts).toEqual({ open: 0, keptBytes: 0 })
+})
+
+test('where a reply is too long to be kept, messages still come between replies', () => {
+  const it = world()
+  const client = it.sent(['SET', 'a', '1'], ['GET', 'b'])
+  const [value, message] = ['x'.repeat(300_000), '>2\r\n+message\r\n+a\r\n']
+  const reply = `$${value.length}\r\n${value}\r\n`
+  it.reply(it.primary, refused)
+  const pieces = Array.from({ length: Math.ceil(reply.length / 20_000) }, (_, i) =>
+    reply.slice(i * 20_000, (i + 1) * 20_000),
+  )
+  while (client.socket.text === '') it.reply(it.primary, pieces.shift()!)
+  expect(pieces.length).toBeGreaterThan(0)
+  client.session.push(Buffer.from(message))
+  client.session.flushPushes()
+  for (const piece of pieces) it.reply(it.primary, piece)
+  expect(client.socket.text).toBe(`${refused}${reply}${message}`)
+  expect(it.path.secondTries.counts).toEqual({ open: 0, keptBytes: 0 })
+})
+
+test('what is kept for all clients together is bounded: above that replies are given as they came', () => {
+  const it = world()
+  const value = 'x'.repeat(secondTryBytesMax - 1024)
+  const clients = Array.from({ length: Math.ceil(secondTriesBytesMax / value.length) + 1 }, () => it.client('shop'))
+  for (const client of clients) client.send(['SET', 'a', '1'], ['GET', 'b'])
+  it.sentTo(it.primary)
+  it.demote()
+  const reply = `${refused}$${value.length}\r\n${value}\r\n`
+  for (const _client of clients)
+    for (let at = 0; at < reply.length; at += 32_000) it.reply(it.primary, reply.slice(at, at + 32_000))
+  expect(it.path.secondTries.counts.keptBytes).toBeLessThanOrEqual(secondTriesBytesMax)
+  expect([clients.at(0)!.socket.text === '', clients.at(-1)!.socket.text === reply]).toEqual([true, true])
 })

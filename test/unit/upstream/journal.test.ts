@@ -54,3 +54,16 @@ test('it is empty after a flush that is larger than itself', () => {
   it.note(Buffer.alloc(journalBytes + 1), 2)
   expect(it.requests([0], 3)).toBeUndefined()
 })
+
+test('a flush that was looked into once is not what a later one in its place is taken for', () => {
+  const { it, last } = journal([2, 2])
+  expect(it.requests([0], last)).toEqual([get(0)])
+  expect(it.requests([1], last)).toEqual([get(1)])
+  it.clear()
+  it.note(get(9), 9)
+  expect(it.requests([9], 10)).toEqual([get(9)])
+  const wide = journal([1]).it
+  expect(wide.requests([0], 1)).toEqual([get(0)])
+  for (let i = 1; i < 10; i++) wide.note(get(i, journalBytes / 4), i)
+  expect([wide.requests([0], 10), wide.requests([9], 10)]).toEqual([undefined, [get(9, journalBytes / 4)]])
+})
