@@ -7,6 +7,8 @@ import { isIP } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 
 const againMs = 30_000
+/** After a failure: nobody may be the primary who is named by what does not resolve. */
+const againAfterFailureMs = 1_000
 /** Names come from Sentinels too. Deployments have a few dozen. */
 const hostsMax = 256
 
@@ -18,7 +20,7 @@ export const systemLookup: Lookup = async (host) =>
 export class HostAddresses {
   private readonly clock: Clock
   private readonly lookup: Lookup
-  private readonly known = new Map<string, { addresses: readonly string[]; askedAtMs: number }>()
+  private readonly known = new Map<string, { addresses: readonly string[]; againAtMs: number }>()
   private readonly onChange: () => void
 
   constructor(clock: Clock, onChange: () => void, lookupHost: Lookup = systemLookup) {
@@ -31,10 +33,10 @@ export class HostAddresses {
   of(host: string): readonly string[] {
     if (isIP(host) !== 0) return [host]
     const found = this.known.get(host)
-    if (found !== undefined && this.clock.now() - found.askedAtMs < againMs) return found.addresses
+    if (found !== undefined && this.clock.now() < found.againAtMs) return found.addresses
     if (found === undefined && this.known.size >= hostsMax) return []
-    const entry = found ?? { addresses: [], askedAtMs: 0 }
-    entry.askedAtMs = this.clock.now()
+    const entry = found ?? { addresses: [], againAtMs: 0 }
+    entry.againAtMs = this.clock.now() + againMs
     this.known.set(host, entry)
     this.lookup(host).then(
       (addresses) => {
@@ -42,7 +44,9 @@ export class HostAddresses {
         entry.addresses = addresses
         this.onChange()
       },
-      () => undefined,
+      () => {
+        entry.againAtMs = this.clock.now() + againAfterFailureMs
+      },
     )
     return entry.addresses
   }

@@ -187,6 +187,11 @@ class SentinelAsker {
   }
 }
 
+/** Ids have 40 characters, host names at most 255. */
+const wordBytesMax = 255
+/** More Sentinels than anybody runs: of a list without an end the rest is not kept. */
+const toldMax = 64
+
 /** undefined: not what a Sentinel answers. */
 export function readAnswer(
   id: string,
@@ -196,15 +201,20 @@ export function readAnswer(
   others: unknown,
 ): SentinelAnswer | undefined {
   if (!Array.isArray(address) || address.length !== 2) return undefined
+  if (!isWord(id) || !isWord(String(address[0]))) return undefined
   const configEpoch = Number(pairs(master).get('config-epoch'))
   const port = Number(address[1])
   if (!Number.isSafeInteger(configEpoch) || configEpoch < 0 || !isPort(port)) return undefined
-  const known = (Array.isArray(others) ? others : []).flatMap((other): KnownSentinel[] => {
+  const known = (Array.isArray(others) ? others.slice(0, toldMax) : []).flatMap((other): KnownSentinel[] => {
     const said = pairs(other)
     const [otherId, host, otherPort] = [said.get('runid') ?? '', said.get('ip') ?? '', Number(said.get('port'))]
-    return otherId === '' || host === '' || !isPort(otherPort) ? [] : [{ id: otherId, host, port: otherPort }]
+    return !isWord(otherId) || !isWord(host) || !isPort(otherPort) ? [] : [{ id: otherId, host, port: otherPort }]
   })
   return { id, askedAtMs, host: String(address[0]), port, configEpoch, others: known }
+}
+
+function isWord(text: string): boolean {
+  return text !== '' && text.length <= wordBytesMax
 }
 
 function isPort(port: number): boolean {

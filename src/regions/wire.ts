@@ -8,8 +8,11 @@
  */
 import { Redis, type RedisOptions } from 'ioredis'
 import { Backoff } from '../upstream/backoff.ts'
+import { guardReplies } from './ioredis-guard.ts'
 import type { NodeAddress } from './node.ts'
 import type { Timer, Timers } from './timers.ts'
+
+guardReplies()
 
 export interface WireOptions {
   /** CLIENT SETNAME: what an operator sees in CLIENT LIST. */

@@ -1,4 +1,5 @@
 import { SentinelDiscovery } from '../../../src/regions/discovery.ts'
+import type { Lookup } from '../../../src/regions/host-addresses.ts'
 import type { NodeAddress } from '../../../src/regions/node.ts'
 import { readAnswer, type SentinelEvents } from '../../../src/regions/sentinel-link.ts'
 import { FakeTime, Fleet } from './fakes.ts'
@@ -20,7 +21,11 @@ interface FakeSentinel {
 
 const hosts: Record<string, readonly string[]> = { 'eu-0': ['10.0.0.1'], 'us-1': ['10.0.0.2'], 'us-2': ['10.0.0.3'] }
 
-function world(sentinels = ['s0', 's1', 's2'], nodes = ['eu-0', 'us-1', 'us-2'].map((host) => node(host))) {
+function world(
+  sentinels = ['s0', 's1', 's2'],
+  nodes = ['eu-0', 'us-1', 'us-2'].map((host) => node(host)),
+  lookup: Lookup = (host) => Promise.resolve(hosts[host] ?? []),
+) {
   const time = new FakeTime()
   const links: FakeSentinel[] = []
   const lines: string[] = []
@@ -35,7 +40,7 @@ function world(sentinels = ['s0', 's1', 's2'], nodes = ['eu-0', 'us-1', 'us-2'].
     log: { info: keep as never, warn: keep as never, error: keep as never },
     clock: time,
     timers: time,
-    lookup: (host) => Promise.resolve(hosts[host] ?? []),
+    lookup,
     openLink: (address, _master, events) => {
       const link: FakeSentinel = { address, events, asked: 0, isStarted: false }
       links.push(link)
@@ -76,6 +81,24 @@ test('an address and a host name that resolve to one another are the same node',
   await Promise.resolve()
   say(0, '10.0.0.2')
   say(1, '10.0.0.2')
+  expect(discovery.namedIndex).toBe(1)
+})
+
+test('a name that did not resolve is looked up again after a second, and not only after half a minute', async () => {
+  let isDown = true
+  const lookup: Lookup = (host) =>
+    isDown ? Promise.reject(new Error('EAI_AGAIN')) : Promise.resolve(hosts[host] ?? [])
+  const { discovery, say, time } = world(undefined, undefined, lookup)
+  const round = async (): Promise<void> => {
+    for (const i of [0, 1, 2]) say(i, '10.0.0.2')
+    await new Promise(setImmediate)
+  }
+  await round()
+  isDown = false
+  await round()
+  expect(discovery.namedIndex).toBe(-1)
+  time.pass(1_100)
+  await round()
   expect(discovery.namedIndex).toBe(1)
 })
 
@@ -171,6 +194,24 @@ test('Sentinels that are told of are asked too and count, and are left when nobo
   time.pass(31_000)
   say(0, 'eu-0', 1, 6379, ['id-1'])
   expect(links[2]!.isStarted).toBe(false)
+})
+
+test('words of any length and lists without an end are no answer, or are cut', () => {
+  const [long, port] = ['x'.repeat(1_000_000), '26379']
+  const of = (id: string, host: string, others: unknown) =>
+    readAnswer(id, 0, ['config-epoch', '1'], [host, '6379'], others)
+  expect([of(long, 'a', []), of('id', long, []), of('', 'a', []), of('id', '', [])]).toEqual(
+    new Array(4).fill(undefined),
+  )
+  const other = (runid: string): string[] => ['runid', runid, 'ip', 'b', 'port', port]
+  expect(of('id', 'a', [other(long), other('o')])?.others).toEqual([{ id: 'o', host: 'b', port: 26379 }])
+  expect(
+    of(
+      'id',
+      'a',
+      Array.from({ length: 100_000 }, (_, i) => other(`o${i}`)),
+    )?.others,
+  ).toHaveLength(64)
 })
 
 test('a list of Sentinels without an end opens no connections without an end', () => {
