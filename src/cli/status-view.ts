@@ -15,6 +15,8 @@ export interface StatusAnswer {
   readonly split: boolean
   readonly epoch: number
   readonly draining: boolean
+  /** Where Sentinels name the primary; `trouble` is '' while they do. */
+  readonly discovery?: { readonly trouble: string }
 }
 export interface RegionAnswer {
   readonly region: string
@@ -140,7 +142,9 @@ const rate = (perSecond: number): string =>
 /** Tenants with the most commands first, at most `tenantsMax`. */
 export function renderFigures(it: Figures, tenantsMax = 20): string {
   const { status } = it
-  const primary = status.split ? 'more than one says it is' : (status.primary ?? 'none')
+  const trouble = status.discovery?.trouble ?? ''
+  const none = trouble === '' ? 'none' : `none (${trouble})`
+  const primary = status.split ? 'more than one says it is' : (status.primary ?? none)
   const head = `regis ${status.version} in ${status.region}, up ${duration(status.uptime_seconds)}, ${status.clients} clients${status.draining ? ', draining' : ''}
 primary: ${primary}, epoch ${status.epoch}
 `

@@ -214,7 +214,7 @@ export function readAnswer(
 }
 
 function isWord(text: string): boolean {
-  return text !== '' && text.length <= wordBytesMax
+  return text.length <= wordBytesMax && /^[!-~]+$/.test(text)
 }
 
 function isPort(port: number): boolean {

@@ -64,7 +64,7 @@ function becauseOf(need: ReadNeed, node: Node, primary: Node | undefined, now: n
     case REASON.level:
       return 'a strong read is answered by the primary'
     case REASON.down:
-      return downWords(node)
+      return downWords(node, primary)
     case REASON.unknown:
       return 'it has shown no watermark since it was connected to, so nothing is known of its age'
     case REASON.lag:
@@ -74,14 +74,15 @@ function becauseOf(need: ReadNeed, node: Node, primary: Node | undefined, now: n
   }
 }
 
-function downWords(node: Node): string {
+function downWords(node: Node, primary: Node | undefined): string {
   if (!node.isUp) return 'it does not answer'
   if (node.isLoading) return 'it is loading its data'
   if (node.isSyncing) return 'it is copying its data from the primary'
   if (node.isRefusing) return 'it refuses reads while its link to the primary is down'
   if (node.owesMark) return 'it has loaded or copied its data and has shown no watermark since'
   if (!Number.isNaN(node.linkDownSinceMs)) return 'its link to the primary is down'
-  return 'it is not of the history of the confirmed primary'
+  if (node.role === 'primary') return 'it says that it is the primary, and is not confirmed as that'
+  return `it is not of the history of the ${primary === undefined ? 'last confirmed' : 'confirmed'} primary`
 }
 
 /** Asked again without what the connection has read: is it a write that the node lacks, or what was seen elsewhere? */
