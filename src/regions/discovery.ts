@@ -190,6 +190,8 @@ export class SentinelDiscovery implements Authority {
     if (!member.isUp) this.log.info({ sentinel: member.address.name }, 'Sentinel answers')
     member.isUp = true
     member.hasHeard = true
+    // One connection has one voice, whatever it calls itself from one answer to the next.
+    if (member.id !== '' && member.id !== answer.id) this.votes.forget(member.id)
     member.id = answer.id
     const { askedAtMs, host, port, configEpoch, others } = answer
     member.says = `${host}:${port}`

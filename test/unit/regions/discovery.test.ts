@@ -84,6 +84,17 @@ test('an address and a host name that resolve to one another are the same node',
   expect(discovery.namedIndex).toBe(1)
 })
 
+test('a Sentinel that calls itself otherwise in each answer has one voice', () => {
+  const { discovery, say, links, time } = world()
+  for (const i of [0, 1]) say(i, 'eu-0')
+  for (const id of ['a', 'b', 'c', 'd'])
+    links[2]!.events.answered({ id, askedAtMs: time.now(), host: 'us-1', port: 6379, configEpoch: 1, others: [] })
+  expect([discovery.namedIndex, discovery.status().known, discovery.status().heard]).toEqual([0, 3, 3])
+  for (const id of ['e', 'f', 'g', 'h'])
+    links[2]!.events.answered({ id, askedAtMs: time.now(), host: 'us-1', port: 6379, configEpoch: 9, others: [] })
+  expect(discovery.namedIndex).toBe(-1)
+})
+
 test('a name that did not resolve is looked up again after a second, and not only after half a minute', async () => {
   let isDown = true
   const lookup: Lookup = (host) =>
