@@ -141,7 +141,7 @@ export const keyCountExactMax = 10_000
 /** How long INFO waits for a count. */
 export const keyCountWaitMs = 1_000
 /** PROXY EXPLAIN takes its command's steps nine times, so a command of more arguments is not explained; and what is shown of keys. */
-export const explainArgsMax = 1024
+export const explainArgsMax = 128
 export const explainKeysMax = 16
 export const explainKeyBytesMax = 128
 /** MONITOR: clients of one tenant that may watch, what one may leave unread, and how much of a command is shown. */
