@@ -242,7 +242,8 @@ export class RequestPath implements SessionHost {
   /** Where the client's mark for strong reads holds no longer, of this chunk; and where the chunk ends. */
   private indexedUntil = 0
   private chunkEnd = 0
-  private readAtPos = 0
+  /** One past the last byte of the read that is being handled. */
+  private readEnd = 0
   private isInline = false
   private isWaitingForIndex = false
   private rehearsedIndexMs = Number.POSITIVE_INFINITY
@@ -629,7 +630,7 @@ export class RequestPath implements SessionHost {
       if (route > ROUTE.primary || session.lease !== undefined || (session.mode & modeTracking) !== 0)
         return this.forwardLeased(session, account, id, route, pos)
       const isRead = route === ROUTE.read && !this.isPrimaryForced
-      this.readAtPos = pos
+      this.readEnd = frame.end
       if (lane === undefined) {
         lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
         if (lane !== undefined && this.isForcedByRead && route === ROUTE.read) {
@@ -1109,7 +1110,7 @@ export class RequestPath implements SessionHost {
     const { need, marks } = this
     if (this.isRehearsing) return this.rehearseIndex(session, account)
     // What came after that mark was sent needs a newer one.
-    if (this.isInline || this.readAtPos >= this.indexedUntil) session.readIndex = 0
+    if (this.isInline || this.readEnd > this.indexedUntil) session.readIndex = 0
     if (session.readIndex === 0) {
       const expectedMs = this.isInline ? Number.POSITIVE_INFINITY : this.indexMs(session)
       if (expectedMs === Number.POSITIVE_INFINITY) return undefined
@@ -1293,7 +1294,7 @@ export class RequestPath implements SessionHost {
     need.level = level as LevelCode
     need.maxStalenessMs = level === LEVEL.bounded ? boundedMs : ceilingMs
     need.after = session.after
-    const isIndexed = session.readIndex !== 0 && !this.isInline && this.readAtPos < this.indexedUntil
+    const isIndexed = session.readIndex !== 0 && !this.isInline && this.readEnd <= this.indexedUntil
     need.readIndex = isIndexed ? session.readIndex : Number.POSITIVE_INFINITY
     if (level === LEVEL.session) this.fillFences(session, account.tenant!)
     else need.fences.isWhole = true

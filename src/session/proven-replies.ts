@@ -36,6 +36,11 @@ export class ProvenReplies implements ReplySink {
   private hasWrite = false
   /** A part of the first of them has been given already. */
   private isCut = false
+  /** A reply that need not be proven is given in parts; finds its end. */
+  private passing: ReplyFramer | undefined
+  /** Of the reply under way, and of the largest that is kept: the parts before the last. */
+  private underWay = 0
+  private largest = 0
 
   constructor(session: ProvenFor) {
     this.session = session
@@ -54,8 +59,32 @@ export class ProvenReplies implements ReplySink {
     this.proofs.push(needsProof)
   }
 
+  /** What is given can begin and end inside of a reply: those are told apart here, since one may have to wait and its neighbour not. */
   onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+    const { isHeadPartial } = lane
+    const tail = this.passing === undefined || completed === 0 ? 0 : this.passing.next(view, 0, view.length)
+    const head = isHeadPartial && completed > 0 ? view.length - lane.headBytes : view.length
+    if (head === view.length && (tail === 0 || tail === head)) return this.take(view, completed, hasWrite, lane)
+    let isHeld = false
+    let left = completed
+    lane.isHeadPartial = false
+    if (tail > 0) {
+      isHeld = this.take(view.subarray(0, tail), 1, hasWrite, lane)
+      left--
+    }
+    if (left > 0 && !this.isClosed) isHeld = this.take(view.subarray(tail, head), left, hasWrite, lane) || isHeld
+    lane.isHeadPartial = isHeadPartial
+    if (head === view.length || this.isClosed) return isHeld
+    return this.take(view.subarray(head), 0, hasWrite, lane) || isHeld
+  }
+
+  /** Whole replies, or (`completed` 0) a part of one; the first may be the end of one that was given in part. */
+  private take(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
     if (this.completed === 0 && this.bytes === 0 && !this.needsProof(completed)) {
+      if (completed === 0) {
+        this.passing ??= new ReplyFramer()
+        this.passing.next(view, 0, view.length)
+      } else this.passing = undefined
       this.answered += completed
       const isHeld = this.inner.onReply(view, completed, hasWrite, lane)
       this.rest()
@@ -70,7 +99,10 @@ export class ProvenReplies implements ReplySink {
     this.bytes += view.length
     this.completed += completed
     if (hasWrite) this.hasWrite = true
-    if (this.bytes > heldReplyBytesMax) this.session.destroy('output limit')
+    this.underWay = completed === 0 ? this.underWay + view.length : 0
+    this.largest = Math.max(this.largest, this.underWay)
+    // One reply may be of any size (session.ts, onSlowReader).
+    if (this.bytes > heldReplyBytesMax + this.largest) this.session.destroy('output limit')
     return false
   }
 
@@ -98,6 +130,7 @@ export class ProvenReplies implements ReplySink {
     this.completed = 0
     this.hasWrite = false
     this.isCut = false
+    this.largest = 0
     this.rest()
     if (session.isClosed) return
     if (!isProven && isCut) return session.onTruncated()

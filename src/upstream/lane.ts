@@ -200,6 +200,8 @@ export class Lane {
   private collectedBytes = 0
   /** A part of the head's reply went out already. For sinks during onReply: what they were given ends inside of a reply. */
   isHeadPartial = false
+  /** How much of that part came with this. */
+  headBytes = 0
 
   private readonly size: LaneSize
   private mask: number
@@ -571,6 +573,7 @@ export class Lane {
       const isWhole = !this.framer.started
       const next = this.framer.next(buf, pos, end)
       if (next === replyMore) {
+        this.headBytes = this.framer.consumed - pos
         pos = this.framer.consumed
         break
       }

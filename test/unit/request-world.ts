@@ -95,6 +95,8 @@ export interface MemoryClient {
   readonly socket: MemorySocket
   /** These commands in one chunk. */
   send(...commands: readonly (readonly string[])[]): void
+  /** These bytes, a chunk of at most 64 KiB after the other. */
+  raw(bytes: Buffer): void
 }
 
 export interface World {
@@ -254,8 +256,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       const socket = new MemorySocket()
       const session = new Session(id++, socket as unknown as Socket, path, clock.ms)
       session.enter(accounts.get(user))
-      const send = (...commands: readonly (readonly string[])[]): void => {
-        const bytes = Buffer.concat(commands.map((args) => command(...args)))
+      const raw = (bytes: Buffer): void => {
         const room = path.slab.length - path.readAt
         for (let at = 0; at < bytes.length; at += Math.min(room, 65_536)) {
           const piece = bytes.subarray(at, at + Math.min(room, 65_536))
@@ -263,7 +264,9 @@ export function buildWorld(options: WorldOptions = {}): World {
           session.onRead(piece.length)
         }
       }
-      return { session, socket, send }
+      const send = (...commands: readonly (readonly string[])[]): void =>
+        raw(Buffer.concat(commands.map((args) => command(...args))))
+      return { session, socket, send, raw }
     },
     learn: (commands) => {
       learn(table, commands)
