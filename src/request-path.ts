@@ -643,6 +643,7 @@ export class RequestPath implements SessionHost {
         session.stallUntilMs = 0
         session.fallback = this.callFallback
         this.isGuardedRun = false
+        session.sentIncarnation = this.nodes[lane.nodeIndex]!.incarnation
         if (!this.isPrimaryLane(lane)) {
           this.guard(lane) // not taken back with the reads: others' stand behind it
           this.rollbackAt = pos

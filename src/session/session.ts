@@ -169,6 +169,8 @@ export class Session implements ReplySink {
   /** Monotonic reads: who answered last, and the position of what was seen. */
   lastNode = -1
   lastIncarnation = 0
+  /** In which incarnation of its node the lane was taken that its commands are on. */
+  sentIncarnation = 0
   seen = 0
   seenSlot = -1
   seenTrail = 0
@@ -550,7 +552,8 @@ export class Session implements ReplySink {
     this.seenSlot = lane.isPrimary ? lane.index : -1
     this.seenTrail = lane.replyTrail
     this.seenAtMs = lane.lastReceivedAtMs
-    this.lastNode = hasAll ? node.index : -1
+    // What was read before the node began anew says nothing of what it holds now.
+    this.lastNode = hasAll && node.incarnation === this.sentIncarnation ? node.index : -1
     this.lastIncarnation = node.incarnation
   }
 
