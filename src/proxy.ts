@@ -594,12 +594,8 @@ export class RegisProxy {
     this.countTenant(session.account?.tenant?.id, -1)
     // Another tenant's transaction and watched keys end here, as with RESET.
     if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leave(session)
-    if (session.account === undefined || session.account.tenant !== account.tenant) {
-      // Another tenant's reads and writes bind nobody here; those of the same one, logged in anew, do.
-      session.lastNode = -1
-      session.seen = 0
-      this.subscriptions.drop(session)
-    }
+    // What it has read binds its next reads, also behind RESET and as somebody else: it may come back.
+    if (session.account === undefined || session.account.tenant !== account.tenant) this.subscriptions.drop(session)
     if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
     session.enter(account)
     session.level = -1
@@ -772,6 +768,12 @@ export class RegisProxy {
       ask: (node, request, isWrite) => this.service.ask(node, request, isWrite),
       runId: (node) => this.service.runId(node),
       readNode: (session) => this.path.nodeForKeyspace(session),
+      mayRead: (session, node) => this.path.mayTellKeyspace(session, node),
+      wantMark: () => {
+        const { marks } = tracker
+        marks.wantWithin(marks.gapMsNow)
+        return marks.nextSeq
+      },
       noteRead: (session, node, incarnation) => session.noteRead(tracker.nodes[node]!, incarnation),
       noteWrite: (tenant) => this.path.noteWideWrite(tenant),
       uncertain: (tenant, node) => {

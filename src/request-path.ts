@@ -1260,6 +1260,8 @@ export class RequestPath implements SessionHost {
   private mayStay(session: Session, account: SessionAccount, lane: Lane): boolean {
     this.fillNeed(session, account)
     const { tracker } = this.parts
+    // The first of this chunk may be the first to run after the machine slept.
+    if (this.runLane === undefined && this.need.level !== LEVEL.eventual) tracker.look()
     return isNodeFresh(this.need, this.nodes[lane.nodeIndex]!, tracker.primary, this.nowMs)
   }
 
@@ -1390,15 +1392,24 @@ export class RequestPath implements SessionHost {
    * waits for a mark: where no replica is fresh enough, the primary is asked.
    */
   nodeForKeyspace(session: Session): number {
-    const account = session.account!
     const { tracker } = this.parts
-    this.keys.count = 0
-    this.fillNeed(session, account)
+    this.fillWholeNeed(session)
     if (this.need.level === LEVEL.strong) return tracker.primary?.index ?? -1
-    if (this.need.level !== LEVEL.eventual) tracker.look()
+    return chooseRead(this.need, tracker.readOrderOf(session.turn), tracker.primary, this.parts.now(), this.choice)
+  }
+
+  /** May this node, and no other, tell it to this client now? */
+  mayTellKeyspace(session: Session, node: number): boolean {
+    this.fillWholeNeed(session)
+    return isNodeFresh(this.need, this.nodes[node]!, this.tracker.primary, this.parts.now())
+  }
+
+  private fillWholeNeed(session: Session): void {
+    this.keys.count = 0
+    this.fillNeed(session, session.account!)
+    if (this.need.level !== LEVEL.eventual) this.tracker.look()
     if (this.need.maxStalenessMs !== Number.POSITIVE_INFINITY)
       this.marks.wantWithin(Math.max(5, this.need.maxStalenessMs / 4))
-    return chooseRead(this.need, tracker.readOrderOf(session.turn), tracker.primary, this.parts.now(), this.choice)
   }
 
   /**

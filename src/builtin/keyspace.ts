@@ -16,6 +16,7 @@ import {
   scanItemsMax,
   unlinkBytesMax,
   unlinkNamesMax,
+  waitBudgetMs,
 } from '../base/limits.ts'
 import { array, bulk, encodeRequest, failure, integer, nil, ok, type Reply } from '../resp/encode.ts'
 import { globMatch } from '../routing/glob.ts'
@@ -91,6 +92,7 @@ export class Keyspace {
       if (!host.nodes[found.node]!.isUp) throw new WalkFailure('NO_NODE')
       node = found.node
       cursor = found.server
+      await this.untilFresh(session, node)
     }
     const runId = runIds[node]!
     const incarnation = host.nodes[node]!.incarnation
@@ -117,6 +119,20 @@ export class Keyspace {
     const next = encodeCursor(cursor, runId, tenant.id)
     if (next === undefined) throw new WalkFailure('INVALID_CURSOR')
     return array([bulk(next), array(found.map(bulk))])
+  }
+
+  /** The cursor is that node's alone. Where it cannot keep the client's promise now, the page waits for a mark that is sent now. */
+  private async untilFresh(session: Session, index: number): Promise<void> {
+    const { host } = this.walks
+    const node = host.nodes[index]!
+    if (host.mayRead(session, index)) return
+    const mark = host.wantMark()
+    const endsAtMs = host.now() + waitBudgetMs
+    while (host.now() < endsAtMs && !session.isClosed) {
+      await new Promise<void>((resolve) => host.after(markLookMs, resolve))
+      if ((node.isReadable && node.shownSeq >= mark) || host.mayRead(session, index)) return
+    }
+    throw new WalkFailure('NO_NODE')
   }
 
   async keys(session: Session, tenant: TenantState, whole: Buffer): Promise<Reply> {
@@ -320,6 +336,8 @@ export class Keyspace {
   }
 }
 
+/** How often a page looks whether the mark that it waits for was shown. */
+const markLookMs = 5
 /** What one SCAN of a client may cost the server in all, ms. */
 const scanMsMax = 4
 

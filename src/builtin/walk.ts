@@ -27,6 +27,10 @@ export interface WalkHost {
   runId(node: number): string
   /** The nearest node that keeps this client's promise for reads; -1: none. */
   readNode(session: Session): number
+  /** This one keeps it now, by what it has shown. */
+  mayRead(session: Session, node: number): boolean
+  /** The next mark, which is sent soon: a node that shows it has all that was acknowledged until now. */
+  wantMark(): number
   /** The client has seen what this node held, from that incarnation on. */
   noteRead(session: Session, node: number, incarnation: number): void
   noteWrite(tenant: TenantState): void
