@@ -812,14 +812,15 @@ export class RequestPath implements SessionHost {
    */
   private fenceWrite(session: Session, tenant: TenantState, lane: Lane): void {
     const { tracker, fences, keys, frame } = this
-    if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
     const isWide = keys.count === 0 || keys.count > fenceKeysMax
     if (lane.isLeased) {
-      if (isWide) session.hasLeasedWide = true
+      // Which node is the nearest counts when it is answered; `resume` knows nothing of these connections.
+      if (isWide || tracker.isPrimaryNearest) session.hasLeasedWide = true
       else this.keepLeasedKeys(session, tenant)
       return
     }
+    if (tracker.isPrimaryNearest) return fences.skip()
+    if (fences.isSkipping) fences.resume()
     const sentAtMs = this.markSentAtMs(lane)
     fences.noteWrite(tenant, lane, sentAtMs)
     if (!tenant.hasSessionReads) return
@@ -865,15 +866,15 @@ export class RequestPath implements SessionHost {
   /** An EXEC with writes is put on this lane: their keys were hashed when they were queued. */
   private fenceExec(session: Session, tenant: TenantState, lane: Lane, transaction: Transaction): void {
     const { tracker, fences } = this
-    if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
     const { writtenKeys } = transaction
     const isWide = transaction.writesWide || writtenKeys.length === 0
     if (lane.isLeased) {
-      if (isWide) session.hasLeasedWide = true
+      if (isWide || tracker.isPrimaryNearest) session.hasLeasedWide = true
       else session.leasedKeys = [...session.leasedKeys, ...writtenKeys]
       return
     }
+    if (tracker.isPrimaryNearest) return fences.skip()
+    if (fences.isSkipping) fences.resume()
     const sentAtMs = this.markSentAtMs(lane)
     fences.noteWrite(tenant, lane, sentAtMs)
     if (!tenant.hasSessionReads) return

@@ -80,6 +80,8 @@ export class MemoryPort implements LanePort {
 }
 
 export interface WorldOptions {
+  /** Connections of clients' own; undefined: there are none. */
+  readonly leases?: Leases
   readonly consistency?: LevelName
   readonly tenants?: readonly TenantOptions[]
   /** Every command is looked at at the socket, or only the first of a run. */
@@ -217,7 +219,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     builtins: buildBuiltins(table),
     host: { now: () => clock.ms, subscriptions } as unknown as BuiltinHost,
     pool,
-    leases: noLeases,
+    leases: options.leases ?? noLeases,
     scripts: new Scripts([], table, 'secret'),
     running: new RunningScripts(),
     scriptMs: 5_000,

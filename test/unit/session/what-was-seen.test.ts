@@ -1,6 +1,9 @@
-/** What a connection has read binds its next reads, whatever happened to the node that it read at. */
+/** What a connection has read, and its tenant has written, binds its next reads, whatever happened to the node that it read at. */
+import { Histogram } from '../../../src/metrics/counters.ts'
+import { Lane, sharedLaneSize } from '../../../src/upstream/lane.ts'
+import type { Leases } from '../../../src/upstream/leases.ts'
 import { command } from '../../kit/resp.ts'
-import { buildWorld } from '../request-world.ts'
+import { buildWorld, MemoryPort } from '../request-world.ts'
 
 const text = (...args: readonly string[]): string => command(...args).toString('latin1')
 
@@ -31,4 +34,48 @@ test('reads stay where they were proven as long as nothing has happened there', 
   world.replica.shownSeq = 0
   client.send(['GET', 'b'])
   expect(world.sentTo(world.replica)).toContain(text('GET', 'shop:b'))
+})
+
+/** One connection to the primary that a client may have for its own. */
+function oneLease() {
+  const times = { read: new Histogram(), write: new Histogram(), upstream: new Histogram() }
+  const events = { wantsFlush() {}, hasRoom() {}, errorReply() {}, desync() {}, foreignPrefix() {} }
+  const arena = { bytes: Buffer.alloc(2 * sharedLaneSize.halfBytes) }
+  const lane = new Lane(-1, 0, 2, false, arena, 0, times, events, () => 1_000)
+  lane.isLeased = true
+  lane.open(new MemoryPort(lane))
+  Object.assign(lane, { isReady: true, isPrimary: true })
+  const lease = {
+    lane,
+    key: { nodeIndex: 0, resp: 2, runsScripts: false },
+    connection: { id: 1 },
+    scriptsSent: new Set(),
+  }
+  const leases = { take: () => lease, release() {}, drop() {} } as unknown as Leases
+  const reply = (text: string): void => {
+    lane.flush()
+    lane.nextInput().set(Buffer.from(text))
+    lane.onRead(text.length)
+  }
+  return { leases, reply }
+}
+
+test('a write on a connection of its own that was sent while the primary was the nearest binds like those around it', () => {
+  const { leases, reply } = oneLease()
+  const world = buildWorld({ consistency: 'session', leases })
+  const { tracker, replica, primary } = world
+  for (let i = 0; i < 5; i++) tracker.marks.take()
+  replica.shownSeq = 5
+  const writer = world.client('shop')
+  writer.send(['WATCH', 'w'])
+  reply('+OK\r\n')
+  writer.send(['SET', 'a', '1'])
+  tracker.readOrder = [primary, replica]
+  writer.send(['SET', 'b', '1'])
+  tracker.readOrder = [replica, primary]
+  reply('+OK\r\n+OK\r\n')
+  expect(writer.socket.text).toBe('+OK\r\n'.repeat(3))
+  for (const key of ['a', 'b']) world.client('shop').send(['GET', key])
+  expect(world.sentTo(replica)).toBe('')
+  expect(world.sentTo(primary)).toBe(text('GET', 'shop:a') + text('GET', 'shop:b'))
 })
