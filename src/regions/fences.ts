@@ -274,9 +274,17 @@ export class Fences {
   private mayForget(i: number): boolean {
     const { nodes } = this.options
     const primary = this.options.primary()
-    for (const node of nodes) if (node !== primary && node.isReadable && !this.hasEntry(node, i)) return false
+    // Not done yet, it could be overtaken by a mark that is sent now.
+    let isDone =
+      this.slots[i] === noSlot || this.settledMark(this.slots[i]!, this.positions[i]!) < Number.POSITIVE_INFINITY
+    for (const node of nodes) {
+      if (node === primary || !node.isReadable) continue
+      if (!this.hasEntry(node, i)) return false
+      isDone = true
+    }
     for (const node of nodes) {
       if (node === primary || node.isReadable || this.hasEntry(node, i)) continue
+      if (!isDone) return false
       node.owedSeq = this.options.nextSeq()
     }
     return true
