@@ -661,7 +661,8 @@ export class RequestPath implements SessionHost {
         // Not even behind a read: a write that was lost on another connection may still run after it.
         return this.wait(session, stallOrder)
       } else if (!this.isPrimaryLane(lane)) {
-        if (this.rollbackAt < 0) this.guard(lane)
+        // With a run open nothing may be put on the lane nor flushed here: it would stand in the middle of a request.
+        if (this.rollbackAt < 0 && this.runLane === undefined) this.guard(lane)
         else this.isGuardedRun = this.needsGuard()
       } else if (session.isLimited) {
         if (route === ROUTE.read) {
@@ -1007,7 +1008,8 @@ export class RequestPath implements SessionHost {
   /** Of the need that was filled last: does it count on something that the node has proven? */
   private needsGuard(): boolean {
     const { need } = this
-    const isProven = need.level !== LEVEL.eventual || need.maxStalenessMs !== Number.POSITIVE_INFINITY
+    const isProven =
+      need.level !== LEVEL.eventual || need.maxStalenessMs !== Number.POSITIVE_INFINITY || need.after !== 0
     return isProven && this.parts.guards !== undefined
   }
 

@@ -79,3 +79,33 @@ test('a write on a connection of its own that was sent while the primary was the
   expect(world.sentTo(replica)).toBe('')
   expect(world.sentTo(primary)).toBe(text('GET', 'shop:a') + text('GET', 'shop:b'))
 })
+
+test('a guard never stands in the middle of a request, however little room the lane has left', () => {
+  for (let room = 40; room < 100; room += 3) {
+    const world = buildWorld({ consistency: 'session', isGuarded: true, isParanoid: false })
+    const { replica } = world
+    // A write whose key is told apart from those that are read: each read is looked at by itself.
+    world.client('shop').send(['SET', 'w', '1'])
+    const client = world.client('shop')
+    client.send(['GET', 'first'])
+    world.sentTo(replica)
+    const lane = world.lane(replica)
+    lane.limit = lane.pos + room
+    client.send(['GET', 'a'], ['GET', 'b'])
+    const pieces = world.sentTo(replica).split(text('ROLE'))
+    for (const key of ['first', 'a', 'b'])
+      for (const [i, piece] of pieces.entries()) pieces[i] = piece.replace(text('GET', `shop:${key}`), '')
+    expect([room, pieces.join('')]).toEqual([room, ''])
+  }
+})
+
+test('a read behind a token stands behind a guard at any level', () => {
+  const world = buildWorld({ consistency: 'eventual', isGuarded: true })
+  const client = world.client('shop')
+  client.send(['GET', 'a'])
+  expect(world.sentTo(world.replica)).toBe(text('GET', 'shop:a'))
+  world.reply(world.replica, '$-1\r\n')
+  client.session.after = 1
+  client.send(['GET', 'a'])
+  expect(world.sentTo(world.replica)).toBe(text('GET', 'shop:a') + text('ROLE') + text('GET', 'shop:a'))
+})
