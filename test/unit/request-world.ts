@@ -80,8 +80,6 @@ export class MemoryPort implements LanePort {
 }
 
 export interface WorldOptions {
-  /** Reads that count on a proof stand behind a guard. */
-  readonly isGuarded?: boolean
   /** Connections of clients' own; undefined: there are none. */
   readonly leases?: Leases
   readonly consistency?: LevelName
@@ -221,7 +219,6 @@ export function buildWorld(options: WorldOptions = {}): World {
     builtins: buildBuiltins(table),
     host: { now: () => clock.ms, subscriptions } as unknown as BuiltinHost,
     pool,
-    ...(options.isGuarded === true ? { guards: new Guards({ nodes: tracker.nodes, wentBack() {} }) } : {}),
     leases: options.leases ?? noLeases,
     scripts: new Scripts([], table, 'secret'),
     running: new RunningScripts(),
