@@ -24,7 +24,7 @@ const sometimes = [
   'a write ran after its client had given the connection up',
   'a lost connection was killed by its id',
   'a session read of something old',
-  'a bounded read of something old',
+  'a bounded read near its bound',
   'an eventual read older than the bound',
 ]
 

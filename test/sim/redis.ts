@@ -126,7 +126,7 @@ export class SimRedis {
       case 'ROLE':
         return this.master === undefined
           ? `*3\r\n$6\r\nmaster\r\n:${this.offset}\r\n*0\r\n`
-          : `*5\r\n$5\r\nslave\r\n$1\r\nx\r\n:1\r\n${bulk(this.isLinkUp ? 'connected' : 'connect')}:${this.offset}\r\n`
+          : `*5\r\n${bulk('slave')}${bulk('127.0.0.1')}:${this.master.port}\r\n${bulk(this.isLinkUp ? 'connected' : 'connect')}:${this.isLinkUp ? this.offset : -1}\r\n`
       case 'INFO':
         return bulk(this.info())
       case 'CONFIG':

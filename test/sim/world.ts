@@ -366,7 +366,7 @@ export class World {
       const value = this.value(reply!)
       this.checks.known(line, value)
       this.checks.bounded(line, value, sentAtMs, boundMs)
-      if (line.stalenessMs(value, sentAtMs) > boundMs / 10) this.note('a bounded read of something old')
+      if (line.stalenessMs(value, sentAtMs) > boundMs / 2) this.note('a bounded read near its bound')
     })
   }
 
