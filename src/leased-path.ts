@@ -655,9 +655,8 @@ export class LeasedPath {
     if (session.inFlight > 0 && (lease === undefined || lease.isLoading || session.lane !== lease.lane))
       return hands.waitForOrder(session)
     if (lease?.lane.isReady && session.inFlight === 0) {
-      // Taken while its node was the primary, or before HELLO: what it watched there says nothing here.
-      const isFit = hands.isPrimaryLane(lease.lane) && lease.key.resp === session.resp
-      if (!isFit) {
+      // Taken while its node was the primary: what it watched there says nothing here.
+      if (!hands.isPrimaryLane(lease.lane)) {
         this.giveUp(session, lease, 'not the primary any more')
         lease = undefined
       }
@@ -726,8 +725,18 @@ export class LeasedPath {
   // ---- leases come and go ----
 
   leaseReady(session: Session, lease: Lease): void {
+    this.versionChanged(session)
     this.parts.isTracked(session, lease)
     this.hands.resumeLater(session, 0)
+  }
+
+  /** HELLO of a client that watches or tracks keys: its connection goes on with what it knows, in the client's version. */
+  versionChanged(session: Session): void {
+    const { lease } = session
+    if (lease === undefined || !lease.lane.isReady || lease.key.resp === session.resp) return
+    this.parts.leases.changeVersion(lease, session.resp, () => {
+      if (session.lease === lease) this.giveUp(session, lease, 'HELLO was refused')
+    })
   }
 
   /** A node has refused a new connection with -BUSY: a script holds it up. */

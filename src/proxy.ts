@@ -687,6 +687,7 @@ export class RegisProxy {
       blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.tenants.get(tenant)?.blocked ?? 0)),
       command: (id, args, session) => self.command(id, args, session),
       sessions: () => self.sessions.values(),
+      versionChanged: (session) => self.path.versionChanged(session),
       isUserOf: (user, session) => {
         const account = self.accounts.get(user)
         return account !== undefined && account.tenant === session.account?.tenant

@@ -1811,6 +1811,10 @@ export class RequestPath implements SessionHost {
     this.bounds.outputQueued(session, bytes)
   }
 
+  versionChanged(session: Session): void {
+    this.leased.versionChanged(session)
+  }
+
   /** The client is gone, or starts anew (RESET, another tenant's login): nothing of what it had begun may stay. */
   leave(session: Session): void {
     this.leased.leave(session)

@@ -188,6 +188,7 @@ export class TrackingPath {
     if (session.tracking === undefined) return
     this.unfollow(session)
     session.tracking = undefined
+    session.isCachingNext = false
     session.mode &= ~modeTracking
     this.sessions.delete(session)
     // What it watches it goes on watching; else the connection, which still remembers keys, is not used again.
@@ -202,6 +203,7 @@ export class TrackingPath {
     this.unask(session)
     this.unfollow(session)
     session.tracking = undefined
+    session.isCachingNext = false
     session.mode &= ~modeTracking
     this.sessions.delete(session)
   }

@@ -49,7 +49,10 @@ function hello(args: readonly Buffer[], session: Session, host: BuiltinHost): Re
   const greet = (): Reply => {
     if (session.account === undefined) return failure(errorText('NOAUTH_HELLO'))
     if (name !== undefined) session.name = name
-    session.resp = version
+    if (session.resp !== version) {
+      session.resp = version
+      host.versionChanged(session)
+    }
     return map([
       [bulk('server'), bulk('redis')],
       [bulk('version'), bulk(host.serverVersion())],

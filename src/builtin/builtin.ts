@@ -52,6 +52,8 @@ export interface BuiltinHost {
   /** COMMAND and its subcommands, ACL CAT: of what this user may run. */
   command(id: number, args: readonly Buffer[], session: Session): Reply
   readonly subscriptions: Subscriptions
+  /** HELLO has given the session another version of RESP: its own connection to a node, if it holds one, follows. */
+  versionChanged(session: Session): void
   /** Every open connection. */
   sessions(): Iterable<Session>
   /** Does this tenant (of operators: do operators) have a user of that name? */

@@ -53,7 +53,8 @@ export interface LeaseKey {
 }
 
 export class Lease {
-  readonly key: LeaseKey
+  /** Of what it is now: its version of RESP is the holder's. */
+  key: LeaseKey
   readonly lane: Lane
   readonly connection: UpstreamConnection
   /** Undefined while it is warm. */
@@ -126,6 +127,7 @@ export interface LeaseEvents extends LaneEvents {
 
 /** The first byte of +OK. */
 const plus = 0x2b
+const minus = 0x2d
 
 const perKey = (key: LeaseKey): string =>
   `${key.nodeIndex} ${key.resp} ${key.database} ${key.runsScripts} ${key.tenant}`
@@ -211,6 +213,16 @@ export class Leases {
     const { username, password } = this.options.addresses[lease.key.nodeIndex]!
     lease.isTenantUser = false
     lease.lane.sendInternal(encodeRequest(['AUTH', username ?? 'default', password ?? '']), () => {})
+  }
+
+  /** Everything that it holds stays. Nothing of the client's may be in flight on it; what is sent next is answered in that version. */
+  changeVersion(lease: Lease, resp: 2 | 3, refused: () => void): void {
+    lease.key = { ...lease.key, resp }
+    lease.lane.resp = resp
+    this.listen(lease)
+    lease.lane.sendInternal(encodeRequest(['HELLO', String(resp)]), (reply) => {
+      if (reply?.[0] === minus) refused()
+    })
   }
 
   private takeBack(lease: Lease): void {
@@ -310,13 +322,16 @@ export class Leases {
     lane.database = key.database
     const lease = new Lease(key, lane, (it) => this.connect(it))
     holder.lease = lease
-    if (key.resp === 3) {
-      lane.onPush = (push) => {
-        if (lease.holder !== undefined) events.push(lease, lease.holder, push)
-      }
-    }
+    if (key.resp === 3) this.listen(lease)
     this.all.add(lease)
     return lease
+  }
+
+  /** Pushes are of RESP3 only; after a change to RESP2 those on their way may still come. */
+  private listen(lease: Lease): void {
+    lease.lane.onPush = (push) => {
+      if (lease.holder !== undefined) this.events.push(lease, lease.holder, push)
+    }
   }
 
   private onDesync(lane: Lane, why: string, holder: { lease?: Lease }): void {

@@ -274,16 +274,35 @@ test('a lost connection: what was watched counts as changed, a queued transactio
   expect(String(((await sent.read()) as ErrorReply).message)).toContain('UNCERTAIN')
 })
 
-test('HELLO between WATCH and EXEC: what was watched counts as changed, and only for that EXEC', async () => {
+test.each([2, 3] as const)('HELLO between WATCH and EXEC, from RESP%i: what was watched stays so', async (before) => {
+  const after = before === 2 ? '3' : '2'
   const warm = await proxy.client('shop-app')
-  await warm.call('HELLO', '3')
+  await warm.call('HELLO', after)
   await warm.pipeline([['WATCH', 'x'], ['UNWATCH']]) // leaves a connection of the other version ready
   const client = await proxy.client('shop-app')
   const other = await proxy.client('shop-app')
+  await client.call('HELLO', String(before))
+  const exec = async (): Promise<unknown> =>
+    (await client.pipeline([['MULTI'], ['HSET', 'h', 'f', '1'], ['HGETALL', 'h'], ['EXEC']]))[3]
+  const map = (resp: string): unknown => (resp === '3' ? new Map([['f', '1']]) : ['f', '1'])
+
   await client.call('WATCH', 'k')
+  await client.call('HELLO', after)
   await other.call('SET', 'k', 'theirs')
-  await client.call('HELLO', '3')
-  expect((await client.pipeline([['MULTI'], ['SET', 'k', 'mine'], ['EXEC']]))[2]).toBeNull()
-  expect(await other.call('GET', 'k')).toBe('theirs')
-  expect((await client.pipeline([['MULTI'], ['SET', 'k', 'mine'], ['EXEC']]))[2]).toEqual(['OK'])
+  expect(await exec()).toBeNull()
+
+  await client.call('WATCH', 'k')
+  await client.call('HELLO', String(before))
+  expect(await exec()).toEqual([expect.any(Number), map(String(before))])
+
+  // The connection has gone back as one of the version that it speaks: whoever takes it next is answered in that.
+  await client.call('WATCH', 'k')
+  await client.call('HELLO', after)
+  await client.call('UNWATCH')
+  for (const version of ['2', '3']) {
+    await other.call('HELLO', version)
+    await other.call('WATCH', 'k')
+    expect(await other.call('HGETALL', 'h')).toEqual(map(version))
+    await other.call('UNWATCH')
+  }
 })
