@@ -323,7 +323,12 @@ export class LeasedPath {
   refuseExec(session: Session, pos: number, code: ErrorCode, ...args: string[]): number {
     this.endTransaction(session)
     this.unwatch(session)
-    return this.hands.refuse(session, pos, 'EXECABORT_BECAUSE', errorText(code, ...args).replace(/^ERR /, ''))
+    return this.abort(session, pos, 'EXECABORT_BECAUSE', errorText(code, ...args).replace(/^ERR /, ''))
+  }
+
+  /** Not `refuse`: MONITOR shows such an EXEC, so that it is clear that the transaction is over (multi.c, execCommandAbort). */
+  private abort(session: Session, pos: number, code: ErrorCode, ...args: string[]): number {
+    return this.hands.local(session, pos, Buffer.from(`-${errorText(code, ...args)}\r\n`, 'latin1'), this.hands.frame.end)
   }
 
   private endTransaction(session: Session): void {
@@ -352,7 +357,7 @@ export class LeasedPath {
     if (transaction.isSpoiled) {
       this.endTransaction(session)
       this.unwatch(session)
-      return hands.refuse(session, pos, 'EXECABORT')
+      return this.abort(session, pos, 'EXECABORT')
     }
     const isWatching = (session.mode & modePinned) !== 0
     if (session.hasLostWatch) {
@@ -425,7 +430,7 @@ export class LeasedPath {
     if (transaction.hasScript && !lease.isTenantUser) {
       this.endTransaction(session)
       this.unwatch(session)
-      return hands.refuse(session, pos, 'EXECABORT')
+      return this.abort(session, pos, 'EXECABORT')
     }
     if (!lane.canFlush) return hands.waitForRoom(session, lane)
     lane.reserveCommands(2 * transaction.sent + 2)

@@ -13,7 +13,7 @@ import { guardChild } from '../../src/demo/guard.ts'
 import { findRedisServer } from '../../src/demo/redis-finder.ts'
 import { freePort, RedisServer } from '../../src/demo/redis-server.ts'
 import { fetchSuite, type Suite } from './fetch-suite.ts'
-import { reasonFor } from './redis-suite-lost.ts'
+import { reasonFor, waitForEver } from './redis-suite-lost.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -89,6 +89,7 @@ async function runUnit(
   port: number,
   operatorPort: number,
   prefix: string,
+  skipped: readonly string[],
 ): Promise<Outcome> {
   const args = [
     ...[
@@ -103,6 +104,7 @@ async function runUnit(
     ],
     ...['--durable', '--clients', '1', '--timeout', '240', '--baseport', String(await freePort())],
     ...['--tags', '-needs:repl -slow -needs:save'],
+    ...skipped.flatMap((name) => ['--skiptest', name]),
   ]
   const child: ChildProcess = spawn(suite.tclsh, args, {
     cwd: suite.folder,
@@ -151,7 +153,7 @@ const serverArgs = ['--enable-debug-command', 'yes', '--requirepass', '', '--dat
 async function straight(suite: Suite, unit: string): Promise<Outcome> {
   const redis = await RedisServer.start({ args: serverArgs })
   try {
-    return await runUnit(suite, unit, redis.port, redis.port, '')
+    return await runUnit(suite, unit, redis.port, redis.port, '', [])
   } finally {
     await redis.stop()
   }
@@ -172,7 +174,7 @@ async function through(suite: Suite, unit: string): Promise<Outcome> {
     ],
   })
   try {
-    return await runUnit(suite, unit, regis.port, redis.port, 'suite:')
+    return await runUnit(suite, unit, regis.port, redis.port, 'suite:', waitForEver)
   } finally {
     if (!redis.isRunning) process.stdout.write(`the server has ended:\n${redis.log().slice(-4_000)}\n`)
     await regis.stop()

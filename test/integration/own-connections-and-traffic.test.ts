@@ -136,6 +136,12 @@ describe('MONITOR', () => {
       ['HELLO', '2', 'AUTH', 'nobody', 'secret', 'SETNAME', 'x'],
       ['CONFIG', 'GET', 'save'],
       ['SET', 'a', 'b', 'EX', 'nope'],
+      ['MULTI'],
+      ['SET', 'a', 'b'],
+      ['EXEC'],
+      ['MULTI'],
+      ['NOPE', 'x'],
+      ['EXEC'],
       ['ECHO', 'x'],
     ]
     const run = async (client: RawClient): Promise<void> => {
