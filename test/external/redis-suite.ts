@@ -2,9 +2,10 @@
  * Redis's own test suite, unit by unit, straight on a Redis and through Regis as a tenant, compared test by test: what passes
  * straight and not through Regis is lost, and lost without a reason in redis-suite-lost.ts is a bug. ~ starts child processes.
  *
- * Usage: npm run suite:redis -- [unit ...] [--all] [--show]. Ends with 1 when a test is lost that has no reason.
+ * Usage: npm run suite:redis -- [unit ...] [--all] [--show] [--page]. Ends with 1 when a test is lost that has no reason.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -13,7 +14,8 @@ import { guardChild } from '../../src/demo/guard.ts'
 import { findRedisServer } from '../../src/demo/redis-finder.ts'
 import { freePort, RedisServer } from '../../src/demo/redis-server.ts'
 import { fetchSuite, type Suite } from './fetch-suite.ts'
-import { reasonFor, waitForEver } from './redis-suite-lost.ts'
+import { notRun, reasonFor } from './redis-suite-lost.ts'
+import { suitePage, type UnitResult } from './redis-suite-page.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,57 +24,16 @@ const { values, positionals } = parseArgs({
     all: { type: 'boolean', default: false },
     /** What the suite wrote. */
     show: { type: 'boolean', default: false },
+    /** Writes docs/redis-suite.md, of what each unit gave when it was run last. */
+    page: { type: 'boolean', default: false },
     'seconds-per-unit': { type: 'string', default: '600' },
   },
 })
-const units = [
-  ...[
-    'protocol',
-    'auth',
-    'keyspace',
-    'scan',
-    'info',
-    'info-command',
-    'type/string',
-    'type/incr',
-    'type/list',
-    'type/list-2',
-  ],
-  ...[
-    'type/list-3',
-    'type/set',
-    'type/zset',
-    'type/hash',
-    'type/stream',
-    'type/stream-cgroups',
-    'sort',
-    'expire',
-    'other',
-  ],
-  ...[
-    'multi',
-    'quit',
-    'pubsub',
-    'pubsubshard',
-    'slowlog',
-    'scripting',
-    'functions',
-    'introspection',
-    'introspection-2',
-  ],
-  ...[
-    'bitops',
-    'bitfield',
-    'geo',
-    'hyperloglog',
-    'lazyfree',
-    'tracking',
-    'dump',
-    'querybuf',
-    'violations',
-    'latency-monitor',
-  ],
-]
+/** Not those of which nothing is left without what runs on servers of the suite's own, or takes long (auth, info, querybuf, type/list-2 ...). */
+const units =
+  `protocol keyspace scan info-command type/string type/incr type/list type/list-3 type/set type/zset type/hash type/stream
+  type/stream-cgroups sort expire other multi quit pubsub slowlog scripting functions introspection introspection-2 bitops bitfield
+  geo hyperloglog lazyfree tracking dump violations latency-monitor`.split(/\s+/)
 const chosen = positionals.length > 0 ? positionals : units
 
 interface Outcome {
@@ -174,7 +135,7 @@ async function through(suite: Suite, unit: string): Promise<Outcome> {
     ],
   })
   try {
-    return await runUnit(suite, unit, regis.port, redis.port, 'suite:', waitForEver)
+    return await runUnit(suite, unit, regis.port, redis.port, 'suite:', notRun)
   } finally {
     if (!redis.isRunning) process.stdout.write(`the server has ended:\n${redis.log().slice(-4_000)}\n`)
     await regis.stop()
@@ -189,6 +150,11 @@ const suite = fetchSuite(path.join(projectRoot, '.cache'), tool.redisCli ?? 'red
 process.stdout.write(
   `Redis's test suite ${suite.version}, straight on ${tool.engine} ${tool.version} and through Regis\n`,
 )
+/** By unit, of the last run of each. */
+const resultsFile = path.join(projectRoot, '.cache', 'redis-suite.json')
+const results: Record<string, UnitResult> = existsSync(resultsFile)
+  ? (JSON.parse(readFileSync(resultsFile, 'utf8')) as Record<string, UnitResult>)
+  : {}
 let [passedAll, keptAll, excused, bugs] = [0, 0, 0, 0]
 for (const unit of chosen) {
   const one = await straight(suite, unit)
@@ -196,6 +162,8 @@ for (const unit of chosen) {
   const lost = [...one.passed].filter((name) => !two.passed.has(name))
   passedAll += one.passed.size
   keptAll += one.passed.size - lost.length
+  results[unit] = { passed: one.passed.size, lost }
+  writeFileSync(resultsFile, JSON.stringify(results))
   process.stdout.write(
     `\nunit/${unit}: straight ${one.passed.size} pass, through Regis ${one.passed.size - lost.length}\n`,
   )
@@ -214,4 +182,9 @@ for (const unit of chosen) {
 process.stdout.write(
   `\n${passedAll} tests pass straight; through Regis ${keptAll} of them, ${excused} are lost with a reason, ${bugs} without\n`,
 )
+if (values.page)
+  writeFileSync(
+    path.join(projectRoot, 'docs', 'redis-suite.md'),
+    suitePage(suite.version, tool.version, units, results),
+  )
 process.exitCode = bugs > 0 ? 1 : 0
