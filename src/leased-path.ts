@@ -328,7 +328,12 @@ export class LeasedPath {
 
   /** Not `refuse`: MONITOR shows such an EXEC, so that it is clear that the transaction is over (multi.c, execCommandAbort). */
   private abort(session: Session, pos: number, code: ErrorCode, ...args: string[]): number {
-    return this.hands.local(session, pos, Buffer.from(`-${errorText(code, ...args)}\r\n`, 'latin1'), this.hands.frame.end)
+    return this.hands.local(
+      session,
+      pos,
+      Buffer.from(`-${errorText(code, ...args)}\r\n`, 'latin1'),
+      this.hands.frame.end,
+    )
   }
 
   private endTransaction(session: Session): void {
@@ -689,7 +694,8 @@ export class LeasedPath {
       session.lease = lease
     }
     if (!hands.isOwnLane(session, lease.lane)) return hands.isolationFailure(session, lease.lane)
-    if (lease.lane.isReady && this.parts.isTracked(session, lease)) {
+    const isSpoken = lease.lane.isReady && lease.key.resp === session.resp && !lease.isChangingVersion
+    if (isSpoken && this.parts.isTracked(session, lease)) {
       const step = runsScripts ? this.asTenant(session, lease) : undefined
       if (step !== undefined) return step
       if (!runsScripts) this.asOwn(lease)
@@ -738,9 +744,12 @@ export class LeasedPath {
   /** HELLO of a client that watches or tracks keys: its connection goes on with what it knows, in the client's version. */
   versionChanged(session: Session): void {
     const { lease } = session
-    if (lease === undefined || !lease.lane.isReady || lease.key.resp === session.resp) return
-    this.parts.leases.changeVersion(lease, session.resp, () => {
-      if (session.lease === lease) this.giveUp(session, lease, 'HELLO was refused')
+    if (lease === undefined || !lease.lane.isReady || lease.key.resp === session.resp || lease.isChangingVersion) return
+    this.parts.leases.changeVersion(lease, session.resp, (isRefused) => {
+      if (session.lease !== lease) return
+      if (isRefused) this.giveUp(session, lease, 'HELLO was refused')
+      else this.versionChanged(session) // it may have said HELLO again
+      this.hands.resumeLater(session, 0)
     })
   }
 

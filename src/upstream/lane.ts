@@ -135,7 +135,7 @@ const nonceRequestBytesMax = 128
 export class Lane {
   readonly index: number
   readonly nodeIndex: number
-  /** That of what it answers next: a lease follows its client's HELLO. */
+  /** A lease follows its client's HELLO. */
   resp: 2 | 3
   readonly isBulk: boolean
   /** It belongs to one client at a time (upstream/leases.ts): no other's commands, and no marks. */

@@ -67,6 +67,8 @@ export class Lease {
   /** It is becoming the tenant's own user, for a client that cannot take another one (it watches or tracks keys). */
   isChangingUser = false
   hasAskedForTenant = false
+  /** HELLO with another version is under way. */
+  isChangingVersion = false
   /** Silence is no fault until then: a blocking command waits. */
   patientUntilMs = 0
   isLost = false
@@ -215,13 +217,22 @@ export class Leases {
     lease.lane.sendInternal(encodeRequest(['AUTH', username ?? 'default', password ?? '']), () => {})
   }
 
-  /** Everything that it holds stays. Nothing of the client's may be in flight on it; what is sent next is answered in that version. */
-  changeVersion(lease: Lease, resp: 2 | 3, refused: () => void): void {
-    lease.key = { ...lease.key, resp }
-    lease.lane.resp = resp
-    this.listen(lease)
-    lease.lane.sendInternal(encodeRequest(['HELLO', String(resp)]), (reply) => {
-      if (reply?.[0] === minus) refused()
+  /**
+   * Everything that it holds stays. Nothing of the client's may be in flight on it, nor be sent before `then`, so that a client
+   * which changes its mind again and again has one HELLO under way.
+   */
+  changeVersion(lease: Lease, resp: 2 | 3, then: (isRefused: boolean) => void): void {
+    const { lane } = lease
+    lease.isChangingVersion = true
+    if (resp === 3) this.listen(lease)
+    lane.sendInternal(encodeRequest(['HELLO', String(resp)]), (reply) => {
+      lease.isChangingVersion = false
+      if (reply === undefined) return
+      if (reply[0] === minus) return then(true)
+      lease.key = { ...lease.key, resp }
+      lane.resp = resp
+      if (resp === 2) lane.onPush = undefined
+      then(false)
     })
   }
 
@@ -240,7 +251,7 @@ export class Leases {
     if (lease.isLost) return
     const name = perKey(lease.key)
     const waiting = this.warm.get(name)
-    if (!lease.lane.isReady || lease.isTracked || (waiting?.length ?? 0) >= leasesWarmMax) {
+    if (!lease.lane.isReady || lease.isTracked || lease.isChangingVersion || (waiting?.length ?? 0) >= leasesWarmMax) {
       this.close(lease, 'not needed')
       return
     }
@@ -327,7 +338,6 @@ export class Leases {
     return lease
   }
 
-  /** Pushes are of RESP3 only; after a change to RESP2 those on their way may still come. */
   private listen(lease: Lease): void {
     lease.lane.onPush = (push) => {
       if (lease.holder !== undefined) this.events.push(lease, lease.holder, push)

@@ -295,9 +295,21 @@ test.each([2, 3] as const)('HELLO between WATCH and EXEC, from RESP%i: what was 
   await client.call('HELLO', String(before))
   expect(await exec()).toEqual([expect.any(Number), map(String(before))])
 
+  // A client that cannot decide has one HELLO under way, and is answered in the version that it said last.
+  await client.call('WATCH', 'k')
+  const undecided = await client.pipeline([
+    ...Array.from({ length: 2_001 }, (_, i) => ['HELLO', i % 2 === 0 ? after : String(before)]),
+    ['MULTI'],
+    ['HGETALL', 'h'],
+    ['EXEC'],
+  ])
+  expect(undecided.at(-1)).toEqual([map(after)])
+  await client.call('HELLO', String(before))
+
   // The connection has gone back as one of the version that it speaks: whoever takes it next is answered in that.
   await client.call('WATCH', 'k')
   await client.call('HELLO', after)
+  expect(await client.call('HGETALL', 'h')).toEqual(map(after))
   await client.call('UNWATCH')
   for (const version of ['2', '3']) {
     await other.call('HELLO', version)
