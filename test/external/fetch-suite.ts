@@ -160,6 +160,12 @@ function patch(folder: string): void {
 `,
     ],
   ])
+  // INFO shows a tenant no rewriting, and DEBUG LOADAOF in the middle of one ends the server.
+  const operatorInfo = (name: string): [string, string] => [
+    `[status $r ${name}]`,
+    `[getInfoProperty [::redis::operator info {persistence}] ${name}]`,
+  ]
+  edit('util.tcl', [operatorInfo('rdb_bgsave_in_progress'), operatorInfo('aof_rewrite_in_progress')])
   // A test that fails in the middle of a transaction, or while a script runs or memory is full, must not fail those behind it.
   const failed = '            lappend ::tests_failed $details\n'
   edit('test.tcl', [[failed, `${failed}            if {$::external} { catch { ::redis::recover } }\n`]])
