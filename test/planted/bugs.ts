@@ -49,8 +49,8 @@ export const simBugs: readonly SimBug[] = [
     change: [
       {
         file: 'regions/node.ts',
-        find: 'this.incarnationSinceMs = now\n    this.shownSeq = 0\n    this.shownControlSeq = 0\n    this.shownTrails.fill(0)\n    this.shownSentAtMs = Number.NEGATIVE_INFINITY',
-        put: '',
+        find: 'this.incarnationSinceMs = now\n    this.appliedOffset = -1\n    this.shownSeq = 0\n    this.shownControlSeq = 0\n    this.shownTrails.fill(0)\n    this.shownSentAtMs = Number.NEGATIVE_INFINITY',
+        put: 'this.appliedOffset = -1',
       },
       // Nor does it owe a mark after a copy: that alone would hide most of it.
       {
@@ -59,6 +59,10 @@ export const simBugs: readonly SimBug[] = [
         put: '',
       },
     ],
+  },
+  {
+    name: 'reads stand behind no guard: a replica that goes back in time answers them',
+    change: [{ file: 'proxy.ts', find: 'guards: new Guards({', put: 'noGuards: new Guards({' }],
   },
   {
     name: 'lost connections are not killed, so that their writes run late',
