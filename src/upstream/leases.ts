@@ -188,23 +188,27 @@ export class Leases {
    * Makes a connection of the proxy's own user the tenant's, with all that it holds; `then` is called when that is decided
    * (`lease.isTenantUser`). Nothing of the client's may be sent on it before.
    */
-  becomeTenant(lease: Lease, then: () => void): void {
+  becomeTenant(lease: Lease, then: () => void, isSecondTry = false): void {
     const { key, lane, connection } = lease
     const { options } = this
     const login = options.login(key.tenant, key.nodeIndex, connection.runId)
     if (login === undefined) return then()
     lease.isChangingUser = true
     let isRefused = false
+    let isUnknown = false
     login.forEach((args, i) => {
       lane.sendInternal(encodeRequest(args), (reply) => {
         if (reply?.[0] !== plus && !isRefused) {
           isRefused = true
           const code = /^-(\S+)/.exec(reply?.toString('latin1', 0, 40) ?? '')?.[1] ?? ''
+          isUnknown = args[0] === 'AUTH' && code === 'WRONGPASS'
           if (reply !== undefined) options.loginRefused(key.tenant, key.nodeIndex, args[0]!, code)
         }
         if (i < login.length - 1) return
         lease.isChangingUser = false
         lease.isTenantUser = !isRefused
+        // The connection that was to set the user up has died before it did, or is slower than this one: then this one does.
+        if (isUnknown && !isSecondTry && lane.isReady) return this.becomeTenant(lease, then, true)
         then()
       })
     })

@@ -303,3 +303,11 @@ test('counts of keys are judged as Redis does', async () => {
     expect([argv, await any.callRaw(...argv)]).toEqual([argv, await onRedis(...argv)])
   }
 })
+
+test('a client that watches keys may run a script also where the server has lost the tenant’s user', async () => {
+  const watching = await proxy.client('decl-app')
+  expect(await watching.call('EVAL', 'return 1', '0')).toBe(1)
+  await redis.call('ACL', 'DELUSER', 'regis:decl')
+  expect(await watching.call('WATCH', 'k')).toBe('OK')
+  expect(await watching.call('EVAL', 'return 2', '0')).toBe(2)
+})
