@@ -135,6 +135,47 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
   }
 }
 
+/** Reads of the same 4 KiB by 200 clients that send so many at once, at whatever level: how many, and the primary's CPU, ns. */
+async function runPipelined(
+  proxy: ProxyProcess,
+  level: Level,
+  depth: number,
+  primaryPid: number,
+): Promise<{ readonly reads: number; readonly primaryNs: number }> {
+  const { user, password } = login(level)
+  const clients = await Promise.all(Array.from({ length: 200 }, (_, i) => RawClient.open(`client ${i}`, proxy.port)))
+  const value = bulk(Buffer.from('x'.repeat(4096)))
+  const requests = Buffer.concat(Array.from({ length: depth }, () => encodeCommand(['GET', 'key:1'])))
+  const ask = async (client: RawClient, bytes: Buffer, reply: Buffer): Promise<void> => {
+    client.promise(reply)
+    client.write(bytes)
+    await client.untilMissing(0)
+  }
+  await Promise.all(
+    clients.map((client) => ask(client, encodeCommand(['AUTH', user, password]), Buffer.from('+OK\r\n'))),
+  )
+  const replies = Buffer.concat(Array.from({ length: depth }, () => value))
+  let reads = 0
+  const work = async (ms: number): Promise<void> => {
+    const endsAt = performance.now() + ms
+    await Promise.all(
+      clients.map(async (client) => {
+        while (performance.now() < endsAt) {
+          await ask(client, requests, replies)
+          reads += depth
+        }
+      }),
+    )
+  }
+  await work(1_500)
+  reads = 0
+  const before = cpuNs(primaryPid)
+  await work(windowMs)
+  const primaryNs = cpuNs(primaryPid) - before
+  for (const client of clients) client.close()
+  return { reads, primaryNs }
+}
+
 const tool = await findRedisServer({ say: (line) => process.stderr.write(`${line}\n`) })
 const folder = mkdtempSync(path.join(tmpdir(), 'regis-bench-'))
 const topology = await Topology.start({ regions, rttMs, tool })
@@ -216,6 +257,15 @@ try {
     say(
       `  CPU of the primary per read, ratio ${median(cpus!).toFixed(2)}, above what it spends at rest ${median(nets!).toFixed(2)}  (goal <= 0.3)`,
     )
+    const deep: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      const found = new Map<ProxyProcess, { readonly reads: number; readonly primaryNs: number }>()
+      for (const one of round % 2 === 0 ? [proxy, alone] : [alone, proxy])
+        found.set(one, await runPipelined(one, 'strong', 16, primaryPid))
+      const cost = (one: ProxyProcess): number => (found.get(one)!.primaryNs - restNs) / found.get(one)!.reads
+      deep.push(cost(proxy) / cost(alone))
+    }
+    say(`  the same with 16 reads at once by each client ${median(deep).toFixed(2)}`)
     await alone.stop()
   }
 
@@ -224,7 +274,7 @@ try {
     const ratios: number[] = []
     let rate = 0
     await fill(64)
-    const reader = await Asker.open(proxy.port, login('eventual'))
+    const readers = await Promise.all(Array.from({ length: 40 }, () => Asker.open(proxy.port, login('eventual'))))
     const loaders = await Promise.all(
       Array.from({ length: 50 }, (_, i) => RawClient.open(`loader ${i}`, topology.primary.port)),
     )
@@ -251,12 +301,12 @@ try {
       const withMarks = async (): Promise<number> => {
         let isOver = false
         const marksBefore = await metric(proxy, 'regis_marks_sent_total')
-        const reading = (async () => {
-          while (!isOver) {
-            await reader.ask(['GET', 'tight:1'])
-            await sleep(2)
-          }
-        })()
+        const reading = Promise.all(
+          readers.map(async (reader, i) => {
+            await sleep(i * 5)
+            while (!isOver) await reader.ask(['GET', 'tight:1'])
+          }),
+        )
         const cost = await perCommand()
         isOver = true
         await reading
@@ -274,7 +324,7 @@ try {
     }
     say(`watermarks at ${rate.toFixed(0)} a second, beside 50,000 commands a second on the primary`)
     say(`  CPU of the primary, with them / without ${median(ratios).toFixed(3)}  (goal <= 1.01)`)
-    for (const client of [reader, ...loaders]) client.close()
+    for (const client of [...readers, ...loaders]) client.close()
   }
 
   if (wanted.has('rest')) {
