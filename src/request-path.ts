@@ -1475,6 +1475,7 @@ export class RequestPath implements SessionHost {
     this.isPrimaryForced = false
     this.isForcedByRead = false
     this.isStrongRead = false
+    this.isGuardedRun = false // of the client before
     this.callReads = 0
     this.callWrites = 0
     this.wantsEnd = false
