@@ -12,7 +12,7 @@ import { stringify } from 'yaml'
 import type { Control } from './controls.ts'
 import { guardFolder } from './guard.ts'
 import { Load } from './load.ts'
-import { ProxyProcess } from './proxy-process.ts'
+import { type ProxyOptions, ProxyProcess } from './proxy-process.ts'
 import { findRedisServer, type RedisTool } from './redis-finder.ts'
 import { freePort } from './redis-server.ts'
 import { type Reading, type RegionState, readMetrics } from './status.ts'
@@ -86,7 +86,7 @@ export class Fleet {
     const starting = demoRegions.map(async (region, i) => {
       const file = path.join(this.#folder ?? '', `proxy-${region}.yaml`)
       writeFileSync(file, this.#configText(region))
-      const proxy = await ProxyProcess.start({ file, region, port: ports[i] ?? 0, adminPort: adminPorts[i] ?? 0 })
+      const proxy = await startProxy({ file, region, port: ports[i] ?? 0, adminPort: adminPorts[i] ?? 0 })
       this.#proxies.push(proxy)
       if (this.#isStopped) await proxy.stop()
       return { region, proxy, load: new Load(proxy.port), before: undefined, now: undefined }
@@ -204,6 +204,23 @@ export class Fleet {
 function present<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('the fleet has not started')
   return value
+}
+
+/** Between the choice of a port and the listening somebody else may have taken it: then on others, a few times. */
+async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ProxyProcess.start(attempt === 1 ? options : { ...options, ...(await freePair()) })
+    } catch (error) {
+      if (attempt === startAttempts || !String(error).includes('EADDRINUSE')) throw error
+    }
+  }
+}
+
+const startAttempts = 5
+
+async function freePair(): Promise<{ port: number; adminPort: number }> {
+  return { port: await freePort(), adminPort: await freePort() }
 }
 
 /** `count` ports from `base` upwards; where one is taken, another free one in its place. */
