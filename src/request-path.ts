@@ -12,6 +12,7 @@
  *   on a replica, a write      reads of this same chunk are taken back (nothing was flushed yet) and go to the primary
  *   on a replica, a write      reads of an earlier chunk: the client's parsing stops until they are answered
  */
+import { Admission } from './admission.ts'
 import { type ErrorCode, errors, errorText } from './base/errors.ts'
 import {
   arenaHalfBytes,
@@ -245,6 +246,8 @@ export class RequestPath implements SessionHost {
   /** One past the last byte of the read that is being handled. */
   private readEnd = 0
   private isInline = false
+  /** Where, in the client's bytes, the line ends that is being handled as an array. */
+  private inlineEnd = 0
   private isWaitingForIndex = false
   private rehearsedIndexMs = Number.POSITIVE_INFINITY
   private wantsEnd = false
@@ -274,6 +277,7 @@ export class RequestPath implements SessionHost {
   private readonly filteredReplies = new FilteredReplies()
   readonly leased: LeasedPath
   readonly tracking: TrackingPath
+  readonly admission: Admission
 
   constructor(parts: Parts) {
     this.parts = parts
@@ -325,6 +329,7 @@ export class RequestPath implements SessionHost {
       refused: (lane, code) => parts.primaryRefused(lane, code),
     })
     const hands = this.hands()
+    this.admission = new Admission(hands)
     this.leased = new LeasedPath(hands, {
       ...parts,
       isTracked: (session, lease) => this.tracking.isTracked(session, lease),
@@ -498,6 +503,11 @@ export class RequestPath implements SessionHost {
       this.calls[id]!++
       session.commands++
     }
+    const tenant = account?.tenant
+    if (tenant !== undefined && tenant.gate !== 0 && route !== ROUTE.denied) {
+      const step = this.admission.admit(session, account!, id, route, this.endsAt(session))
+      if (step !== undefined) return step
+    }
     if (session.mode !== 0) {
       if (this.isOutOfContext(session, id, route)) return this.refuseEarly(session, pos, id, 'SUBSCRIBER_CONTEXT')
       if (account !== undefined && (session.mode & modeMulti) !== 0) {
@@ -510,6 +520,11 @@ export class RequestPath implements SessionHost {
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
     return this.refuseDenied(session, account, id, pos)
+  }
+
+  /** At which of all the bytes that this client has sent the command that is being handled ends. */
+  private endsAt(session: Session): number {
+    return session.bytesIn - this.chunkEnd + (this.isInline ? this.inlineEnd : this.frame.end)
   }
 
   /** What nobody answers: the primary lacks it, there is no login, or it is denied. In Redis's order. */
@@ -1778,6 +1793,7 @@ export class RequestPath implements SessionHost {
     const countFrom = this.countFrom
     this.countFrom = 0
     this.isInline = true
+    this.inlineEnd = next
     const step = this.handle(session, 0)
     this.isInline = false
     if (step === done && session.mode !== 0) this.show(session, Number.POSITIVE_INFINITY)

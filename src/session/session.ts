@@ -140,6 +140,8 @@ export class Session implements ReplySink {
   level = -1
   /** Since when it has been without a login; looked at while it is. */
   unauthSinceMs: number
+  /** Of all bytes it has sent, so many are of commands that were admitted: none is charged twice (src/admission.ts). */
+  admittedTo = 0
   /** Commands taken, for CLIENT INFO and idle times. */
   commands = 0
   lastCommand = ''

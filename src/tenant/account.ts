@@ -29,6 +29,17 @@ export interface TenantFallbackUse {
   left: number
 }
 
+/**
+ * Why a tenant's commands are looked at before they go on (src/admission.ts), as bits of `TenantState.gate`: it has quotas
+ * that count commands or bytes; its memory is used up; the proxy is overloaded and it is among the heaviest; an operator has
+ * paused it; it has as much in flight as it may.
+ */
+export const gateQuota = 1
+export const gateMemory = 2
+export const gateShed = 4
+export const gatePaused = 8
+export const gateInFlight = 16
+
 /** State that all connections of one tenant share. */
 export class TenantState {
   readonly id: string
@@ -43,6 +54,8 @@ export class TenantState {
   /** The logical database of the servers that holds its keys, on lanes of its own; 0: the one that prefixes share. */
   readonly database: number
   readonly cells: TenantCells
+  /** Bits `gate...`; 0 for most: the one thing that is read of all this for each command. */
+  gate = 0
   /** What it has of `routing.fallback_limit`. */
   readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /** Undefined: a write is acknowledged when the primary has it. */
