@@ -14,8 +14,9 @@ import { errorText } from '../base/errors.ts'
 import { clientOutputHardBytes, heldBytesSoft, heldReplyBytes } from '../base/limits.ts'
 import type { TenantState } from '../tenant/account.ts'
 import { type DurableLine, neverConfirmed, type Waiter } from '../upstream/durability.ts'
-import type { Lane, ReplySink, Transform } from '../upstream/lane.ts'
+import type { Lane, Transform } from '../upstream/lane.ts'
 import { type Session, stallNone, stallOrder } from './session.ts'
+import { SinkFor } from './sink-for.ts'
 
 /** `position` of what needs no confirmation. */
 const notAWrite = 0
@@ -38,10 +39,9 @@ interface Held {
   readonly isMidReply: boolean
 }
 
-export class HeldReplies implements ReplySink, Waiter {
+export class HeldReplies extends SinkFor<Session> implements Waiter {
   /** Bytes that are held, with what each costs besides. */
   bytes = 0
-  private readonly session: Session
   private readonly line: DurableLine
   private readonly tenant: TenantState
   private readonly timeoutMs: number
@@ -57,14 +57,10 @@ export class HeldReplies implements ReplySink, Waiter {
   private keptIn = -1
 
   constructor(session: Session, tenant: TenantState, line: DurableLine) {
-    this.session = session
+    super(session)
     this.tenant = tenant
     this.line = line
     this.timeoutMs = tenant.durability!.timeoutMs
-  }
-
-  get isClosed(): boolean {
-    return this.session.isClosed
   }
 
   get count(): number {
@@ -100,9 +96,9 @@ export class HeldReplies implements ReplySink, Waiter {
     else this.hold(bytes, 1, notAWrite, false)
   }
 
-  // ---- the way back: see ReplySink ----
+  // ---- the way back: see SinkFor ----
 
-  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+  override onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
     const { session } = this
     const { sentIn, isNullNothing } = this
     this.sentIn = -1
@@ -116,26 +112,6 @@ export class HeldReplies implements ReplySink, Waiter {
     if (session.inFlight === this.answered) session.host.upstreamAnswered(session)
     if (position === neverConfirmed) this.settle(this.line, this.line.now())
     return false
-  }
-
-  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
-    this.session.onSwallowed(completed, hasWrite, lane)
-  }
-
-  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
-    this.session.onErrorReply(code, isWrite, text)
-  }
-
-  onUncertain(lane: Lane): void {
-    this.session.onUncertain(lane)
-  }
-
-  onTruncated(): void {
-    this.session.onTruncated()
-  }
-
-  onLateWrite(lane: Lane): void {
-    this.session.onLateWrite(lane)
   }
 
   // ---- held ----

@@ -13,6 +13,7 @@ import { errorText } from '../base/errors.ts'
 import { heldReplyBytesMax, heldStreamBytes } from '../base/limits.ts'
 import { ReplyFramer } from '../resp/reply-framer.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
+import { SinkFor } from './sink-for.ts'
 
 /** Who the replies are for. */
 export interface ProvenFor extends ReplySink {
@@ -25,8 +26,7 @@ export interface ProvenFor extends ReplySink {
 /** '-' */
 const errorByte = 0x2d
 
-export class ProvenReplies implements ReplySink {
-  private readonly session: ProvenFor
+export class ProvenReplies extends SinkFor<ProvenFor> {
   /** Of each command in flight through here, the oldest first: whether its reply must be proven. */
   private proofs: boolean[] = []
   private answered = 0
@@ -42,16 +42,8 @@ export class ProvenReplies implements ReplySink {
   private underWay = 0
   private largest = 0
 
-  constructor(session: ProvenFor) {
-    this.session = session
-  }
-
   private get inner(): ReplySink {
     return this.session.held ?? this.session
-  }
-
-  get isClosed(): boolean {
-    return this.session.isClosed
   }
 
   /** One more command is put on the lane in this object's name. */
@@ -60,7 +52,7 @@ export class ProvenReplies implements ReplySink {
   }
 
   /** What is given can begin and end inside of a reply: those are told apart here, since one may have to wait and its neighbour not. */
-  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+  override onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
     const { isHeadPartial } = lane
     const tail = this.passing === undefined || completed === 0 ? 0 : this.passing.next(view, 0, view.length)
     const head = isHeadPartial && completed > 0 ? view.length - lane.headBytes : view.length
@@ -146,24 +138,8 @@ export class ProvenReplies implements ReplySink {
     this.session.proving = undefined
   }
 
-  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
+  override onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
     this.inner.onSwallowed(completed, hasWrite, lane)
-  }
-
-  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
-    this.session.onErrorReply(code, isWrite, text)
-  }
-
-  onUncertain(lane: Lane): void {
-    this.session.onUncertain(lane)
-  }
-
-  onTruncated(): void {
-    this.session.onTruncated()
-  }
-
-  onLateWrite(lane: Lane): void {
-    this.session.onLateWrite(lane)
   }
 }
 

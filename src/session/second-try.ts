@@ -20,6 +20,7 @@ import {
 } from '../base/limits.ts'
 import { kindCollect, kindLocal, type Lane, type Place, type ReplySink, type Transform } from '../upstream/lane.ts'
 import { Session, stallBusy, stallNone } from './session.ts'
+import { SinkFor } from './sink-for.ts'
 
 export interface SecondTryOptions {
   /** The lane that writes of this client go to now; undefined: there is none. */
@@ -107,7 +108,8 @@ export class SecondTries {
     if (lane === undefined || bytes > arenaHalfBytes || !lane.hasRoomFor(bytes)) return
     if (lane.inFlight + again!.length > laneCommandsMax - 2) return
     const now = options.now()
-    const sink = new Resent(session)
+    // Not the client itself: another refusal is its answer, and begins no third try.
+    const sink = new SinkFor(session)
     let next = 0
     for (const { kind, isWrite, fences, extra } of places) {
       if (kind === kindLocal) {
@@ -154,8 +156,7 @@ interface Kept {
 }
 
 /** Takes a client's replies in its place, from the first refusal on. */
-class Refused implements ReplySink {
-  readonly session: Session
+class Refused extends SinkFor<Session> {
   places: readonly Place[] = []
   again: readonly Buffer[] | undefined
   refusedWrites = 0
@@ -168,13 +169,9 @@ class Refused implements ReplySink {
   private isPassing = false
 
   constructor(session: Session, lane: Lane, tries: SecondTries) {
-    this.session = session
+    super(session)
     this.lane = lane
     this.tries = tries
-  }
-
-  get isClosed(): boolean {
-    return this.session.isClosed
   }
 
   get writes(): number {
@@ -192,7 +189,7 @@ class Refused implements ReplySink {
     return found?.some(isOfTransaction) === true ? undefined : found
   }
 
-  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
+  override onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
     if (this.isPassing) return this.session.onReply(view, completed, hasWrite, lane)
     this.kept.push({ bytes: Buffer.from(view), completed, hasWrite, isMidReply: lane.isHeadPartial })
     this.keptBytes += view.length
@@ -200,7 +197,7 @@ class Refused implements ReplySink {
     return false
   }
 
-  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
+  override onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
     if (this.isPassing) return this.session.onSwallowed(completed, hasWrite, lane)
     this.kept.push({ bytes: undefined, completed, hasWrite, isMidReply: false })
     this.note(completed, true)
@@ -237,58 +234,9 @@ class Refused implements ReplySink {
     lane.isHeadPartial = isPartial
   }
 
-  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
+  override onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
     if (isWrite && code === 'READONLY') this.refusedWrites++
     else this.session.onErrorReply(code, isWrite, text)
-  }
-
-  onUncertain(lane: Lane): void {
-    this.session.onUncertain(lane)
-  }
-
-  onTruncated(): void {
-    this.session.onTruncated()
-  }
-
-  onLateWrite(lane: Lane): void {
-    this.session.onLateWrite(lane)
-  }
-}
-
-/** The client, for replies to what was sent again: another refusal is its answer. */
-class Resent implements ReplySink {
-  private readonly session: Session
-
-  constructor(session: Session) {
-    this.session = session
-  }
-
-  get isClosed(): boolean {
-    return this.session.isClosed
-  }
-
-  onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {
-    return this.session.onReply(view, completed, hasWrite, lane)
-  }
-
-  onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
-    this.session.onSwallowed(completed, hasWrite, lane)
-  }
-
-  onErrorReply(code: string, isWrite: boolean, text?: Buffer): void {
-    this.session.onErrorReply(code, isWrite, text)
-  }
-
-  onUncertain(lane: Lane): void {
-    this.session.onUncertain(lane)
-  }
-
-  onTruncated(): void {
-    this.session.onTruncated()
-  }
-
-  onLateWrite(lane: Lane): void {
-    this.session.onLateWrite(lane)
   }
 }
 
