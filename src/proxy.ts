@@ -7,7 +7,7 @@ import type net from 'node:net'
 import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
-import { halfFrameMs, unauthMs, waitBudgetMs } from './base/limits.ts'
+import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer } from './base/log.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
@@ -28,10 +28,11 @@ import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
-import type { Config, NodeConfig } from './config/config.ts'
+import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
+import { Cells, Kind, Outcome, Role, Source, TenantCells } from './metrics/cells.ts'
+import { Largest } from './metrics/largest.ts'
 import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
 import { askOnce } from './regions/ask-once.ts'
@@ -59,7 +60,8 @@ import { Tokens } from './session/tokens.ts'
 import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
-import { FailureLimiter, Identity, type IdentityUser, type Verdict } from './tenant/identity.ts'
+import { Directory } from './tenant/directory.ts'
+import { FailureLimiter, Identity, type UserSource, type Verdict } from './tenant/identity.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
@@ -105,6 +107,8 @@ export class RegisProxy {
   private readonly limitedLog: Log
   private readonly version: string
   private readonly table: CommandTable
+  /** Who is configured; what they need to run is made when they come (accounts). */
+  private readonly directory: Directory<UserConfig, TenantConfig>
   private readonly accounts: Accounts
   private readonly identity: Identity
   private readonly failures: FailureLimiter
@@ -147,8 +151,9 @@ export class RegisProxy {
     this.table = buildCommandTable()
     this.cells = new Cells({ commandNames: this.table.specs.map((spec) => spec.name) })
     this.cells.configLastReloadSeconds = Date.now() / 1000
-    this.accounts = new Accounts(config, this.table, this.cells)
-    this.identity = new Identity({ users: [...identityUsers(config)] })
+    this.directory = new Directory(config)
+    this.accounts = new Accounts(config, this.table, this.cells, this.directory)
+    this.identity = new Identity({ users: credentials(this.directory) })
     this.failures = new FailureLimiter(config.limits.authFailures)
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
     this.discovery = this.buildDiscovery(addresses)
@@ -208,7 +213,7 @@ export class RegisProxy {
       },
     )
     this.tenantUsers = this.buildTenantUsers(addresses)
-    this.scripts = new Scripts(config.tenants, this.table, scriptSecret(config))
+    this.scripts = new Scripts((id) => this.directory.tenant(id), this.table, scriptSecret(config))
     this.leases = this.buildLeases(addresses)
     this.trails = new Trails({
       tracker: this.tracker,
@@ -302,6 +307,8 @@ export class RegisProxy {
       cells: this.cells,
       build: { version: options.version, region: config.region },
       tenantLabel: () => config.metrics.tenantLabel,
+      tenants: () => ({ count: this.directory.tenants.length, ids: () => this.directory.ids() }),
+      rest: () => new Promise((resolve) => setImmediate(resolve)),
       samples: {
         nodes: () => this.nodeSamples(),
         regions: () => this.regionSamples(),
@@ -327,16 +334,14 @@ export class RegisProxy {
   }
 
   private buildTenantUsers(addresses: readonly NodeConfig[]): TenantUsers {
-    const { config } = this
     return new TenantUsers({
       table: this.table,
-      tenants: config.tenants.map(({ id, prefix, deny, database, databases }) => ({
-        tenant: id,
-        prefix,
-        keyPrefixes: keyPrefixes(prefix, databases),
-        deny,
-        database,
-      })),
+      tenant: (id) => {
+        const tenant = this.directory.tenant(id)
+        return tenant === undefined
+          ? undefined
+          : { ...tenant, keyPrefixes: keyPrefixes(tenant.prefix, tenant.databases) }
+      },
       password: (node) => addresses[node]!.password ?? '',
       version: (node) => this.tracker.nodes[node]!.version,
       hasOneDatabase: (node) => this.hasOneDatabase[node] === true,
@@ -684,14 +689,11 @@ export class RegisProxy {
       },
       tenantLogins: (tenant) => (tenant === undefined ? 0 : (self.loginsPerTenant.get(tenant) ?? 0)),
       tenantErrors: (session) => session.account?.tenant?.cells.failures(Outcome.error) ?? 0,
-      blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.tenants.get(tenant)?.blocked ?? 0)),
+      blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.usedTenant(tenant)?.blocked ?? 0)),
       command: (id, args, session) => self.command(id, args, session),
       sessions: () => self.sessions.values(),
       versionChanged: (session) => self.path.versionChanged(session),
-      isUserOf: (user, session) => {
-        const account = self.accounts.get(user)
-        return account !== undefined && account.tenant === session.account?.tenant
-      },
+      isUserOf: (user, session) => self.accounts.isUserOf(user, session.account?.tenant?.id),
       stateOf: (session) => ({
         sub: session.subscriber?.c.size ?? 0,
         psub: session.subscriber?.p.size ?? 0,
@@ -1092,9 +1094,9 @@ export class RegisProxy {
       tenants: () => this.tenantsView(),
       clients: () => this.clientsView(),
       rules: () => config.routing.rules,
-      config: () => redactedConfig(config) as object,
+      config: () => redactedConfig(config, rowsShownMax) as object,
       stats: () => statsOf(this.cells),
-      slowlog: () => this.slowlog.all(this.accounts.tenants.values()),
+      slowlog: () => this.slowlog.all(config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => this.beginDrain(),
     })
@@ -1118,7 +1120,7 @@ export class RegisProxy {
       case 'rules':
         return this.config.routing.rules
       case 'config':
-        return redactedConfig(this.config)
+        return redactedConfig(this.config, rowsShownMax)
       case 'stats':
         return statsOf(this.cells)
     }
@@ -1198,7 +1200,7 @@ export class RegisProxy {
   /** The first thousand: a page for people. */
   private clientsView(): object {
     const now = this.path.now()
-    return [...this.sessions.values()].slice(0, 1_000).map((session) => ({
+    return [...this.sessions.values()].slice(0, rowsShownMax).map((session) => ({
       id: session.id,
       tenant: session.account?.tenant?.id ?? null,
       user: session.account?.user ?? null,
@@ -1212,9 +1214,22 @@ export class RegisProxy {
     }))
   }
 
+  /** All, or of more than a page holds those that were used, the busiest first, and then as they stand in the file. */
+  private shownTenants(): readonly TenantConfig[] {
+    const { tenants } = this.directory
+    if (tenants.length <= rowsShownMax) return tenants
+    const busiest = new Largest(rowsShownMax)
+    for (const [id, cells] of this.cells.tenants) busiest.add(id, cells.commands())
+    const ids = busiest.names()
+    const used = [...ids].flatMap((id) => this.directory.tenant(id) ?? [])
+    used.sort((a, b) => this.cells.tenant(b.id).commands() - this.cells.tenant(a.id).commands())
+    const idle = tenants.slice(0, rowsShownMax).filter(({ id }) => !ids.has(id))
+    return [...used, ...idle].slice(0, rowsShownMax)
+  }
+
   private tenantsView(): object {
-    return this.config.tenants.map((tenant) => {
-      const cells = this.cells.tenant(tenant.id)
+    return this.shownTenants().map((tenant) => {
+      const cells = this.cells.tenants.get(tenant.id) ?? idleCells
       return {
         tenant: tenant.id,
         prefix: tenant.prefix,
@@ -1227,6 +1242,9 @@ export class RegisProxy {
     })
   }
 }
+
+/** Of tenants that were never used. */
+const idleCells = new TenantCells()
 
 /** What no tenant knows: the password that all proxies have for the servers. */
 function scriptSecret(config: Config): string {
@@ -1256,26 +1274,21 @@ function lostReason(reason: string): string {
   return reason.includes('refused:') ? 'login' : reason.startsWith('a ') ? 'protocol' : 'error'
 }
 
-function* identityUsers(config: Config): Iterable<IdentityUser> {
-  for (const tenant of config.tenants) {
-    for (const user of tenant.users) {
-      yield {
-        kind: 'tenant',
-        tenantId: tenant.id,
+/** The directory's users as those who may log in. */
+function credentials(directory: Directory<UserConfig, TenantConfig>): UserSource {
+  return {
+    count: directory.userCount,
+    numberOf: (name) => directory.userNumber(name),
+    at: (number) => {
+      const { tenant, user } = directory.userAt(number)
+      return {
+        kind: tenant === undefined ? 'operator' : 'tenant',
+        ...(tenant === undefined ? {} : { tenantId: tenant.id }),
         user: user.name,
         passwords: user.passwords,
         passwordHashes: user.passwordHashes,
         nopass: user.nopass,
       }
-    }
-  }
-  for (const user of config.operators) {
-    yield {
-      kind: 'operator',
-      user: user.name,
-      passwords: user.passwords,
-      passwordHashes: user.passwordHashes,
-      nopass: user.nopass,
-    }
+    },
   }
 }

@@ -195,3 +195,8 @@ export const secondTriesMax = 10_000
 export const secondTryBytesMax = 256 * 1024
 /** And of all of them together: ten thousand that each keep that much would be gigabytes. */
 export const secondTriesBytesMax = 64 * 1024 * 1024
+
+/** Of a tenant, as proxy.yaml has it: it stands in front of every key. */
+export const prefixBytesMax = 128
+/** Lines of what operators are shown of tenants and clients: a page for people, made in one turn of the event loop. */
+export const rowsShownMax = 1_000

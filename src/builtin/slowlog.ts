@@ -4,7 +4,7 @@
  * servers' own count all tenants' entries; addresses are the proxy's, so they are left out.
  */
 import { errorText } from '../base/errors.ts'
-import { slowlogLookMax, slowlogShownMax } from '../base/limits.ts'
+import { prefixBytesMax, slowlogLookMax, slowlogShownMax } from '../base/limits.ts'
 import { type Argv, findNamedKeys, newKeyList } from '../commands/keys.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { KEYS } from '../commands/spec.ts'
@@ -29,6 +29,13 @@ interface Entry {
   readonly args: readonly Buffer[]
   /** Of the connection it came on: those of a database that is one tenant's own end with `-db<n>` (upstream/connection.ts). */
   readonly database: number
+}
+
+/** What is asked of a configured tenant. */
+interface Owner {
+  readonly id: string
+  readonly prefix: string
+  readonly database?: number
 }
 
 /** Tenants that ask at once share what the nodes say. */
@@ -78,9 +85,9 @@ export class Slowlog {
    * All entries of all nodes, newest first, for operators: when, where, how long, which command, and whose. No argument of
    * it: those are keys and values of tenants.
    */
-  async all(tenants: Iterable<TenantState>): Promise<object[]> {
-    const owners = [...tenants]
+  async all(tenants: Iterable<Owner>): Promise<object[]> {
     const perNode = await this.look()
+    const owners = this.ownersOf(perNode.flat(), tenants)
     return perNode
       .flatMap((entries, node) => {
         const { name, region } = this.options.nodes[node]!.address
@@ -91,11 +98,38 @@ export class Slowlog {
           micros: entry.micros,
           command: this.commandOf(entry.args),
           arguments: entry.args.length,
-          tenant: owners.find((tenant) => this.ofAny(entry, tenant) !== undefined)?.id ?? null,
+          tenant: owners.get(entry) ?? null,
         }))
       })
       .sort((a, b) => b.at_seconds - a.at_seconds)
       .slice(0, slowlogShownMax)
+  }
+
+  /** Whose keys they name. One pass over the tenants, however many: what the entries' first keys begin with is gathered before. */
+  private ownersOf(entries: readonly Entry[], tenants: Iterable<Owner>): Map<Entry, string> {
+    const byStart = new Map<string, Entry[]>()
+    const byDatabase = new Map<number, Entry[]>()
+    const note = <K>(map: Map<K, Entry[]>, key: K, entry: Entry): void => {
+      const there = map.get(key)
+      if (there === undefined) map.set(key, [entry])
+      else there.push(entry)
+    }
+    for (const entry of entries) {
+      const first = this.keysOf(entry.args)?.[0]
+      if (first === undefined) continue
+      if (entry.database !== 0) note(byDatabase, entry.database, entry)
+      else
+        for (let end = 1; end <= Math.min(first.length, prefixBytesMax); end++)
+          note(byStart, first.toString('utf8', 0, end), entry)
+    }
+    const owners = new Map<Entry, string>()
+    for (const { id, prefix, database } of tenants) {
+      const found = (database ?? 0) === 0 ? byStart.get(prefix) : byDatabase.get(database!)
+      if (found === undefined) continue
+      const bytes = Buffer.from((database ?? 0) === 0 ? prefix : '')
+      for (const entry of found) if (this.own(entry.args, bytes) !== undefined) owners.set(entry, id)
+    }
+    return owners
   }
 
   /** As the table knows it; `other`: what it does not know may be anything. */
@@ -153,6 +187,23 @@ export class Slowlog {
 
   /** The arguments with the tenant's own names; undefined: not this tenant's, or it cannot be told. */
   private own(args: readonly Buffer[], prefix: Buffer): readonly Buffer[] | undefined {
+    const places = this.keyPlaces(args)
+    if (places === undefined) return undefined
+    const out = [...args]
+    for (const at of places) {
+      const name = args[at]!
+      if (name.length < prefix.length || prefix.compare(name, 0, prefix.length) !== 0) return undefined
+      out[at] = name.subarray(prefix.length)
+    }
+    return out
+  }
+
+  private keysOf(args: readonly Buffer[]): Buffer[] | undefined {
+    return this.keyPlaces(args)?.map((at) => args[at]!)
+  }
+
+  /** Which arguments are keys; undefined: none, or it cannot be told. */
+  private keyPlaces(args: readonly Buffer[]): number[] | undefined {
     const isCut = args.length === argsMax && more.test(args.at(-1)!.toString('latin1'))
     const known = isCut ? args.slice(0, -1) : args
     const argv = argvOf(known)
@@ -164,15 +215,8 @@ export class Slowlog {
     if (id < 0 || table.keyMode[id] === KEYS.none) return undefined
     const keys = newKeyList()
     if (findNamedKeys(table, id, argv, keys) !== undefined || keys.count === 0) return undefined
-    const out = [...args]
-    for (let i = 0; i < keys.count; i++) {
-      const at = keys.arg[i]!
-      const name = known[at]
-      if (name === undefined || name.length < prefix.length || prefix.compare(name, 0, prefix.length) !== 0)
-        return undefined
-      out[at] = name.subarray(prefix.length)
-    }
-    return out
+    const places = Array.from(keys.arg.subarray(0, keys.count))
+    return places.every((at) => known[at] !== undefined) ? places : undefined
   }
 }
 

@@ -3,6 +3,7 @@
  * Works on the document, not on the validated configuration, so that these come out together with all other errors;
  * what is missing or of the wrong kind is skipped here, for it was reported already. Pure; O(n log n) in tenants.
  */
+import { prefixBytesMax } from '../base/limits.ts'
 import { closest, didYouMean } from './diagnostics.ts'
 import type { Entry, Finding, ListNode, MapNode, Node, ScalarNode, Span } from './document.ts'
 import { type Address, formatAddress, Problem, parseAddress, parseNodeUrl } from './values.ts'
@@ -26,7 +27,6 @@ export interface Checked {
 /** Tenant ids, users, and regions too: all of them become labels, parts of keys, words in URLs. */
 export const namePattern = '^[a-z0-9][a-z0-9_-]{0,62}$'
 const nameExpression = new RegExp(namePattern)
-const prefixBytesMax = 128
 
 export function check(root: Node, options: CheckOptions): Checked {
   const checked: Checked = { errors: [], warnings: [], optionErrors: [] }

@@ -4,7 +4,8 @@ import { formatAddress, formatDuration, formatRate, formatSize } from './values.
 
 const mask = '***'
 
-export function redactedConfig(config: Config): Record<string, unknown> {
+/** `tenantsMax`: of more tenants only so many are shown, and `tenants_left_out` says how many are not. */
+export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFINITY): Record<string, unknown> {
   const { routing, limits } = config
   return {
     region: config.region,
@@ -52,7 +53,7 @@ export function redactedConfig(config: Config): Record<string, unknown> {
       })),
     },
     tenants: Object.fromEntries(
-      config.tenants.map((tenant) => [
+      config.tenants.slice(0, tenantsMax).map((tenant) => [
         tenant.id,
         {
           prefix: tenant.prefix,
@@ -68,6 +69,7 @@ export function redactedConfig(config: Config): Record<string, unknown> {
         },
       ]),
     ),
+    ...(config.tenants.length > tenantsMax ? { tenants_left_out: config.tenants.length - tenantsMax } : {}),
     operators: Object.fromEntries(config.operators.map((user) => [user.name, secretWords(user)])),
     logging: {
       level: config.logging.level,

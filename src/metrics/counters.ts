@@ -9,6 +9,15 @@ export const durationBoundsMs = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500
 /** For the age of what was read: from what a near replica lags by to what a cut link leaves, 14 buckets. */
 export const stalenessBoundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000] as const
 
+/** Shared: a tenant has several histograms, and all have one of two lists. */
+const boundsOf = new Map<readonly number[], Float64Array>()
+
+function sharedBounds(boundsMs: readonly number[]): Float64Array {
+  const bounds = boundsOf.get(boundsMs) ?? Float64Array.from(boundsMs)
+  boundsOf.set(boundsMs, bounds)
+  return bounds
+}
+
 export class Histogram {
   /** ms, ascending. */
   readonly bounds: Float64Array
@@ -18,7 +27,7 @@ export class Histogram {
   sum = 0
 
   constructor(boundsMs: readonly number[] = durationBoundsMs) {
-    this.bounds = Float64Array.from(boundsMs)
+    this.bounds = sharedBounds(boundsMs)
     this.counts = new Float64Array(boundsMs.length + 1)
   }
 

@@ -4,9 +4,13 @@
  * Under `top:N` a tenant may move in and out of the N largest. Were `other` the plain sum of those outside, it would fall
  * when one of them leaves, and Prometheus would read a counter that fell as a restart. So `other` gathers what each
  * tenant counted *while it was outside*: it only grows. A tenant that comes in shows its own whole count.
+ *
+ * Only tenants that were used have cells, and only those that did something since the last scrape are added up; of the
+ * others, as many as have a label left are shown with zeros.
  */
 import { kindNames, Outcome, outcomeNames, regionsMax, sourceNames, type TenantCells } from './cells.ts'
 import { durationBoundsMs, stalenessBoundsMs } from './counters.ts'
+import { Largest } from './largest.ts'
 
 export type TenantLabel = 'all' | 'none' | { readonly top: number }
 
@@ -54,47 +58,85 @@ export interface TenantSeries {
   readonly connections: number
 }
 
+/** All tenants there are, used or not. */
+export interface ConfiguredTenants {
+  readonly count: number
+  ids(): Iterable<string>
+}
+
 interface Known {
   readonly cells: TenantCells
   readonly counters: Float64Array
-  readonly before: Float64Array
   isFolded: boolean
+  /** What moved with everything that it did, at the last look; and how many looks have found it the same and without clients. */
+  moved: number
+  quietLooks: number
 }
+
+/** Under `all`, tenants that were never used and have a series of zeros each. */
+const idleShownMax = 1_000
+/** What is still in flight when the last client has gone is counted by then: later looks skip a tenant that rests. */
+const quietLooksMax = 3
+/** Tenants between two rests: some tenths of a millisecond. */
+const stepTenants = 500
+const zeros = new Float64Array(tenantCounters)
 
 export class TenantFold {
   foldedCount = 0
   readonly #known = new Map<string, Known>()
   readonly #other = new Float64Array(tenantCounters)
+  readonly #scratch = new Float64Array(tenantCounters)
   #otherWasUsed = false
 
-  /** Call once per scrape. */
-  update(tenants: ReadonlyMap<string, TenantCells>, label: TenantLabel): TenantSeries[] {
+  /** All at once. */
+  update(
+    tenants: ReadonlyMap<string, TenantCells>,
+    label: TenantLabel,
+    configured?: ConfiguredTenants,
+  ): TenantSeries[] {
+    const steps = this.steps(tenants, label, configured)
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done === true) return value
+    }
+  }
+
+  /** Once per scrape, one at a time. It yields where others may have a turn: a counter that moves meanwhile shows its newer value. */
+  *steps(
+    tenants: ReadonlyMap<string, TenantCells>,
+    label: TenantLabel,
+    configured?: ConfiguredTenants,
+  ): Generator<undefined, TenantSeries[]> {
+    let looked = 0
     for (const [id, known] of this.#known) {
+      if (++looked % stepTenants === 0) yield
       if (tenants.get(id) === known.cells) continue
       this.#advance(known) // what it counted between the last scrape and its end
       this.#known.delete(id)
     }
     for (const [id, cells] of tenants) {
+      if (++looked % stepTenants === 0) yield
       if (this.#known.has(id)) continue
-      const fresh = () => new Float64Array(tenantCounters)
-      this.#known.set(id, { cells, counters: fresh(), before: fresh(), isFolded: false })
+      const counters = new Float64Array(tenantCounters)
+      this.#known.set(id, { cells, counters, isFolded: false, moved: Number.NaN, quietLooks: 0 })
     }
-    const named = this.#named(label)
+    const named = yield* this.#named(label)
     const series: TenantSeries[] = []
-    let folded = 0
     let otherConnections = 0
     for (const [id, known] of this.#known) {
-      known.isFolded = !named.has(id)
+      if (++looked % stepTenants === 0) yield
+      const isFolded = !named.has(id)
+      // What it did while it had a label stays its own, and the other way round.
+      if (known.isFolded !== isFolded) known.quietLooks = 0
+      known.isFolded = isFolded
       this.#advance(known)
-      if (known.isFolded) {
-        folded++
-        otherConnections += known.cells.connections
-      } else {
-        series.push({ tenant: id, counters: known.counters, connections: known.cells.connections })
-      }
+      if (isFolded) otherConnections += known.cells.connections
+      else series.push({ tenant: id, counters: known.counters, connections: known.cells.connections })
     }
-    this.foldedCount = folded
-    this.#otherWasUsed ||= folded > 0
+    for (const id of this.#idle(label, series.length, configured))
+      series.push({ tenant: id, counters: zeros, connections: 0 })
+    this.foldedCount = Math.max(this.#known.size, configured?.count ?? 0) - series.length
+    this.#otherWasUsed ||= this.foldedCount > 0
     if (this.#otherWasUsed) {
       series.push({ tenant: otherTenant, counters: this.#other, connections: otherConnections })
     }
@@ -102,21 +144,40 @@ export class TenantFold {
   }
 
   #advance(known: Known): void {
-    countersOf(known.cells, known.counters)
+    const { cells, counters } = known
+    const moved = cells.commands() + cells.bytesIn + cells.bytesOut
+    if (moved !== known.moved || cells.connections > 0) known.quietLooks = 0
+    else if (known.quietLooks < quietLooksMax) known.quietLooks++
+    else return
+    known.moved = moved
+    this.#scratch.set(counters)
+    countersOf(cells, this.#scratch)
     if (known.isFolded) {
-      for (let i = 0; i < tenantCounters; i++) this.#other[i]! += known.counters[i]! - known.before[i]!
+      for (let i = 0; i < tenantCounters; i++) this.#other[i]! += this.#scratch[i]! - counters[i]!
     }
-    known.before.set(known.counters)
+    counters.set(this.#scratch)
   }
 
-  #named(label: TenantLabel): ReadonlySet<string> {
-    // A tenant that is called `other` would share the fold's series: it is always folded.
-    const ids = [...this.#known.keys()].filter((id) => id !== otherTenant)
-    if (label === 'all') return new Set(ids)
+  *#named(label: TenantLabel): Generator<undefined, ReadonlySet<string>> {
     if (label === 'none') return new Set()
-    if (ids.length <= label.top) return new Set(ids)
-    const size = (id: string) => this.#known.get(id)?.cells.commands() ?? 0
-    ids.sort((a, b) => size(b) - size(a) || (a < b ? -1 : 1))
-    return new Set(ids.slice(0, label.top))
+    const largest = new Largest(label === 'all' ? Number.POSITIVE_INFINITY : label.top)
+    let looked = 0
+    for (const [id, known] of this.#known) {
+      if (++looked % stepTenants === 0) yield
+      // A tenant that is called `other` would share the fold's series: it is always folded.
+      if (id !== otherTenant) largest.add(id, known.cells.commands())
+    }
+    return largest.names()
+  }
+
+  /** Counters of reads and writes are there from the start, so that a rate over the first is right. */
+  *#idle(label: TenantLabel, taken: number, configured: ConfiguredTenants | undefined): Iterable<string> {
+    let left = label === 'none' ? 0 : label === 'all' ? idleShownMax : label.top - taken
+    if (configured === undefined || left <= 0) return
+    for (const id of configured.ids()) {
+      if (this.#known.has(id) || id === otherTenant) continue
+      yield id
+      if (--left === 0) return
+    }
   }
 }

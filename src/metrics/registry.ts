@@ -26,6 +26,7 @@ import { Histogram, type KeyedCounter, stalenessBoundsMs } from './counters.ts'
 import {
   bytesInOffset,
   bytesOutOffset,
+  type ConfiguredTenants,
   durableOffset,
   durableWaitOffset,
   servedOffset,
@@ -85,6 +86,10 @@ export interface MetricsOptions {
   readonly build: { readonly version: string; readonly region: string }
   /** Asked at every scrape, so that a reload takes effect. */
   readonly tenantLabel: () => TenantLabel
+  /** Used or not; asked at every scrape. */
+  readonly tenants?: () => ConfiguredTenants
+  /** Lets others have a turn: adding up many tenants takes longer than one should. */
+  readonly rest?: () => Promise<void>
   readonly samples: MetricSamples
   /** Node's own metrics (process_*, nodejs_*); off in tests, since they hold timers and observers. */
   readonly defaults?: boolean
@@ -106,6 +111,7 @@ export class Metrics {
   /** By command id: what was shown as ok, which must not fall. */
   readonly #okBefore = new Map<number, number>()
   #tenants: readonly TenantSeries[] = []
+  #last: Promise<unknown> = Promise.resolve()
   #nodes: readonly NodeSample[] = []
   #regions: readonly RegionSample[] = []
   #utilization = performance.eventLoopUtilization()
@@ -128,10 +134,20 @@ export class Metrics {
     }
   }
 
-  /** The whole page. The samples of one page are taken at one moment. */
+  /** The whole page. The samples of one page are taken at one moment, but for the tenants' counters, where there are many. */
   async render(): Promise<string> {
-    const { cells, samples, tenantLabel } = this.#options
-    this.#tenants = this.#fold.update(cells.tenants, tenantLabel())
+    // One at a time: whoever asks meanwhile has a page of its own, afterwards.
+    const page = this.#last.then(() => this.#page())
+    this.#last = page.catch(() => '')
+    return page
+  }
+
+  async #page(): Promise<string> {
+    const { cells, samples, tenantLabel, tenants, rest } = this.#options
+    const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.())
+    let step = steps.next()
+    for (; step.done !== true; step = steps.next()) await rest?.()
+    this.#tenants = step.value
     this.#nodes = [...samples.nodes()]
     this.#regions = [...samples.regions()]
     return this.#registry.metrics()

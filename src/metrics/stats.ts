@@ -2,6 +2,7 @@
  * The cells as figures for people: PROXY SHOW STATS, /api/v1/stats. Since the start of this process; rates and graphs are
  * Prometheus's business. Pure.
  */
+import { rowsShownMax } from '../base/limits.ts'
 import {
   type Cells,
   fallbackIndex,
@@ -13,12 +14,14 @@ import {
   readRefusalNames,
   Source,
   sourceNames,
+  type TenantCells,
   waitOutcomeNames,
 } from './cells.ts'
 import type { Histogram } from './counters.ts'
+import { Largest } from './largest.ts'
 
 export function statsOf(cells: Cells): object {
-  const tenants = [...cells.tenants].map(([tenant, of]) => ({
+  const tenants = shown(cells).map(([tenant, of]) => ({
     tenant,
     clients: of.connections,
     reads: of.reads,
@@ -58,6 +61,14 @@ export function statsOf(cells: Cells): object {
     uncertain: cells.uncertain,
     tripwires: { ...cells.tripwires },
   }
+}
+
+/** Those that were used; of more than a page holds, the busiest. */
+function shown({ tenants }: Cells): [string, TenantCells][] {
+  if (tenants.size <= rowsShownMax) return [...tenants]
+  const busiest = new Largest(rowsShownMax)
+  for (const [id, of] of tenants) busiest.add(id, of.commands())
+  return [...busiest.names()].map((id) => [id, tenants.get(id)!])
 }
 
 function named(names: readonly string[], values: Float64Array): object {

@@ -110,27 +110,35 @@ const errorReply = (code: ErrorCode, ...args: string[]): Prepared => ({
 })
 
 export class Scripts {
-  /** By tenant, one for each of its databases: what runs holds the prefix. */
-  readonly #tenants: ReadonlyMap<string, readonly TenantScripts[]>
+  readonly #tenant: (id: string) => ScriptTenantOptions | undefined
+  readonly #table: CommandTable
+  readonly #secret: string
+  /** By tenant that has run a script, one for each of its databases: what runs holds the prefix. */
+  readonly #tenants = new Map<string, readonly TenantScripts[]>()
   /** Shas that a run of a node has, by `node run_id`. */
   readonly #onNode = new Map<number, { runId: string; shas: Set<string> }>()
 
-  /** `secret`: what no tenant knows and all proxies of a deployment have; '' closes functions. */
-  constructor(tenants: readonly ScriptTenantOptions[], table: CommandTable, secret: string) {
-    const wanting = tenants.filter((tenant) => tenant.scripts !== 'off')
-    this.#tenants = new Map(
-      wanting.map((tenant) => {
-        const prefixes = keyPrefixes(tenant.prefix, tenant.databases ?? 1)
-        return [
-          tenant.id,
-          prefixes.map((prefix) => new TenantScripts(tenant, table, prefix, prefixes.length === 1, secret)),
-        ]
-      }),
-    )
+  /** `tenant`: the configured one of that id. `secret`: what no tenant knows and all proxies of a deployment have; '' closes functions. */
+  constructor(tenant: (id: string) => ScriptTenantOptions | undefined, table: CommandTable, secret: string) {
+    this.#tenant = tenant
+    this.#table = table
+    this.#secret = secret
   }
 
   of(tenant: string, database = 0): TenantScripts | undefined {
-    return this.#tenants.get(tenant)?.[database]
+    return (this.#tenants.get(tenant) ?? this.#make(tenant))?.[database]
+  }
+
+  /** The preludes of one tenant are some ten kilobytes of text. */
+  #make(id: string): readonly TenantScripts[] | undefined {
+    const tenant = this.#tenant(id)
+    if (tenant === undefined || tenant.scripts === 'off') return undefined
+    const prefixes = keyPrefixes(tenant.prefix, tenant.databases ?? 1)
+    const made = prefixes.map(
+      (prefix) => new TenantScripts(tenant, this.#table, prefix, prefixes.length === 1, this.#secret),
+    )
+    this.#tenants.set(id, made)
+    return made
   }
 
   /**

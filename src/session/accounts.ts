@@ -1,15 +1,17 @@
 /**
  * Logins as the request path needs them, from the configuration's users: which commands, which promise, which tenant.
- * One account a user, one state a tenant, whatever the number of connections.
+ * One account a user, one state a tenant, whatever the number of connections. Both are made at first use (a login, or an
+ * operator who asks about the user) and stay: a tenant that nobody uses has none, only its place in the directory.
  */
 import { denyColumn } from '../commands/deny.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { closedInOwnDatabase } from '../commands/policy.ts'
 import { type CommandSpec, KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
-import { LEVEL, type LevelName } from '../routing/choose.ts'
+import { LEVEL, type LevelCode, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
 import { type DurabilityPromise, TenantState } from '../tenant/account.ts'
+import { Directory } from '../tenant/directory.ts'
 import type { SessionAccount } from './session.ts'
 
 /** The part of a configuration that logins are made of. */
@@ -54,25 +56,72 @@ export interface UserOptions {
 /** Concern what other users of the tenant are running. */
 const takesFromOthers = new Set(['script|flush', 'script|kill', 'function|kill'])
 
-export class Accounts {
-  readonly tenants = new Map<string, TenantState>()
+export class Accounts<T extends TenantOptions = TenantOptions> {
+  readonly directory: Directory<UserOptions, T>
+  private readonly states = new Map<string, TenantState>()
+  private readonly rules = new Map<TenantState, TenantRules>()
   private readonly byUser = new Map<string, SessionAccount>()
   /** Route columns that users share: most have no deny list. */
   private readonly routes = new Map<string, Uint8Array>()
+  private readonly config: AccountOptions
   private readonly table: CommandTable
+  private readonly cells: Cells
   /** Route columns before the primary was asked for its commands, by the column that sessions read. */
   private readonly bases = new Map<Uint8Array, Uint8Array>()
 
-  constructor(config: AccountOptions, table: CommandTable, cells: Cells) {
+  constructor(config: AccountOptions, table: CommandTable, cells: Cells, directory?: Directory<UserOptions, T>) {
+    this.config = config
     this.table = table
-    for (const tenant of config.tenants) {
-      const state = new TenantState(tenant.id, tenant.prefix, cells.tenant(tenant.id), tenant)
-      this.tenants.set(tenant.id, state)
-      const rules = TenantRules.compile(config.routing.rules, tenant.id)
-      for (const user of tenant.users)
-        this.byUser.set(user.name, this.tenantAccount(config, tenant, user, state, rules))
-    }
-    for (const user of config.operators) this.byUser.set(user.name, this.operatorAccount(user))
+    this.cells = cells
+    this.directory =
+      directory ?? new Directory<UserOptions, T>(config as AccountOptions & { readonly tenants: readonly T[] })
+  }
+
+  /** Who this user is; made now if nobody has asked before. Only for names that were let in, or that an operator gave. */
+  get(name: string): SessionAccount | undefined {
+    const known = this.byUser.get(name)
+    if (known !== undefined) return known
+    const found = this.directory.user(name)
+    if (found === undefined) return undefined
+    const account =
+      found.tenant === undefined ? this.operatorAccount(found.user) : this.tenantAccount(found.tenant, found.user)
+    this.byUser.set(name, account)
+    return account
+  }
+
+  /** The state of a configured tenant; made now if it was never used. */
+  tenant(id: string): TenantState | undefined {
+    const known = this.states.get(id)
+    if (known !== undefined) return known
+    const tenant = this.directory.tenant(id)
+    return tenant === undefined ? undefined : this.makeState(tenant)
+  }
+
+  /** The state of a tenant, if it was ever used. */
+  usedTenant(id: string): TenantState | undefined {
+    return this.states.get(id)
+  }
+
+  /** Those that were used since the start, in the order of first use. */
+  get usedTenants(): ReadonlyMap<string, TenantState> {
+    return this.states
+  }
+
+  /** Makes nothing, so it may be asked about any name that a client sends. */
+  isUserOf(name: string, tenantId: string | undefined): boolean {
+    const found = this.directory.user(name)
+    return found !== undefined && found.tenant?.id === tenantId
+  }
+
+  private makeState(tenant: T): TenantState {
+    const state = new TenantState(tenant.id, tenant.prefix, this.cells.tenant(tenant.id), tenant)
+    this.states.set(tenant.id, state)
+    const rules = TenantRules.compile(this.config.routing.rules, tenant.id)
+    if (rules !== undefined) this.rules.set(state, rules)
+    // Of all its users, also those who have not come yet: what the first one writes the next one may read.
+    state.hasSessionReads =
+      rules?.mayAsk(LEVEL.session) === true || tenant.users.some((user) => this.levelOf(tenant, user) === LEVEL.session)
+    return state
   }
 
   /** The table has learned what the primary lacks: nobody may run that. Columns change in place, for open sessions too. */
@@ -92,21 +141,16 @@ export class Accounts {
     for (let id = 0; id < column.length; id++) column[id] = missing[id] === MISSING.not ? base[id]! : ROUTE.denied
   }
 
-  get(user: string): SessionAccount | undefined {
-    return this.byUser.get(user)
+  private levelOf(tenant: TenantOptions, user: UserOptions): LevelCode {
+    return LEVEL[user.consistency ?? tenant.consistency ?? this.config.routing.consistency]
   }
 
-  private tenantAccount(
-    config: AccountOptions,
-    tenant: TenantOptions,
-    user: UserOptions,
-    state: TenantState,
-    rules: TenantRules | undefined,
-  ): SessionAccount {
-    const { routing } = config
+  private tenantAccount(tenant: T, user: UserOptions): SessionAccount {
+    const { routing } = this.config
+    const state = this.states.get(tenant.id) ?? this.makeState(tenant)
+    const rules = this.rules.get(state)
     const bound = user.maxStalenessMs ?? tenant.maxStalenessMs
-    const level = LEVEL[user.consistency ?? tenant.consistency ?? routing.consistency]
-    if (level === LEVEL.session || rules?.mayAsk(LEVEL.session) === true) state.hasSessionReads = true
+    const level = this.levelOf(tenant, user)
     return {
       user: user.name,
       tenant: state,

@@ -20,6 +20,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import NodeCache from 'node-cache'
 import {
+  formatHash,
+  type PasswordHash,
   parseHash,
   runScrypt,
   type ScryptHash,
@@ -42,8 +44,22 @@ export interface IdentityUser {
   readonly nopass: boolean
 }
 
+/** The configuration's users where they lie, numbered from 0: nothing but a digest is kept of those who never come. */
+export interface UserSource {
+  readonly count: number
+  /** -1: there is none. */
+  numberOf(name: string): number
+  at(number: number): IdentityUser
+}
+
+/** A few users that are at hand. */
+export function userList(users: readonly IdentityUser[]): UserSource {
+  const numbers = new Map(users.map((user, at) => [user.user, at]))
+  return { count: users.length, numberOf: (name) => numbers.get(name) ?? -1, at: (number) => users[number]! }
+}
+
 export interface IdentityOptions {
-  readonly users: readonly IdentityUser[]
+  readonly users: UserSource
   readonly scrypt?: ScryptRun
   /** Runs at once, and verifications that may wait for one. */
   readonly runsMax?: number
@@ -66,22 +82,17 @@ export interface Refused {
 }
 export type Verdict = Accepted | Refused
 
-interface Known {
-  readonly verdict: Accepted
-  readonly nopass: boolean
-  /** SHA-256 of each plain password: equal lengths, so that they can be compared in constant time. */
-  readonly digests: readonly Buffer[]
-  readonly sha256: readonly Sha256Hash[]
-  readonly scrypt: readonly ScryptHash[]
-}
-
 const refused: Refused = { ok: false, reason: 'credentials' }
 const overloaded: Refused = { ok: false, reason: 'overloaded' }
 /** Longer ones are refused before they are hashed; a client may send up to limits.max_request. */
 export const passwordBytesMax = 64 * 1024
 
 export class Identity {
-  readonly #users = new Map<string, Known>()
+  readonly #users: UserSource
+  /** SHA-256 of each plain password, all users in one piece: equal lengths, so that they can be compared in constant time. The first one is nobody's. */
+  readonly #digests: Buffer
+  /** By user: where its digests begin, in places of 32 bytes; one more at the end. */
+  readonly #digestsFrom: Uint32Array
   /** One dummy for each run that a refusal must make, in a fixed order. */
   readonly #schedule: readonly ScryptHash[]
   readonly #digestsMax: number
@@ -97,10 +108,29 @@ export class Identity {
   #running = 0
 
   constructor(options: IdentityOptions) {
-    for (const user of options.users) this.#users.set(user.user, known(user))
-    this.#schedule = schedule([...this.#users.values()])
-    this.#digestsMax = most(this.#users, (user) => user.digests.length)
-    this.#sha256Max = most(this.#users, (user) => user.sha256.length)
+    const users = options.users
+    this.#users = users
+    this.#digestsFrom = new Uint32Array(users.count + 1)
+    const runs = new Schedule()
+    let [digests, digestsMax, sha256Max] = [1, 0, 0]
+    for (let at = 0; at < users.count; at++) {
+      const user = users.at(at)
+      this.#digestsFrom[at] = digests
+      digests += user.passwords.length
+      digestsMax = Math.max(digestsMax, user.passwords.length)
+      sha256Max = Math.max(sha256Max, sha256Of(user).length)
+      runs.add(scryptOf(user))
+    }
+    this.#digestsFrom[users.count] = digests
+    this.#schedule = runs.dummies()
+    this.#digestsMax = digestsMax
+    this.#sha256Max = sha256Max
+    this.#digests = Buffer.alloc(digests * digestBytes)
+    randomBytes(digestBytes).copy(this.#digests)
+    for (let at = 0; at < users.count; at++) {
+      for (const [i, password] of users.at(at).passwords.entries())
+        this.#digests.set(sha256(Buffer.from(password)), (this.#digestsFrom[at]! + i) * digestBytes)
+    }
     this.#scrypt = options.scrypt ?? runScrypt
     this.#runsMax = options.runsMax ?? 4
     this.#waitingMax = options.waitingMax ?? 1_024
@@ -112,18 +142,20 @@ export class Identity {
 
   /** Who a connection is that has not sent AUTH: user `default`, if it needs no password. */
   withoutAuth(): Accepted | undefined {
-    const user = this.#users.get('default')
-    return user?.nopass === true ? user.verdict : undefined
+    const at = this.#users.numberOf('default')
+    const user = at < 0 ? undefined : this.#users.at(at)
+    return user?.nopass === true ? accepted(user) : undefined
   }
 
   /** At once when no scrypt has to run. The password is a view that may be overwritten after the call: what is kept is copied. Never rejects. */
   verify(username: Buffer | string, password: Buffer): Verdict | Promise<Verdict> {
     const name = typeof username === 'string' ? username : username.toString('latin1')
-    const user = this.#users.get(name)
-    if (user?.nopass === true) return user.verdict
+    const at = this.#users.numberOf(name)
+    const user = at < 0 ? undefined : this.#users.at(at)
+    if (user?.nopass === true) return accepted(user)
     const isWhole = password.length <= passwordBytesMax
     const secret = isWhole ? password : password.subarray(0, passwordBytesMax)
-    if (this.#fitsCheap(user, secret) && isWhole && user !== undefined) return user.verdict
+    if (this.#fitsCheap(at, user, secret) && isWhole && user !== undefined) return accepted(user)
     if (this.#schedule.length === 0) return refused
 
     const key = this.#keyOf(name, secret) + (isWhole ? '' : ' cut')
@@ -137,25 +169,33 @@ export class Identity {
     return verdict
   }
 
-  /** Compares all configured values whatever the first says, and as many for a user who does not exist. */
-  #fitsCheap(user: Known | undefined, password: Buffer): boolean {
+  /** Compares all configured values whatever the first says, and reads and compares as many for a user who does not exist. */
+  #fitsCheap(at: number, user: IdentityUser | undefined, password: Buffer): boolean {
     const digest = sha256(password)
+    const from = at < 0 ? 0 : this.#digestsFrom[at]!
+    const count = at < 0 ? 0 : this.#digestsFrom[at + 1]! - from
     let fits = false
     for (let i = 0; i < this.#digestsMax; i++) {
-      const own = user?.digests[i]
-      fits = (timingSafeEqual(digest, own ?? dummySha256.hash) && own !== undefined) || fits
+      const place = (i < count ? from + i : 0) * digestBytes
+      fits = (timingSafeEqual(digest, this.#digests.subarray(place, place + digestBytes)) && i < count) || fits
     }
+    const own = user === undefined ? [] : sha256Of(user)
     for (let i = 0; i < this.#sha256Max; i++) {
-      const hash = user?.sha256[i]
-      fits = (verifySha256(password, hash ?? dummySha256) && hash !== undefined) || fits
+      const isRight = verifySha256(password, parsed(own[i] ?? dummySha256) as Sha256Hash)
+      fits = (isRight && i < own.length) || fits
     }
     return fits
   }
 
-  async #verifySlowly(user: Known | undefined, password: Buffer, isWhole: boolean, key: string): Promise<Verdict> {
+  async #verifySlowly(
+    user: IdentityUser | undefined,
+    password: Buffer,
+    isWhole: boolean,
+    key: string,
+  ): Promise<Verdict> {
     try {
       let fits = false
-      const own = [...(user?.scrypt ?? [])]
+      const own = user === undefined ? [] : scryptOf(user)
       for (const dummy of this.#schedule) {
         const at = own.findIndex((hash) => sameWork(hash, dummy))
         const mine = at < 0 ? undefined : own.splice(at, 1)[0]
@@ -164,7 +204,7 @@ export class Identity {
         fits = isRight && mine !== undefined
         if (fits) break
       }
-      const verdict = fits && isWhole && user !== undefined ? user.verdict : refused
+      const verdict = fits && isWhole && user !== undefined ? accepted(user) : refused
       keep(verdict.ok ? this.#verified : this.#refused, key, verdict)
       return verdict
     } catch {
@@ -196,38 +236,46 @@ export class Identity {
   }
 }
 
-function known(user: IdentityUser): Known {
-  const hashes = user.passwordHashes.map((text) => {
-    const hash = parseHash(text)
-    if ('problem' in hash) throw new Error(`user ${user.user}: ${hash.problem}`)
-    return hash
-  })
-  return {
-    verdict: { ok: true, kind: user.kind, tenantId: user.tenantId, user: user.user },
-    nopass: user.nopass,
-    digests: user.passwords.map((password) => sha256(Buffer.from(password))),
-    sha256: hashes.filter((hash) => hash.scheme === 'sha256'),
-    scrypt: hashes.filter((hash) => hash.scheme === 'scrypt'),
-  }
+const digestBytes = 32
+
+function accepted(user: IdentityUser): Accepted {
+  return { ok: true, kind: user.kind, tenantId: user.tenantId, user: user.user }
 }
 
-function most(users: ReadonlyMap<string, Known>, count: (user: Known) => number): number {
-  let max = 0
-  for (const user of users.values()) max = Math.max(max, count(user))
-  return max
+function parsed(text: string): PasswordHash {
+  const hash = parseHash(text)
+  if ('problem' in hash) throw new Error(`a password hash that was checked: ${hash.problem}`)
+  return hash
 }
 
-/** For each parameter set of the file: as many dummies as the user who has most of it. Cheapest first. */
-function schedule(users: readonly Known[]): ScryptHash[] {
-  const sets = new Map<string, ScryptHash[]>()
-  for (const user of users) {
+const none: readonly string[] = []
+function sha256Of({ passwordHashes }: IdentityUser): readonly string[] {
+  return passwordHashes.length === 0 ? none : passwordHashes.filter((text) => text.startsWith('sha256$'))
+}
+
+/** Whatever is no sha256 is read here, so that a hash nobody can read stops the start. */
+function scryptOf({ passwordHashes }: IdentityUser): ScryptHash[] {
+  if (passwordHashes.length === 0) return []
+  return passwordHashes.map(parsed).filter((hash) => hash.scheme === 'scrypt')
+}
+
+/** For each parameter set of the file: as many dummies as the user who has most of it. */
+class Schedule {
+  readonly #sets = new Map<string, ScryptHash[]>()
+
+  add(hashes: readonly ScryptHash[]): void {
+    if (hashes.length === 0) return
     const own = new Map<string, ScryptHash[]>()
-    for (const hash of user.scrypt) own.set(workOf(hash), [...(own.get(workOf(hash)) ?? []), hash])
-    for (const [work, hashes] of own) {
-      if (hashes.length > (sets.get(work)?.length ?? 0)) sets.set(work, hashes.map(dummyOf))
+    for (const hash of hashes) own.set(workOf(hash), [...(own.get(workOf(hash)) ?? []), hash])
+    for (const [work, same] of own) {
+      if (same.length > (this.#sets.get(work)?.length ?? 0)) this.#sets.set(work, same.map(dummyOf))
     }
   }
-  return [...sets.values()].flat().sort((a, b) => a.n * a.r * a.p - b.n * b.r * b.p)
+
+  /** Cheapest first. */
+  dummies(): ScryptHash[] {
+    return [...this.#sets.values()].flat().sort((a, b) => a.n * a.r * a.p - b.n * b.r * b.p)
+  }
 }
 
 function dummyOf(hash: ScryptHash): ScryptHash {
@@ -242,7 +290,7 @@ function sameWork(a: ScryptHash, b: ScryptHash): boolean {
   return a.n === b.n && a.r === b.r && a.p === b.p
 }
 
-const dummySha256: Sha256Hash = { scheme: 'sha256', salt: randomBytes(16), hash: randomBytes(32) }
+const dummySha256 = formatHash({ scheme: 'sha256', salt: randomBytes(16), hash: randomBytes(32) })
 
 /** node-cache throws ECACHEFULL at maxKeys; it is no LRU, so a full cache starts anew. */
 function keep(cache: NodeCache, key: string, verdict: Verdict): void {

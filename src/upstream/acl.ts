@@ -32,7 +32,6 @@ const never = new Set(
 )
 
 export interface TenantUserOptions {
-  readonly tenant: string
   /** Of channels, and of keys unless `keyPrefixes` are given. */
   readonly prefix: string
   /** One for each of its databases. */
@@ -84,7 +83,8 @@ export function allowedCommands(
 
 export interface TenantUsersOptions {
   readonly table: CommandTable
-  readonly tenants: readonly TenantUserOptions[]
+  /** Of a configured tenant; asked at each lease that logs in. */
+  tenant(id: string): TenantUserOptions | undefined
   /** The proxy's own password at that node; '' where it has none. */
   password(nodeIndex: number): string
   version(nodeIndex: number): string
@@ -100,19 +100,17 @@ const askAgainMs = 60_000
 
 export class TenantUsers {
   readonly #options: TenantUsersOptions
-  readonly #tenants: ReadonlyMap<string, TenantUserOptions>
   /** By node: the run_id that the tenants in `has` were set up on. */
   readonly #nodes = new Map<number, { runId: string; has: Map<string, string> }>()
   readonly #refusals = new Map<number, { runId: string; untilMs: number }>()
 
   constructor(options: TenantUsersOptions) {
     this.#options = options
-    this.#tenants = new Map(options.tenants.map((tenant) => [tenant.tenant, tenant]))
   }
 
   /** Commands that make a new connection the tenant's own; undefined: not on this node, it stays the proxy's. */
   login(tenant: string, nodeIndex: number, runId: string): readonly (readonly string[])[] | undefined {
-    const options = this.#tenants.get(tenant)
+    const options = this.#options.tenant(tenant)
     if (options === undefined || this.isRefused(nodeIndex, runId)) return undefined
     const user = tenantUserName(tenant)
     const secret = tenantUserSecret(this.#options.password(nodeIndex), tenant)

@@ -34,7 +34,7 @@ test('the rules let through what a tenant may do, and nothing of the rest', asyn
   const redis = await startRedis()
   const users = new TenantUsers({
     table,
-    tenants: [{ tenant: 'shop', prefix: 'shop:', deny: ['LPUSH', '@geo'] }],
+    tenant: () => ({ prefix: 'shop:', deny: ['LPUSH', '@geo'] }),
     password: () => 'x',
     version: () => '7.0.15',
     hasOneDatabase: () => false,

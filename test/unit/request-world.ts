@@ -220,7 +220,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     host: { now: () => clock.ms, subscriptions } as unknown as BuiltinHost,
     pool,
     leases: options.leases ?? noLeases,
-    scripts: new Scripts([], table, 'secret'),
+    scripts: new Scripts(() => undefined, table, 'secret'),
     running: new RunningScripts(),
     scriptMs: 5_000,
     timeoutMs: 2_000,

@@ -3,22 +3,18 @@ import { createHash } from 'node:crypto'
 import { buildCommandTable } from '../../../src/commands/lookup.ts'
 import { listToClient } from '../../../src/scripts/functions.ts'
 import { likelyLine, renameInError } from '../../../src/scripts/script-reply.ts'
-import { Scripts } from '../../../src/scripts/scripts.ts'
+import { Scripts, type ScriptTenantOptions } from '../../../src/scripts/scripts.ts'
 import { luaShapes } from '../../../src/scripts/shapes.ts'
 import { decode } from '../../kit/resp.ts'
 
 const table = buildCommandTable()
 const sha1 = (text: string | Buffer): string => createHash('sha1').update(text).digest('hex')
-const build = () =>
-  new Scripts(
-    [
-      { id: 'any', prefix: 'any:', scripts: 'any' },
-      { id: 'decl', prefix: 'decl:', scripts: 'declared' },
-      { id: 'off', prefix: 'off:', scripts: 'off' },
-    ],
-    table,
-    'secret',
-  )
+const tenants: readonly ScriptTenantOptions[] = [
+  { id: 'any', prefix: 'any:', scripts: 'any' },
+  { id: 'decl', prefix: 'decl:', scripts: 'declared' },
+  { id: 'off', prefix: 'off:', scripts: 'off' },
+]
+const build = () => new Scripts((id) => tenants.find((tenant) => tenant.id === id), table, 'secret')
 const prepare = (scripts: Scripts, tenant: string, name: string, argv: string[], keys: number[] = []) =>
   scripts.prepare(
     tenant,

@@ -1,4 +1,11 @@
-import { FailureLimiter, Identity, type IdentityUser, passwordBytesMax } from '../../../src/tenant/identity.ts'
+import {
+  FailureLimiter,
+  Identity,
+  type IdentityOptions,
+  type IdentityUser,
+  passwordBytesMax,
+  userList,
+} from '../../../src/tenant/identity.ts'
 import { type ScryptRun, sha256 } from '../../../src/tenant/password.ts'
 
 /** A scheme that costs nothing and writes down each run. "Derives" SHA-256 of salt and password. */
@@ -36,11 +43,13 @@ function user(name: string, credentials: Partial<IdentityUser> = {}): IdentityUs
   }
 }
 const bytes = (text: string) => Buffer.from(text)
+const identityOf = ({ users, ...rest }: Omit<IdentityOptions, 'users'> & { users: IdentityUser[] }) =>
+  new Identity({ users: userList(users), ...rest })
 const yes = (name: string) => ({ ok: true, kind: 'tenant', tenantId: 'shop', user: name })
 const no = { ok: false, reason: 'credentials' }
 
 describe('a file with plain passwords only', () => {
-  const identity = new Identity({
+  const identity = identityOf({
     users: [user('app', { passwords: ['one', 'two'] }), user('gen', { passwordHashes: [sha256Of('token')] })],
   })
   test('answers at once, each of the rotated passwords is right', () => {
@@ -60,7 +69,7 @@ describe('a file with plain passwords only', () => {
 })
 
 test('operators are told from tenants', () => {
-  const identity = new Identity({
+  const identity = identityOf({
     users: [{ kind: 'operator', user: 'ops', passwords: ['x'], passwordHashes: [], nopass: false }],
   })
   expect(identity.verify('ops', bytes('x'))).toEqual({ ok: true, kind: 'operator', tenantId: undefined, user: 'ops' })
@@ -68,13 +77,13 @@ test('operators are told from tenants', () => {
 
 describe('nopass', () => {
   test('any password is right, and a connection without AUTH is user default', () => {
-    const identity = new Identity({ users: [user('default', { nopass: true }), user('app', { passwords: ['x'] })] })
+    const identity = identityOf({ users: [user('default', { nopass: true }), user('app', { passwords: ['x'] })] })
     expect(identity.verify('default', bytes('whatever'))).toEqual(yes('default'))
     expect(identity.withoutAuth()).toEqual(yes('default'))
   })
   test('a default with a password has to send it', () => {
-    expect(new Identity({ users: [user('default', { passwords: ['x'] })] }).withoutAuth()).toBeUndefined()
-    expect(new Identity({ users: [user('app', { nopass: true })] }).withoutAuth()).toBeUndefined()
+    expect(identityOf({ users: [user('default', { passwords: ['x'] })] }).withoutAuth()).toBeUndefined()
+    expect(identityOf({ users: [user('app', { nopass: true })] }).withoutAuth()).toBeUndefined()
   })
 })
 
@@ -93,7 +102,7 @@ describe('every refusal runs the same schemes', () => {
     'for %p',
     async (name) => {
       const scrypt = fakeScrypt()
-      const identity = new Identity({ users, scrypt: scrypt.run })
+      const identity = identityOf({ users, scrypt: scrypt.run })
       expect(await identity.verify(name, bytes('wrong'))).toEqual(no)
       expect(scrypt.runs).toEqual(all)
     },
@@ -101,14 +110,14 @@ describe('every refusal runs the same schemes', () => {
 
   test('and the right password of another user is as wrong as any', async () => {
     const scrypt = fakeScrypt()
-    const identity = new Identity({ users, scrypt: scrypt.run })
+    const identity = identityOf({ users, scrypt: scrypt.run })
     expect(await identity.verify('two', bytes('1'))).toEqual(no)
     expect(await identity.verify('nobody', bytes('4'))).toEqual(no)
     expect(scrypt.runs).toEqual([...all, ...all])
   })
 
   test('each hash of a user is right', async () => {
-    const identity = new Identity({ users, scrypt: fakeScrypt().run })
+    const identity = identityOf({ users, scrypt: fakeScrypt().run })
     for (const [name, password] of [
       ['one', '1'],
       ['two', '2'],
@@ -122,7 +131,7 @@ describe('every refusal runs the same schemes', () => {
   test('an overlong password is refused with the same work, though its beginning is right', async () => {
     const long = 'a'.repeat(passwordBytesMax)
     const scrypt = fakeScrypt()
-    const identity = new Identity({ users: [user('app', { passwordHashes: [scryptOf(long)] })], scrypt: scrypt.run })
+    const identity = identityOf({ users: [user('app', { passwordHashes: [scryptOf(long)] })], scrypt: scrypt.run })
     expect(await identity.verify('app', bytes(long))).toEqual(yes('app'))
     expect(await identity.verify('app', bytes(`${long}b`))).toEqual(no)
     expect(scrypt.runs).toHaveLength(2)
@@ -137,7 +146,7 @@ describe('the caches', () => {
 
   test('what was verified or refused once is answered at once', async () => {
     const scrypt = fakeScrypt()
-    const identity = new Identity({ users, scrypt: scrypt.run })
+    const identity = identityOf({ users, scrypt: scrypt.run })
     await identity.verify('app', bytes('right'))
     await identity.verify('app', bytes('wrong'))
     expect(identity.verify('app', bytes('right'))).toEqual(yes('app'))
@@ -147,7 +156,7 @@ describe('the caches', () => {
 
   test('one user is not another, wherever the name ends and the password begins', async () => {
     const scrypt = fakeScrypt()
-    const identity = new Identity({ users, scrypt: scrypt.run })
+    const identity = identityOf({ users, scrypt: scrypt.run })
     await identity.verify('app', bytes('right'))
     expect(await identity.verify('ap', bytes('pright'))).toEqual(no)
     expect(await identity.verify('appr', bytes('ight'))).toEqual(no)
@@ -156,21 +165,21 @@ describe('the caches', () => {
   })
 
   test('a full cache starts anew instead of failing', async () => {
-    const identity = new Identity({ users, scrypt: fakeScrypt().run, cachedMax: 2 })
+    const identity = identityOf({ users, scrypt: fakeScrypt().run, cachedMax: 2 })
     for (let i = 0; i < 7; i++) expect(await identity.verify('app', bytes(`wrong ${i}`))).toEqual(no)
     expect(await identity.verify('app', bytes('right'))).toEqual(yes('app'))
   })
 
   test('the same credentials at the same time run once', async () => {
     const scrypt = fakeScrypt()
-    const identity = new Identity({ users, scrypt: scrypt.run })
+    const identity = identityOf({ users, scrypt: scrypt.run })
     const verdicts = await Promise.all(Array.from({ length: 50 }, () => identity.verify('app', bytes('right'))))
     expect(verdicts).toEqual(Array(50).fill(yes('app')))
     expect(scrypt.runs).toHaveLength(1)
   })
 
   test('the password may be overwritten after the call: it was a view of the read buffer', async () => {
-    const identity = new Identity({ users, scrypt: fakeScrypt().run, runsMax: 1 })
+    const identity = identityOf({ users, scrypt: fakeScrypt().run, runsMax: 1 })
     const first = identity.verify('other', bytes('nonsense'))
     const view = bytes('right')
     const verdict = identity.verify('app', view)
@@ -183,7 +192,7 @@ describe('the caches', () => {
     let fails = true
     const good = fakeScrypt()
     const scrypt: ScryptRun = (...args) => (fails ? Promise.reject(new Error('out of memory')) : good.run(...args))
-    const identity = new Identity({ users, scrypt })
+    const identity = identityOf({ users, scrypt })
     expect(await identity.verify('app', bytes('right'))).toEqual({ ok: false, reason: 'overloaded' })
     fails = false
     expect(await identity.verify('app', bytes('right'))).toEqual(yes('app'))
@@ -192,7 +201,7 @@ describe('the caches', () => {
 
 test('few schemes run at once, a bounded number waits, the rest is refused', async () => {
   const scrypt = fakeScrypt()
-  const identity = new Identity({
+  const identity = identityOf({
     users: [user('app', { passwordHashes: [scryptOf('x')] })],
     scrypt: scrypt.run,
     runsMax: 3,

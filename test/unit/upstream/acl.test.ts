@@ -6,7 +6,7 @@ function build() {
   const world = { nowMs: 0, refusals: [] as string[] }
   const users = new TenantUsers({
     table: buildCommandTable(),
-    tenants: [{ tenant: 'shop', prefix: 'shop:', deny: [] }],
+    tenant: (id) => (id === 'shop' ? { prefix: 'shop:', deny: [] } : undefined),
     password: (node) => `secret of ${node}`,
     version: () => '7.0.15',
     hasOneDatabase: () => false,
