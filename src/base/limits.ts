@@ -198,5 +198,7 @@ export const secondTriesBytesMax = 64 * 1024 * 1024
 
 /** Of a tenant, as proxy.yaml has it: it stands in front of every key. */
 export const prefixBytesMax = 128
+/** One line of `tenants_file`: a tenant with some thousands of users. Longer ones are no lines of ours. */
+export const tenantLineBytesMax = 1024 * 1024
 /** Lines of what operators are shown of tenants and clients: a page for people, made in one turn of the event loop. */
 export const rowsShownMax = 1_000

@@ -1,46 +1,54 @@
 /**
- * What no single key can say: names that must exist, names that must not occur twice, prefixes that must not overlap.
+ * What no single key can say: names that must exist, nodes and addresses that must not occur twice (of tenants:
+ * tenant-checks.ts).
  * Works on the document, not on the validated configuration, so that these come out together with all other errors;
- * what is missing or of the wrong kind is skipped here, for it was reported already. Pure; O(n log n) in tenants.
+ * what is missing or of the wrong kind is skipped here, for it was reported already. Pure.
  */
-import { prefixBytesMax } from '../base/limits.ts'
-import { closest, didYouMean } from './diagnostics.ts'
-import type { Entry, Finding, ListNode, MapNode, Node, ScalarNode, Span } from './document.ts'
+import { didYouMean } from './diagnostics.ts'
+import type { MapNode, Node } from './document.ts'
+import { asText, entryAt, hasFailed, listAt, mapAt, spanOf, textAt } from './look.ts'
+import { checkName, type Sink, TenantChecks } from './tenant-checks.ts'
 import { type Address, formatAddress, Problem, parseAddress, parseNodeUrl } from './values.ts'
 import { foundText } from './walk.ts'
 
 export interface CheckOptions {
-  /** Whether a word of a `deny` list names a command or a category. */
-  isDenyEntry(word: string): boolean
   readonly region?: string | undefined
   readonly listen?: string | undefined
   readonly admin?: string | undefined
 }
 
-export interface Checked {
-  readonly errors: Finding[]
-  readonly warnings: Finding[]
+export interface Checked extends Sink {
   /** Errors of options, which have no place in the file. */
   readonly optionErrors: { readonly option: string; readonly message: string }[]
 }
 
-/** Tenant ids, users, and regions too: all of them become labels, parts of keys, words in URLs. */
-export const namePattern = '^[a-z0-9][a-z0-9_-]{0,62}$'
-const nameExpression = new RegExp(namePattern)
-
+/** All but what concerns tenants: those come in between, from here and from `tenants_file`. */
 export function check(root: Node, options: CheckOptions): Checked {
   const checked: Checked = { errors: [], warnings: [], optionErrors: [] }
   if (root.kind !== 'map') return checked
   checkPrimary(root, checked)
   checkRegions(root, options, checked)
   checkAddresses(root, options, checked)
-  checkTenants(root, options.isDenyEntry, checked)
-  checkDatabases(root, checked)
-  checkUsers(root, checked)
-  checkRules(root, checked)
-  checkScripts(root, checked)
-  checkDurability(root, checked)
+  checkTenants(root, checked)
   return checked
+}
+
+/** A checker of tenants that knows proxy.yaml's own. */
+export function beginTenants(root: Node, isDenyEntry: (word: string) => boolean, sink: Sink): TenantChecks {
+  const regions = [...(mapAt(root, 'regions')?.entries.values() ?? [])]
+  const checks = new TenantChecks({
+    isDenyEntry,
+    nodes: regions.reduce((sum, { node }) => sum + (listAt(node, 'nodes')?.items.length ?? 0), 0),
+    isAclOff: textAt(mapAt(root, 'upstream'), 'acl')?.text === 'off',
+  })
+  for (const [id, { key, node }] of mapAt(root, 'tenants')?.entries ?? []) checks.add(id, key, node, sink)
+  return checks
+}
+
+/** When all tenants are known: who may have no tenant's name, and rules that name one. */
+export function endTenants(root: Node, checks: TenantChecks, sink: Sink): void {
+  for (const [name, { key, node }] of mapAt(root, 'operators')?.entries ?? []) checks.addOperator(name, key, node, sink)
+  checkRules(root, checks.ids, sink)
 }
 
 /** Without Sentinels somebody must say where to look. */
@@ -50,6 +58,15 @@ function checkPrimary(root: MapNode, { errors }: Checked): void {
   if (primary === undefined) errors.push({ start: 0, end: 0, message: "missing key 'primary'" })
   else if (primary.node.kind === 'scalar' && primary.node.empty && !primary.node.failed)
     errors.push({ ...primary.key, message: 'primary: expected text, found nothing' })
+}
+
+/** They are in this file or in another. */
+function checkTenants(root: MapNode, { errors }: Checked): void {
+  if (textAt(root, 'tenants_file') !== undefined || hasFailed(root, 'tenants_file')) return
+  const tenants = entryAt(root, 'tenants')
+  if (tenants === undefined) errors.push({ start: 0, end: 0, message: "missing key 'tenants'" })
+  else if (tenants.node.kind === 'scalar' && tenants.node.empty && !tenants.node.failed)
+    errors.push({ ...tenants.key, message: 'tenants: expected a mapping, found nothing' })
 }
 
 function checkRegions(root: MapNode, options: CheckOptions, { errors, optionErrors }: Checked): void {
@@ -128,126 +145,15 @@ function checkAddresses(root: MapNode, options: CheckOptions, { errors, optionEr
   }
 }
 
-function checkTenants(root: MapNode, isDenyWord: CheckOptions['isDenyEntry'], { errors }: Checked): void {
-  const prefixes: { prefix: string; id: string; at: Span; line: Span }[] = []
-  for (const [id, { key, node }] of mapAt(root, 'tenants')?.entries ?? []) {
-    const isName = checkName('tenant id', id, key, errors)
-    const given = textAt(node, 'prefix')
-    if (given === undefined ? !isName || hasFailed(node, 'prefix') : !checkPrefix(given, errors)) continue
-    prefixes.push({ prefix: given?.text ?? `${id}:`, id, at: given === undefined ? key : spanOf(given), line: key })
-    for (const denied of listAt(node, 'deny')?.items ?? []) {
-      const word = asText(denied)
-      if (word !== undefined && !isDenyWord(word.text)) {
-        errors.push({ ...spanOf(word), message: `deny: no command or category has this name${foundText(word)}` })
-      }
-    }
-  }
-  // Sorted, whatever begins with a prefix follows it directly.
-  prefixes.sort((a, b) => (a.prefix < b.prefix ? -1 : a.prefix > b.prefix ? 1 : a.line.start - b.line.start))
-  let shortest = prefixes[0]
-  for (const it of prefixes.slice(1)) {
-    if (shortest !== undefined && it.prefix.startsWith(shortest.prefix)) {
-      const relation = it.prefix === shortest.prefix ? 'is also that' : `begins with '${shortest.prefix}', the prefix`
-      errors.push({
-        ...it.at,
-        message: `the prefix '${it.prefix}' of tenant ${it.id} ${relation} of tenant ${shortest.id}`,
-      })
-    } else shortest = it
-  }
-  for (const it of prefixes) {
-    for (const reserved of reservedNames) {
-      if (!it.prefix.startsWith(reserved) && !reserved.startsWith(it.prefix)) continue
-      errors.push({
-        ...it.at,
-        message: `the prefix '${it.prefix}' of tenant ${it.id} meets '${reserved}', which is reserved`,
-      })
-    }
-  }
-}
+/** A name is compared with each of them letter by letter, some microseconds. */
+const hintedMax = 10_000
 
-/** A database of the servers is one tenant's alone, or its keys would be another's too. */
-function checkDatabases(root: MapNode, { errors }: Checked): void {
-  const owners = new Map<number, string>()
-  for (const [id, { node }] of mapAt(root, 'tenants')?.entries ?? []) {
-    const own = textAt(mapAt(node, 'isolation'), 'database')
-    if (own === undefined) continue
-    const several = textAt(node, 'databases')
-    if (several !== undefined && several.text !== '1') {
-      const message = `databases: tenant ${id} has one of the servers' databases (isolation), and no further ones behind it`
-      errors.push({ ...spanOf(several), message })
-    }
-    if (!/^\d{1,7}$/.test(own.text)) continue
-    const owner = owners.get(Number(own.text))
-    if (owner === undefined) owners.set(Number(own.text), id)
-    else errors.push({ ...spanOf(own), message: `database ${Number(own.text)} is tenant ${owner}'s already` })
-  }
-}
-
-/** Our own channels, and those on which servers tell of keys: a tenant named like them could forge other tenants' events. */
-const reservedNames = ['regis:', '__key']
-
-function checkPrefix(node: ScalarNode, errors: Finding[]): boolean {
-  const bad = /[*?[\]\\{}\s\p{Cc}]/u.exec(node.text)?.[0]
-  const what =
-    bad === undefined ? '' : bad === '{' || bad === '}' ? 'a brace' : /[*?[\]\\]/.test(bad) ? 'a glob sign' : 'a space'
-  const message =
-    bad !== undefined
-      ? `prefix: ${what} may not be in it${foundText(node)}`
-      : Buffer.byteLength(node.text) > prefixBytesMax
-        ? `prefix: longer than ${prefixBytesMax} bytes`
-        : undefined
-  if (message !== undefined) errors.push({ ...spanOf(node), message })
-  return message === undefined
-}
-
-function checkUsers(root: MapNode, { errors, warnings }: Checked): void {
-  const owners = new Map<string, string>()
-  const own = (name: string, key: Span, owner: string) => {
-    checkName('user', name, key, errors)
-    const other = owners.get(name)
-    if (other !== undefined)
-      errors.push({ ...key, message: `the user '${name}' is already ${other}: a name occurs once in the file` })
-    else owners.set(name, owner)
-  }
-  for (const [id, tenant] of mapAt(root, 'tenants')?.entries ?? []) {
-    const users = mapAt(tenant.node, 'users')
-    if (users?.entries.size === 0)
-      warnings.push({ ...tenant.key, message: `tenant ${id} has no user, so nobody can be it` })
-    for (const [name, { key, node }] of users?.entries ?? []) {
-      own(name, key, `a user of tenant ${id}`)
-      if (node.kind !== 'map') continue
-      const nopass = textAt(node, 'nopass')?.text === 'true'
-      const secrets = ['password', 'password_hash'].filter((secret) => has(node, secret))
-      if (nopass && secrets.length > 0) {
-        warnings.push({
-          ...node.entries.get('nopass')!.key,
-          message: `user '${name}': with nopass any password is right, ${secrets[0]} is not looked at`,
-        })
-      } else if (nopass && name !== 'default') {
-        warnings.push({
-          ...node.entries.get('nopass')!.key,
-          message: `user '${name}' needs no password: whoever knows the name is in`,
-        })
-      } else if (!nopass && secrets.length === 0 && !hasMisspelt(node)) {
-        errors.push({ ...key, message: `user '${name}' has none of password, password_hash and nopass: true` })
-      }
-    }
-  }
-  for (const [name, { key, node }] of mapAt(root, 'operators')?.entries ?? []) {
-    own(name, key, 'an operator')
-    if (node.kind === 'map' && !has(node, 'password') && !has(node, 'password_hash') && !hasMisspelt(node)) {
-      errors.push({ ...key, message: `operator '${name}' has neither password nor password_hash` })
-    }
-  }
-}
-
-function checkRules(root: MapNode, { errors, warnings }: Checked): void {
-  const tenants = mapAt(root, 'tenants')
+function checkRules(root: Node, tenants: ReadonlySet<string>, { errors, warnings }: Sink): void {
   const seen = new Map<string, number>()
   for (const [i, rule] of (listAt(mapAt(root, 'routing'), 'rules')?.items ?? []).entries()) {
     const tenant = textAt(rule, 'tenant')
-    if (tenant !== undefined && tenants !== undefined && !tenants.entries.has(tenant.text)) {
-      const hint = tenant.replaced ? '' : didYouMean(tenant.text, tenants.entries.keys())
+    if (tenant !== undefined && tenants.size > 0 && !tenants.has(tenant.text)) {
+      const hint = tenant.replaced || tenants.size > hintedMax ? '' : didYouMean(tenant.text, tenants)
       errors.push({ ...spanOf(tenant), message: `rules: there is no such tenant${foundText(tenant)}${hint}` })
     }
     const keys = textAt(rule, 'keys')
@@ -263,35 +169,6 @@ function checkRules(root: MapNode, { errors, warnings }: Checked): void {
   }
 }
 
-/** Scripts where the proxy may not create the users that they need. */
-function checkScripts(root: MapNode, { warnings }: Checked): void {
-  if (textAt(mapAt(root, 'upstream'), 'acl')?.text !== 'off') return
-  for (const [id, { node }] of mapAt(root, 'tenants')?.entries ?? []) {
-    const scripts = textAt(node, 'scripts')
-    if (scripts === undefined || scripts.text === 'off') continue
-    warnings.push({ ...spanOf(scripts), message: `tenant ${id}: scripts stay denied while upstream.acl is off` })
-  }
-}
-
-/** A tenant that wants more replicas than there are is never told that a write is durable. */
-function checkDurability(root: MapNode, { warnings }: Checked): void {
-  const regions = [...(mapAt(root, 'regions')?.entries.values() ?? [])]
-  const nodes = regions.reduce((sum, { node }) => sum + (listAt(node, 'nodes')?.items.length ?? 0), 0)
-  for (const [id, { node }] of mapAt(root, 'tenants')?.entries ?? []) {
-    const replicas = textAt(mapAt(node, 'durability'), 'replicas')
-    if (replicas === undefined || nodes === 0 || !(Number(replicas.text) > nodes - 1)) continue
-    const message = `tenant ${id}: durability wants ${Number(replicas.text)} replicas, and the file has ${nodes - 1} besides the primary`
-    warnings.push({ ...spanOf(replicas), message })
-  }
-}
-
-function checkName(what: string, name: string, key: Span, errors: Finding[]): boolean {
-  if (nameExpression.test(name)) return true
-  const message = `${what} '${name.slice(0, 64)}': expected a to z, 0 to 9, _ and -, at most 63, the first a letter or digit`
-  errors.push({ ...key, message })
-  return false
-}
-
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 }
@@ -299,41 +176,4 @@ export function isLoopback(host: string): boolean {
 function overlaps(a: Address, b: Address): boolean {
   const isAny = (host: string) => host === '0.0.0.0' || host === '::'
   return a.port === b.port && a.port !== 0 && (a.host === b.host || isAny(a.host) || isAny(b.host))
-}
-
-// What is there, of the right kind, and readable; else undefined.
-function entryAt(node: Node | undefined, key: string): Entry | undefined {
-  return node?.kind === 'map' ? node.entries.get(key) : undefined
-}
-function mapAt(node: Node | undefined, key: string): MapNode | undefined {
-  const found = entryAt(node, key)?.node
-  return found?.kind === 'map' ? found : undefined
-}
-function listAt(node: Node | undefined, key: string): ListNode | undefined {
-  const found = entryAt(node, key)?.node
-  return found?.kind === 'list' ? found : undefined
-}
-function textAt(node: Node | undefined, key: string): ScalarNode | undefined {
-  return asText(entryAt(node, key)?.node)
-}
-function asText(node: Node | undefined): ScalarNode | undefined {
-  return node?.kind === 'scalar' && !node.empty && !node.failed && node.text !== '' ? node : undefined
-}
-function hasFailed(node: Node | undefined, key: string): boolean {
-  const found = entryAt(node, key)?.node
-  return found?.kind === 'scalar' && found.failed
-}
-/** Written down, be it rightly or not. */
-function has(node: MapNode, key: string): boolean {
-  const found = node.entries.get(key)?.node
-  return found !== undefined && !(found.kind === 'scalar' && found.empty && !found.failed)
-}
-/** `pasword` was reported as such; that a password is missing would be the same again. */
-function hasMisspelt(node: MapNode): boolean {
-  return [...node.entries.keys()].some(
-    (key) => closest(key, ['password', 'password_hash']) !== undefined && has(node, key),
-  )
-}
-function spanOf(node: Span): Span {
-  return { start: node.start, end: node.end }
 }

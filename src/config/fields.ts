@@ -144,23 +144,56 @@ export function oneOrMany<S extends z.ZodType>(make: () => S) {
   return z.union([make(), z.array(make()).min(1)]).transform((it) => (Array.isArray(it) ? it : [it]) as z.output<S>[])
 }
 
-/** A schema without what only says that it may be missing. */
-export function inner(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault) return inner(schema.unwrap() as z.ZodType)
-  return schema
+/** What is true of a row of the table is asked for each tenant that has the key: looked up once. */
+export function once<T>(look: (schema: z.ZodType) => T): (schema: z.ZodType) => T {
+  const known = new WeakMap<z.ZodType, { readonly it: T }>()
+  return (schema) => {
+    let found = known.get(schema)
+    if (found === undefined) {
+      found = { it: look(schema) }
+      known.set(schema, found)
+    }
+    return found.it
+  }
 }
 
+/** A schema without what only says that it may be missing. */
+export const inner = once((schema): z.ZodType => {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault) return inner(schema.unwrap() as z.ZodType)
+  return schema
+})
+
 /** For a walk along a document: the alternatives of a union, looked into `oneOrMany` too. */
-export function alternatives(schema: z.ZodType): readonly z.ZodType[] {
+export const alternatives = once((schema): readonly z.ZodType[] => {
   const it = inner(schema)
   if (it instanceof z.ZodUnion) return it.options as readonly z.ZodType[]
   if (it instanceof z.ZodPipe && it.in instanceof z.ZodUnion) return it.in.options as readonly z.ZodType[]
   return [it]
-}
+})
 
 export type Shape = 'map' | 'list' | 'scalar'
-export function shapeOf(schema: z.ZodType): Shape {
+export const shapeOf = once((schema): Shape => {
   const it = inner(schema)
   if (it instanceof z.ZodObject || it instanceof z.ZodRecord) return 'map'
   return it instanceof z.ZodArray ? 'list' : 'scalar'
+})
+
+/** What zod does not know of it. */
+export const factsOf = once((schema) => facts.get(schema))
+
+/** Rows of a mapping by key; undefined: its keys are names. */
+export const membersOf = once((schema): ReadonlyMap<string, Member> | undefined => {
+  if (!(schema instanceof z.ZodObject)) return undefined
+  const rows = Object.entries(schema.shape as Record<string, z.ZodType>)
+  return new Map(
+    rows.map(([name, row]) => [
+      name,
+      { schema: row, mayBeMissing: row instanceof z.ZodOptional || row instanceof z.ZodPrefault },
+    ]),
+  )
+})
+
+export interface Member {
+  readonly schema: z.ZodType
+  readonly mayBeMissing: boolean
 }

@@ -1,20 +1,24 @@
 /**
- * proxy.yaml -> Config, or everything that is wrong with it at once. ~ reads files: the configuration itself, `${file:...}`,
- * certificates. Synchronous, since it runs at start, at reload and in short verbs only.
+ * proxy.yaml -> Config, or everything that is wrong with it at once. ~ reads files: the configuration itself, `tenants_file`,
+ * `${file:...}`, certificates. Synchronous: it runs at start and in short verbs; `loadConfigInTurns` is for a proxy at work.
  *
  *   text --> document (YAML, ${...}) --> walk (unknown keys, not built yet) --> zod --> checks --> files --> resolve
+ *   tenants_file, line by line (tenants-file.ts) ------------------------------------^
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { isDenyEntry } from '../commands/deny.ts'
 import { buildCommandTable, type CommandTable } from '../commands/lookup.ts'
-import { check } from './checks.ts'
-import type { Config } from './config.ts'
+import { beginTenants, check, endTenants } from './checks.ts'
+import type { Config, TenantConfig } from './config.ts'
 import { type Diagnostic, SourceView } from './diagnostics.ts'
 import { type Finding, type Node, readDocument, type Span } from './document.ts'
+import type { Sources } from './interpolate.ts'
 import { resolve } from './resolve.ts'
 import { schema } from './schema.ts'
+import type { Sink, TenantChecks } from './tenant-checks.ts'
+import { LineReport, readTenants, reportPrefixes, type TenantsFileOptions } from './tenants-file.ts'
 import { Problem, parseAddress } from './values.ts'
 import { findingsOf, isSecretKey, locate, walk } from './walk.ts'
 
@@ -41,27 +45,55 @@ export interface Loaded {
 /** A file for a hundred thousand tenants has some 20 MB. */
 const fileBytesMax = 256 * 1024 * 1024
 
+/** Of `tenants_file` so much is read at once. */
+const pieceBytes = 256 * 1024
+
 /** Never throws for what a file or an option may hold. */
 export function loadConfig(file: string, options: LoadOptions): Loaded {
-  const read = readText(file)
-  if ('problem' in read)
-    return { errors: [{ severity: 'error', file, message: `cannot be read: ${read.problem}` }], warnings: [] }
-  return parseConfig(read.text, { ...options, file })
+  return atOnce(loading(file, options))
+}
+
+/** The same, while others have their turns: `tenants_file` is read some lines at a time, proxy.yaml itself in one go. */
+export async function loadConfigInTurns(
+  file: string,
+  options: LoadOptions,
+  rest: () => Promise<void>,
+): Promise<Loaded> {
+  const steps = loading(file, options)
+  let step = steps.next()
+  for (; step.done !== true; step = steps.next()) await rest()
+  return step.value
 }
 
 /** The same for a text that is not in a file (yet): `file` names it in messages, and paths in it are relative to its folder. */
 export function parseConfig(text: string, options: LoadOptions & { readonly file: string }): Loaded {
+  return atOnce(parsing(text, options))
+}
+
+function atOnce<T>(steps: Generator<undefined, T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+function* loading(file: string, options: LoadOptions): Generator<undefined, Loaded> {
+  const read = readText(file)
+  if ('problem' in read)
+    return { errors: [{ severity: 'error', file, message: `cannot be read: ${read.problem}` }], warnings: [] }
+  return yield* parsing(read.text, { ...options, file })
+}
+
+function* parsing(text: string, options: LoadOptions & { readonly file: string }): Generator<undefined, Loaded> {
   const files = new Files(path.dirname(options.file))
+  const sources: Sources = { env: options.env, readFile: (name) => files.read(name) }
   // A byte order mark would be part of the first key.
-  const document = readDocument(
-    text.replace(/^\ufeff/, ''),
-    { env: options.env, readFile: (name) => files.read(name) },
-    isSecretKey,
-  )
+  const document = readDocument(text.replace(/^\ufeff/, ''), sources, isSecretKey)
   const view = new SourceView(options.file, text.replace(/^\ufeff/, ''), document, isSecretKey)
   const errors = [...document.errors]
   const warnings = [...document.warnings]
   const optionErrors: Diagnostic[] = []
+  let more: MoreTenants | undefined
   let config: Config | undefined
 
   if (document.root !== undefined) {
@@ -72,7 +104,10 @@ export function parseConfig(text: string, options: LoadOptions & { readonly file
     const region = options.region ?? (hasRegion(root) ? undefined : options.env['REGION'] || undefined)
     const data = region === undefined ? walked.data : { ...(walked.data as object), region }
     const result = schema.safeParse(data)
-    const checked = check(root, { region, listen: options.listen, admin: options.admin, isDenyEntry: denyEntries() })
+    const checked = check(root, { region, listen: options.listen, admin: options.admin })
+    const tenants = beginTenants(root, denyEntries(), checked)
+    more = yield* moreTenants(root, tenants, sources, options.file, checked)
+    endTenants(root, tenants, checked)
     const optionName = options.region === undefined ? '$REGION' : '--region'
     for (const { option, message } of checked.optionErrors) {
       optionErrors.push({ severity: 'error', file: option === '--region' ? optionName : option, message })
@@ -84,19 +119,77 @@ export function parseConfig(text: string, options: LoadOptions & { readonly file
     )
     errors.push(...fileFindings(root, files, warnings))
     warnings.push(...walked.warnings, ...checked.warnings)
-    if (result.success && errors.length === 0 && optionErrors.length === 0) {
+    if (result.success && errors.length + optionErrors.length + more.report.errors.length === 0) {
       config = resolve(result.data, {
         region: region ?? result.data.region,
         listen: addressOption(options.listen),
         admin: addressOption(options.admin),
+        moreTenants: more.tenants,
         contents: (name) => files.contents(name),
       })
     }
   }
   return {
     ...(config === undefined ? {} : { config }),
-    errors: [...ordered(errors).map((it) => view.diagnostic('error', it)), ...optionErrors],
-    warnings: ordered(warnings).map((it) => view.diagnostic('warning', it)),
+    errors: [
+      ...ordered(errors).map((it) => view.diagnostic('error', it)),
+      ...(more?.report.errors ?? []),
+      ...optionErrors,
+    ],
+    warnings: [...ordered(warnings).map((it) => view.diagnostic('warning', it)), ...(more?.report.warnings ?? [])],
+  }
+}
+
+interface MoreTenants {
+  readonly tenants: readonly TenantConfig[]
+  readonly report: LineReport
+}
+
+/** `tenants_file`, read and compared with those of proxy.yaml; what is wrong with the file as a whole is said in proxy.yaml's place. */
+function* moreTenants(
+  root: Node,
+  checks: TenantChecks,
+  sources: Sources,
+  file: string,
+  sink: Sink,
+): Generator<undefined, MoreTenants> {
+  const { node, missing } = locate(root, ['tenants_file'])
+  const isNamed = missing === undefined && node.kind === 'scalar' && !node.failed && node.text !== ''
+  // As somebody would name it who stands where the other file was named; what a variable holds is not shown.
+  const place = isNamed ? path.resolve(path.dirname(file), node.text) : ''
+  const name = !isNamed ? '' : node.replaced ? node.written : path.join(path.dirname(file), node.text)
+  const options: TenantsFileOptions = { name, sources, checks }
+  const report = new LineReport(name)
+  let tenants: readonly TenantConfig[] = []
+  try {
+    if (isNamed) tenants = yield* readTenants(piecesOf(place), options, report)
+    const meeting = [...checks.prefixFindings()]
+    for (const { line, at, message } of meeting) if (line === undefined) sink.errors.push({ ...at, message })
+    reportPrefixes(() => piecesOf(place), meeting, options, report)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (typeof code !== 'string') throw error
+    const problem = systemWords(code)
+    const shown = isNamed && !node.replaced ? ` ${node.text}` : ''
+    sink.errors.push({ ...span(node), message: `the file${shown} cannot be read: ${problem}` })
+  }
+  return { tenants, report }
+}
+
+function* piecesOf(file: string): Generator<Buffer, void> {
+  const handle = openSync(file, 'r')
+  try {
+    const piece = Buffer.allocUnsafe(pieceBytes)
+    let bytes = 0
+    for (;;) {
+      const count = readSync(handle, piece)
+      if (count === 0) return
+      bytes += count
+      if (bytes > fileBytesMax) throw Object.assign(new Error(), { code: 'EFBIG' })
+      yield piece.subarray(0, count)
+    }
+  } finally {
+    closeSync(handle)
   }
 }
 
@@ -235,6 +328,8 @@ function systemWords(code: string | undefined): string {
       return 'no such file'
     case 'EACCES':
       return 'permission denied'
+    case 'EFBIG':
+      return 'it is too big'
     case 'EISDIR':
       return 'it is a folder'
     default:

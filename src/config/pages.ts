@@ -1,8 +1,8 @@
 /** docs/config.md and config/schema.json, rendered from the table of keys. Pure; who writes the files is cli/docs.ts. */
 import { z } from 'zod'
-import { namePattern } from './checks.ts'
 import { alternatives, type Facts, facts, inner, shapeOf } from './fields.ts'
 import { schema } from './schema.ts'
+import { namePattern } from './tenant-checks.ts'
 
 /** JSON Schema draft-7, as editors read it: `# yaml-language-server: $schema=...`. */
 export function renderJsonSchema(): string {

@@ -16,6 +16,8 @@ export interface Resolution {
   /** Replaces the listeners: the first one's TLS and PROXY settings at this address. */
   readonly listen?: Address | undefined
   readonly admin?: Address | undefined
+  /** Those of `tenants_file`. */
+  readonly moreTenants: readonly TenantConfig[]
   /** Contents of a file that was read before. */
   contents(path: string): string
 }
@@ -66,24 +68,10 @@ export function resolve(written: Written, resolution: Resolution): Config {
         }),
       ),
     },
-    tenants: Object.entries(written.tenants).map(([id, tenant]): TenantConfig => {
-      return given({
-        id,
-        prefix: tenant.prefix ?? `${id}:`,
-        database: tenant.isolation === 'prefix' ? 0 : tenant.isolation.database,
-        databases: tenant.databases,
-        users: Object.entries(tenant.users).map(([name, user]) => userConfig(name, user)),
-        consistency: tenant.consistency,
-        maxStalenessMs: tenant.max_staleness,
-        whenStale: tenant.when_stale,
-        deny: tenant.deny.map((word) => word.toLowerCase()),
-        scripts: tenant.scripts,
-        durability:
-          tenant.durability === undefined
-            ? undefined
-            : { replicas: tenant.durability.replicas, timeoutMs: tenant.durability.timeout },
-      })
-    }),
+    tenants: [
+      ...Object.entries(written.tenants).map(([id, tenant]) => tenantConfig(id, tenant)),
+      ...resolution.moreTenants,
+    ],
     operators: Object.entries(written.operators).map(([name, operator]) => userConfig(name, operator)),
     logging: { level: logging.level, format: logging.format, slowCommandMs: logging.slow_command },
     metrics: { tenantLabel: written.metrics.tenant_label },
@@ -98,6 +86,33 @@ export function resolve(written: Written, resolution: Resolution): Config {
     },
     shutdown: { drainMs: written.shutdown.drain },
   })
+}
+
+/** There may be a hundred thousand of them: what is alike is shared, and nothing of the text they came from is kept. */
+export function tenantConfig(id: string, tenant: Written['tenants'][string]): TenantConfig {
+  return given({
+    id,
+    prefix: tenant.prefix ?? flat(`${id}:`),
+    database: tenant.isolation === 'prefix' ? 0 : tenant.isolation.database,
+    databases: tenant.databases,
+    users: Object.entries(tenant.users).map(([name, user]) => userConfig(name, user)),
+    consistency: tenant.consistency,
+    maxStalenessMs: tenant.max_staleness,
+    whenStale: tenant.when_stale,
+    deny: tenant.deny.length === 0 ? none : tenant.deny.map((word) => word.toLowerCase()),
+    scripts: tenant.scripts,
+    durability:
+      tenant.durability === undefined
+        ? undefined
+        : { replicas: tenant.durability.replicas, timeoutMs: tenant.durability.timeout },
+  })
+}
+
+const none: readonly string[] = []
+
+/** What `+` makes of two strings holds on to both, and takes more than the copy. */
+function flat(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 function discovery(it: NonNullable<Written['discovery']>, ca: string | undefined): DiscoveryConfig {
@@ -158,8 +173,8 @@ type WrittenUser = Written['tenants'][string]['users'][string]
 function userConfig(name: string, user: Partial<WrittenUser>): UserConfig {
   return given({
     name,
-    passwords: user.password ?? [],
-    passwordHashes: user.password_hash ?? [],
+    passwords: user.password ?? none,
+    passwordHashes: user.password_hash ?? none,
     nopass: user.nopass ?? false,
     readOnly: user.access === 'read-only',
     consistency: user.consistency,
@@ -172,5 +187,7 @@ type Given<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } &
 }
 /** Without the members that are undefined: an optional member is there or it is not. */
 function given<T extends object>(it: T): Given<T> {
-  return Object.fromEntries(Object.entries(it).filter(([, value]) => value !== undefined)) as Given<T>
+  const there: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(it)) if (value !== undefined) there[name] = value
+  return there as Given<T>
 }

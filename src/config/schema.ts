@@ -179,6 +179,9 @@ const tenant = z.strictObject({
   }),
 })
 
+/** A line of `tenants_file`. */
+export const tenantLine = tenant.extend({ id: required(text(), { about: "The tenant's id." }) })
+
 const operator = z.strictObject({
   password: optional(oneOrMany(text), { about: 'One password, or a list while it is rotated.', secret: true }),
   password_hash: optional(oneOrMany(passwordHash), {
@@ -224,7 +227,15 @@ export const schema = z.strictObject({
   }),
   regions: required(z.record(z.string(), required(region, { about: 'A region.' })), { about: 'Regions by name.' }),
   routing: preset(routing, {}, { about: 'Which reads may be served where.' }),
-  tenants: required(z.record(z.string(), required(tenant, { about: 'A tenant.' })), { about: 'Tenants by id.' }),
+  tenants: preset(
+    z.record(z.string(), required(tenant, { about: 'A tenant.' })),
+    {},
+    { about: 'Tenants by id. Needed unless `tenants_file` is there.' },
+  ),
+  tenants_file: optional(text(), {
+    about:
+      'File with further tenants, for many thousands of them: one a line, as a JSON object that holds its `id` and what else would stand under `tenants`. Relative to the folder of this file.',
+  }),
   operators: preset(
     z.record(z.string(), required(operator, { about: 'A login.' })),
     {},

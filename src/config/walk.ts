@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { closest, didYouMean } from './diagnostics.ts'
 import type { Entry, Finding, MapNode, Node, Span } from './document.ts'
-import { alternatives, facts, inner, nodeUrlKind, shapeOf } from './fields.ts'
+import { alternatives, factsOf, inner, type Member, membersOf, nodeUrlKind, shapeOf } from './fields.ts'
 
 export interface Walked {
   readonly data: unknown
@@ -41,7 +41,8 @@ class Walker {
       return node.empty ? null : node.text
     }
     if (node.kind === 'list') return node.items.map((item) => this.value((it as z.ZodArray).element as z.ZodType, item))
-    return it instanceof z.ZodRecord ? this.#record(it, node) : this.#object(it as z.ZodObject, node)
+    const members = membersOf(it)
+    return members === undefined ? this.#record(it as z.ZodRecord, node) : this.#object(members, node)
   }
 
   #record(schema: z.ZodRecord, node: MapNode): unknown {
@@ -50,20 +51,18 @@ class Walker {
     return data
   }
 
-  #object(schema: z.ZodObject, node: MapNode): unknown {
+  #object(members: ReadonlyMap<string, Member>, node: MapNode): unknown {
     const data: Record<string, unknown> = {}
-    const shape = schema.shape as Record<string, z.ZodType>
     for (const [name, entry] of node.entries) {
-      if (!Object.hasOwn(shape, name)) {
-        this.#unknown(name, entry, Object.keys(shape))
+      const member = members.get(name)
+      if (member === undefined) {
+        this.#unknown(name, entry, [...members.keys()])
         continue
       }
-      const member = shape[name]!
-      this.#notYet(inner(member), entry.node, entry.key)
+      this.#notYet(inner(member.schema), entry.node, entry.key)
+      const value = this.value(member.schema, entry.node)
       // `limits:` with all its lines commented out is as good as no `limits`.
-      const mayBeMissing = member instanceof z.ZodOptional || member instanceof z.ZodPrefault
-      const value = this.value(member, entry.node)
-      if (value !== null || !mayBeMissing) data[name] = value
+      if (value !== null || !member.mayBeMissing) data[name] = value
     }
     return data
   }
@@ -79,7 +78,7 @@ class Walker {
   }
 
   #notYet(schema: z.ZodType, node: Node, at: Span): void {
-    const it = facts.get(schema)?.notYet
+    const it = factsOf(schema)?.notYet
     if (it === undefined || (node.kind === 'scalar' && (node.empty || it.unless?.includes(node.text) === true))) return
     const finding = { start: at.start, end: at.end, message: it.says }
     if (it.severity === 'error') this.errors.push(finding)
@@ -125,7 +124,7 @@ export function found(node: Node, schema: z.ZodType, path: readonly PropertyKey[
   const last = schemaAt(schema, path)
   if (last !== undefined && alternatives(last).some(isNodeUrl)) return ''
   const isSecret = path.some(
-    (_, i) => facts.get(inner(schemaAt(schema, path.slice(0, i + 1)) ?? schema))?.secret === true,
+    (_, i) => factsOf(inner(schemaAt(schema, path.slice(0, i + 1)) ?? schema))?.secret === true,
   )
   return isSecret ? '' : foundText(node)
 }
@@ -136,7 +135,7 @@ export function foundText(node: Node): string {
   return urlFree(node.text) ? `, found '${node.text.slice(0, 64)}'` : ''
 }
 function isNodeUrl(schema: z.ZodType): boolean {
-  return facts.get(inner(schema))?.kind === nodeUrlKind
+  return factsOf(inner(schema))?.kind === nodeUrlKind
 }
 function urlFree(text: string): boolean {
   return !text.includes('@') && !text.includes('://') && text.length <= 200
@@ -185,7 +184,7 @@ function kindAt(schema: z.ZodType, path: readonly PropertyKey[]): string {
       ? 'a mapping'
       : shape === 'list'
         ? 'a list'
-        : (facts.get(inner(it))?.kind ?? 'text').replaceAll('`', '')
+        : (factsOf(inner(it))?.kind ?? 'text').replaceAll('`', '')
   })
   return [...new Set(kinds)].join(' or ')
 }
