@@ -86,6 +86,8 @@ export class TenantCells {
   pubsub = 0
   bytesIn = 0
   bytesOut = 0
+  /** Replies that ended in those bytes. */
+  answered = 0
   /** Open now. */
   connections = 0
   /** Writes of a tenant with `durability`: on enough replicas, or not known to be. How long each was held, ms. */

@@ -7,9 +7,10 @@ import type { CommandTable } from '../commands/lookup.ts'
 import { closedInOwnDatabase } from '../commands/policy.ts'
 import { type CommandSpec, KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
+import type { QuotaLimits } from '../quota/tenant-quota.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
-import { type DurabilityPromise, TenantState } from '../tenant/account.ts'
+import { type DurabilityPromise, isMeteredBy, TenantState } from '../tenant/account.ts'
 import type { SessionAccount } from './session.ts'
 
 /** The part of a configuration that logins are made of. */
@@ -42,6 +43,7 @@ export interface TenantOptions {
   readonly scripts?: 'off' | 'declared' | 'any'
   /** Its writes are acknowledged only when replicas have them. */
   readonly durability?: DurabilityPromise
+  readonly quota?: QuotaLimits
 }
 
 export interface UserOptions {
@@ -49,6 +51,8 @@ export interface UserOptions {
   readonly readOnly: boolean
   readonly consistency?: LevelName
   readonly maxStalenessMs?: number
+  /** Of an operator: none. */
+  readonly quota?: QuotaLimits
 }
 
 /** Concern what other users of the tenant are running. */
@@ -71,8 +75,23 @@ export class Accounts {
       const rules = TenantRules.compile(config.routing.rules, tenant.id)
       for (const user of tenant.users)
         this.byUser.set(user.name, this.tenantAccount(config, tenant, user, state, rules))
+      this.setLimits(tenant, 0)
     }
     for (const user of config.operators) this.byUser.set(user.name, this.operatorAccount(user))
+  }
+
+  /** What this tenant and its users may use is now as it stands there: at once, for open connections too. */
+  setLimits(tenant: TenantOptions, nowUs: number): void {
+    let isMetered = false
+    for (const { name, quota } of tenant.users) {
+      const account = this.byUser.get(name)
+      if (account === undefined) continue
+      account.limits = quota
+      if (quota === undefined) account.use = undefined
+      else account.use?.quota.setLimits(quota, nowUs)
+      isMetered ||= isMeteredBy(quota)
+    }
+    this.tenants.get(tenant.id)?.setLimits(tenant.quota, isMetered, nowUs)
   }
 
   /** The table has learned what the primary lacks: nobody may run that. Columns change in place, for open sessions too. */
@@ -120,6 +139,8 @@ export class Accounts {
       whenStale: tenant.whenStale ?? routing.whenStale,
       maxWaitMs: routing.maxWaitMs,
       rules,
+      limits: user.quota,
+      use: undefined,
     }
   }
 
@@ -142,6 +163,8 @@ export class Accounts {
       whenStale: 'primary',
       maxWaitMs: 0,
       rules: undefined,
+      limits: undefined,
+      use: undefined,
     }
   }
 

@@ -18,6 +18,7 @@ import {
   unauthOutputBytesMax,
 } from '../base/limits.ts'
 import { Kind, Outcome } from '../metrics/cells.ts'
+import type { Traffic } from '../quota/tenant-quota.ts'
 import type { Node } from '../regions/node.ts'
 import type { TenantRules } from '../routing/rules.ts'
 import type { Account } from '../tenant/account.ts'
@@ -208,6 +209,8 @@ export class Session implements ReplySink {
   halfFrameSinceMs = 0
   bytesIn = 0
   bytesOut = 0
+  /** Its user's, who has quotas of its own; undefined for most. */
+  userTraffic: Traffic | undefined
 
   private pending: Buffer | undefined
   private pendingSize = 0
@@ -399,9 +402,7 @@ export class Session implements ReplySink {
     this.noteAnswer(view, hasWrite, lane)
     this.inFlight -= completed
     const socket = this.socket
-    const tenant = this.account?.tenant
-    if (tenant !== undefined) tenant.cells.bytesOut += view.length
-    this.bytesOut += view.length
+    this.noteOut(view.length, completed)
     if (completed > 0) this.partialBytes = 0
     else {
       this.partialBytes += view.length
@@ -419,14 +420,24 @@ export class Session implements ReplySink {
   give(bytes: Buffer, completed: number, isMidReply: boolean): void {
     if (this.isClosed) return
     this.inFlight -= completed
-    this.bytesOut += bytes.length
-    const tenant = this.account?.tenant
-    if (tenant !== undefined) tenant.cells.bytesOut += bytes.length
+    this.noteOut(bytes.length, completed)
     this.send(bytes)
     this.isMidReply = isMidReply
     if (this.pushes !== nothingWaits) this.flushPushes()
     if (this.inFlight === 0) this.onIdle()
     if (this.socket.writableLength > 0) this.onSlowReader()
+  }
+
+  private noteOut(bytes: number, completed: number): void {
+    this.bytesOut += bytes
+    const tenant = this.account?.tenant
+    if (tenant !== undefined) {
+      tenant.cells.bytesOut += bytes
+      tenant.cells.answered += completed
+    }
+    if (this.userTraffic === undefined) return
+    this.userTraffic.bytesOut += bytes
+    this.userTraffic.answered += completed
   }
 
   /** Whether the reply that is due now is not wanted; uses up CLIENT REPLY SKIP. */
@@ -455,7 +466,6 @@ export class Session implements ReplySink {
     const { pushes, socket } = this
     if (pushes === nothingWaits || this.isMidReply || this.isClosed) return
     this.dropPushes()
-    const tenant = this.account?.tenant
     if (socket.writableLength === 0) this.largestReplyBytes = this.partialBytes
     let written = 0
     // One write to the kernel, however many there are; none is copied.
@@ -470,8 +480,7 @@ export class Session implements ReplySink {
       }
     }
     if (pushes.length > 1) socket.uncork()
-    this.bytesOut += written
-    if (tenant !== undefined) tenant.cells.bytesOut += written
+    this.noteOut(written, 0)
     if (socket.writableLength > 0) {
       this.host.outputQueued(this, written)
       if (!this.isClosed) this.onSlowReader()
@@ -510,6 +519,7 @@ export class Session implements ReplySink {
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
     this.noteAnswer(undefined, hasWrite, lane)
     this.inFlight -= completed
+    this.noteOut(0, completed)
     if (this.inFlight === 0) this.onIdle()
   }
 
@@ -583,8 +593,7 @@ export class Session implements ReplySink {
   writeOwn(bytes: Buffer): boolean {
     if (this.isClosed) return false
     if (this.pushes !== nothingWaits) this.flushPushes() // they came before
-    this.bytesOut += bytes.length
-    if (this.account?.tenant !== undefined) this.account.tenant.cells.bytesOut += bytes.length
+    this.noteOut(bytes.length, 0)
     const isHeld = this.send(bytes)
     if (this.socket.writableLength > 0) this.onSlowReader()
     return isHeld

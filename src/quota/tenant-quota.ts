@@ -1,0 +1,257 @@
+/**
+ * How much a tenant may use, and has used: commands in units (cost.ts) and bytes over time, and the counts that have a limit
+ * of their own. A user with quotas has one too, besides its tenant's. Plain numbers and two buckets; no time of its own.
+ *
+ *   admission: look(now) once a chunk -> waitUs(units, bytes) -> 0: take | wait | refused()
+ *   meanwhile: replies add to Traffic, which they do anyway; `look` charges what has come since the last look
+ *
+ * The limits are the configuration's (`limits`); under `scope: fleet` the part of them that is this proxy's is said by
+ * `setShare`, until then all of it.
+ */
+import { TokenBucket } from './bucket.ts'
+import { unitBytes } from './cost.ts'
+
+/** `tenants.*.quota` and `users.*.quota`, as rates a second; what is absent has no limit. */
+export interface QuotaLimits {
+  /** Units a second, and at once. */
+  readonly opsPerS?: number
+  readonly burst?: number
+  /** Bytes a second, both directions together. */
+  readonly bytesPerS?: number
+  readonly connections?: number
+  /** Connections to the primary of clients' own. */
+  readonly leases?: number
+  readonly maxRequestBytes?: number
+  /** Commands of all its clients on their way. */
+  readonly inFlight?: number
+  readonly memoryBytes?: number
+  readonly keys?: number
+  readonly scope: 'fleet' | 'proxy'
+  readonly whenExceeded: 'delay' | 'error'
+}
+
+/** Counters that rise with each run of replies, whoever looks at them. */
+export interface Traffic {
+  /** Bytes sent to clients, and replies that ended in them. */
+  bytesOut: number
+  answered: number
+}
+
+/** Which limit held a command up. */
+export const heldByOps = 1
+export const heldByBandwidth = 2
+
+/** A burst that is not given is this part of a second: in 10 seconds it adds 2.5 % to the rate. */
+export const burstSeconds = 0.25
+/** But at least so many units: what a small page asks at once. */
+export const burstUnitsMin = 10
+/** Of bytes: what one read from a client may bring. */
+export const burstBytesMin = 64 * 1024
+/** When nothing was answered for so long, what was taken on account for replies is given back, us. */
+const accountUs = 5_000_000
+/** The expected size of a reply moves this part of the way to the last ones' mean. */
+const learnPart = 4
+
+export function burstOf(opsPerS: number, burst: number | undefined): number {
+  return burst ?? Math.max(burstUnitsMin, Math.floor(opsPerS * burstSeconds))
+}
+
+export function burstBytesOf(bytesPerS: number): number {
+  return Math.max(burstBytesMin, Math.floor(bytesPerS * burstSeconds))
+}
+
+export class TenantQuota {
+  limits: QuotaLimits
+  /** Undefined: no such limit. */
+  ops: TokenBucket | undefined
+  bytes: TokenBucket | undefined
+  /** Set by `setShare`: the part of the limits that is this proxy's; undefined: all. */
+  opsShare: number | undefined
+  bytesShare: number | undefined
+
+  /** Commands that went on, and their units with what was charged afterwards; bytes that were charged. */
+  accepted = 0
+  acceptedUnits = 0
+  acceptedBytes = 0
+  /** Commands that were refused, by the limit that refused them, and what they would have cost. */
+  refusedOps = 0
+  refusedBandwidth = 0
+  refusedUnits = 0
+  refusedBytes = 0
+  /** Commands that waited, by the limit that they waited for, and how long they did, ms. */
+  delayedOps = 0
+  delayedBandwidth = 0
+  delayedOpsMs = 0
+  delayedBandwidthMs = 0
+  /** Connections that were refused, of clients and of clients' own to the primary; requests that were too large. */
+  refusedConnections = 0
+  refusedLeases = 0
+  refusedRequests = 0
+  /** Clients that wait now. Whoever comes while some do waits behind them. */
+  waiting = 0
+
+  private readonly traffic: Traffic
+  private lastOut: number
+  private lastAnswered: number
+  private answeredAtUs: number
+  /** Bytes of replies that a command is expected to bring, and what was taken on account for those under way. */
+  private expectedBytes = 0
+  private onAccountBytes = 0
+  private underWay = 0
+
+  constructor(limits: QuotaLimits, traffic: Traffic, nowUs: number) {
+    this.limits = limits
+    this.traffic = traffic
+    this.lastOut = traffic.bytesOut
+    this.lastAnswered = traffic.answered
+    this.answeredAtUs = nowUs
+    this.setLimits(limits, nowUs)
+  }
+
+  /** Has anything that is counted per command. */
+  get isMetered(): boolean {
+    return this.ops !== undefined || this.bytes !== undefined
+  }
+
+  /** Others than they were, at once; what was used stays used. */
+  setLimits(limits: QuotaLimits, nowUs: number): void {
+    this.limits = limits
+    const { opsPerS, bytesPerS } = limits
+    // A part of the old limit says nothing of the new one but what share of it this proxy had.
+    if (limits.scope === 'proxy' || opsPerS === undefined) this.opsShare = undefined
+    else if (this.opsShare !== undefined) this.opsShare = Math.min(this.opsShare, opsPerS)
+    if (limits.scope === 'proxy' || bytesPerS === undefined) this.bytesShare = undefined
+    else if (this.bytesShare !== undefined) this.bytesShare = Math.min(this.bytesShare, bytesPerS)
+    if (opsPerS === undefined) this.ops = undefined
+    else {
+      const rate = this.opsShare ?? opsPerS
+      const burst = this.burstAt(rate)
+      if (this.ops === undefined) this.ops = new TokenBucket(rate, burst, nowUs)
+      else this.ops.setRate(rate, burst, nowUs)
+    }
+    if (bytesPerS === undefined) this.bytes = undefined
+    else {
+      const rate = this.bytesShare ?? bytesPerS
+      if (this.bytes === undefined) this.bytes = new TokenBucket(rate, burstBytesOf(rate), nowUs)
+      else this.bytes.setRate(rate, burstBytesOf(rate), nowUs)
+    }
+  }
+
+  /** The part of a fleet-wide limit that is this proxy's, units and bytes a second. undefined: the whole limit. */
+  setShare(opsPerS: number | undefined, bytesPerS: number | undefined, nowUs: number): void {
+    const { limits } = this
+    this.opsShare = opsPerS
+    this.bytesShare = bytesPerS
+    if (this.ops !== undefined && limits.opsPerS !== undefined) {
+      const rate = Math.min(opsPerS ?? limits.opsPerS, limits.opsPerS)
+      this.ops.rescale(rate, this.burstAt(rate), nowUs)
+    }
+    if (this.bytes !== undefined && limits.bytesPerS !== undefined) {
+      const rate = Math.min(bytesPerS ?? limits.bytesPerS, limits.bytesPerS)
+      this.bytes.rescale(rate, burstBytesOf(rate), nowUs)
+    }
+  }
+
+  /** A burst that was given is divided as the rate is. */
+  private burstAt(rate: number): number {
+    const { opsPerS, burst } = this.limits
+    if (burst === undefined || opsPerS === undefined || rate >= opsPerS) return burstOf(rate, burst)
+    return Math.max(1, Math.floor((burst * rate) / opsPerS))
+  }
+
+  /** Charges what has gone out since the last look. Once a chunk of a client's bytes, and whenever somebody asks for numbers. */
+  look(nowUs: number): void {
+    const { traffic } = this
+    const out = traffic.bytesOut - this.lastOut
+    const answered = traffic.answered - this.lastAnswered
+    if (out === 0 && answered === 0) {
+      if (this.onAccountBytes > 0 && nowUs - this.answeredAtUs > accountUs)
+        this.bytes?.credit(this.takeOffAccount(this.underWay))
+      return
+    }
+    this.lastOut = traffic.bytesOut
+    this.lastAnswered = traffic.answered
+    this.answeredAtUs = nowUs
+    if (this.ops !== undefined) {
+      // Each reply's first bytes went with its command; taken over all of them, as they came.
+      const beyond = out - answered * unitBytes
+      if (beyond > 0) {
+        this.ops.refill(nowUs)
+        this.ops.debit(beyond / unitBytes)
+        this.acceptedUnits += beyond / unitBytes
+      }
+    }
+    if (this.bytes === undefined) return
+    this.bytes.refill(nowUs)
+    const more = out - this.takeOffAccount(answered)
+    if (more >= 0) this.bytes.debit(more)
+    else this.bytes.credit(-more)
+    this.acceptedBytes += out
+    if (answered > 0) this.expectedBytes += Math.trunc((out / answered - this.expectedBytes) / learnPart)
+  }
+
+  /** What was taken for replies that have come by now. */
+  private takeOffAccount(answered: number): number {
+    const all = this.onAccountBytes
+    const part = answered >= this.underWay ? all : Math.floor((all / this.underWay) * answered)
+    this.underWay = Math.max(0, this.underWay - answered)
+    this.onAccountBytes -= part
+    return part
+  }
+
+  /** How long until a command of so many units and bytes may go on, us; 0: now. Nothing is taken. */
+  waitUs(units: number, bytes: number, nowUs: number): number {
+    const forOps = this.ops === undefined ? 0 : this.ops.waitUs(units, nowUs)
+    if (this.bytes === undefined) return forOps
+    return Math.max(forOps, this.bytes.waitUs(bytes, nowUs))
+  }
+
+  /** Which limit is the one that it would wait for longest. */
+  heldBy(units: number, bytes: number, nowUs: number): number {
+    const forOps = this.ops === undefined ? 0 : this.ops.waitUs(units, nowUs)
+    const forBytes = this.bytes === undefined ? 0 : this.bytes.waitUs(bytes, nowUs)
+    return forBytes > forOps ? heldByBandwidth : heldByOps
+  }
+
+  /** After `waitUs` said 0. */
+  take(units: number, bytes: number): void {
+    this.accepted++
+    this.acceptedUnits += units
+    this.ops?.debit(units)
+    if (this.bytes === undefined) return
+    this.acceptedBytes += bytes
+    this.bytes.debit(bytes + this.expectedBytes)
+    this.onAccountBytes += this.expectedBytes
+    this.underWay++
+  }
+
+  /** It has turned out to cost so many units more. */
+  owe(units: number, nowUs: number): void {
+    if (this.ops === undefined || units <= 0) return
+    this.ops.refill(nowUs)
+    this.ops.debit(units)
+    this.acceptedUnits += units
+  }
+
+  refused(heldBy: number, units: number, bytes: number): void {
+    if (heldBy === heldByBandwidth) this.refusedBandwidth++
+    else this.refusedOps++
+    this.refusedUnits += units
+    this.refusedBytes += bytes
+  }
+
+  delayed(heldBy: number, ms: number): void {
+    if (heldBy === heldByBandwidth) {
+      this.delayedBandwidth++
+      this.delayedBandwidthMs += ms
+    } else {
+      this.delayedOps++
+      this.delayedOpsMs += ms
+    }
+  }
+
+  /** Bytes of the proxy's own answer that are nobody's use: an error that says that the command was refused. */
+  notCharged(bytes: number): void {
+    this.lastOut += bytes
+  }
+}
