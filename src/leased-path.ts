@@ -23,6 +23,7 @@ import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
 import { BLOCK_OPTION, FINDER, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
+import { Quota } from './metrics/cells.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, encodeRequest, failure, nil } from './resp/encode.ts'
 import type { RequestFramer } from './resp/request-framer.ts'
@@ -334,6 +335,12 @@ export class LeasedPath {
       Buffer.from(`-${errorText(code, ...args)}\r\n`, 'latin1'),
       this.hands.frame.end,
     )
+  }
+
+  /** Nothing of it will run: its EXEC was refused. */
+  dropTransaction(session: Session): void {
+    this.endTransaction(session)
+    this.unwatch(session)
   }
 
   private endTransaction(session: Session): void {
@@ -689,6 +696,7 @@ export class LeasedPath {
       lease = parts.leases.take(key, session)
       if (lease === undefined) {
         session.stallUntilMs = 0
+        account.tenant!.cells.quotaRefused(Quota.leases)
         return hands.refuse(session, pos, 'MAX_LEASES')
       }
       session.lease = lease

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { systemClock } from './base/clock.ts'
-import { errorText, isErrorCode } from './base/errors.ts'
+import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer } from './base/log.ts'
 import { aclCat } from './builtin/acl.ts'
@@ -31,7 +31,7 @@ import { ROUTE } from './commands/spec.ts'
 import type { Config, NodeConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
+import { Cells, Kind, Outcome, Quota, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
 import { askOnce } from './regions/ask-once.ts'
@@ -127,6 +127,7 @@ export class RegisProxy {
   private readonly sessions = new Map<number, Session>()
   private readonly perTenant = new Map<string, number>()
   private readonly loginsPerTenant = new Map<string, number>()
+  private readonly perUser = new Map<string, number>()
   private nextId = 1
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
@@ -364,7 +365,7 @@ export class RegisProxy {
         pool: this.pool,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
-        perTenantMax: config.limits.leasesPerTenant,
+        mostFor: (tenant) => this.accounts.tenants.get(tenant)?.limits?.leases ?? config.limits.leasesPerTenant,
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),
@@ -577,10 +578,14 @@ export class RegisProxy {
     const session = new Session(this.nextId++, socket, this.path, this.path.now())
     session.remote = remote
     this.sessions.set(session.id, session)
-    this.cells.connectionsOpened.add([listener, 'ok'])
     const named = certificateUser === undefined ? undefined : this.accounts.get(certificateUser)
     const account = named ?? this.defaultAccount()
-    if (account !== undefined) this.login(session, account)
+    const refusal = account === undefined ? undefined : this.login(session, account)
+    this.cells.connectionsOpened.add([listener, refusal === undefined ? 'ok' : 'limit'])
+    if (refusal !== undefined) {
+      session.writeOwn(Buffer.from(`-${errorText(refusal)}\r\n`))
+      session.endWhenAnswered()
+    }
     return session
   }
 
@@ -589,9 +594,13 @@ export class RegisProxy {
     return verdict === undefined ? undefined : this.accounts.get(verdict.user)
   }
 
-  private login(session: Session, account: SessionAccount): void {
-    if (session.isClosed) return // it left while its password was checked
-    this.countTenant(session.account?.tenant?.id, -1)
+  private login(session: Session, account: SessionAccount): ErrorCode | undefined {
+    if (session.isClosed) return undefined // it left while its password was checked
+    if (!this.hasRoomFor(session, account)) {
+      account.tenant!.cells.quotaRefused(Quota.connections)
+      return 'MAX_TENANT_CLIENTS'
+    }
+    this.countClient(session.account, -1)
     // Another tenant's transaction and watched keys end here, as with RESET.
     if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leave(session)
     // What it has read binds its next reads, also behind RESET and as somebody else: it may come back.
@@ -600,11 +609,25 @@ export class RegisProxy {
     session.enter(account)
     session.level = -1
     this.monitors.joined(session)
-    this.countTenant(account.tenant?.id, 1)
+    this.countClient(account, 1)
+    return undefined
   }
 
-  private countTenant(id: string | undefined, by: number): void {
+  /** May one more connection be this user's? One that is its already, or its tenant's, takes no more room than it has. */
+  private hasRoomFor(session: Session, account: SessionAccount): boolean {
+    const { tenant } = account
+    if (tenant === undefined) return true
+    const before = session.account
+    const most = tenant.limits?.connections ?? Number.POSITIVE_INFINITY
+    if (before?.tenant !== tenant && tenant.cells.connections >= most) return false
+    const mostOfUser = account.limits?.connections ?? Number.POSITIVE_INFINITY
+    return before?.user === account.user || (this.perUser.get(account.user) ?? 0) < mostOfUser
+  }
+
+  private countClient(account: SessionAccount | undefined, by: number): void {
+    const id = account?.tenant?.id
     if (id === undefined) return
+    this.perUser.set(account!.user, (this.perUser.get(account!.user) ?? 0) + by)
     this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
     if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
     this.cells.tenant(id).connections += by
@@ -633,7 +656,7 @@ export class RegisProxy {
     if (!this.sessions.delete(session.id)) return
     this.subscriptions.drop(session)
     this.monitors.remove(session)
-    this.countTenant(session.account?.tenant?.id, -1)
+    this.countClient(session.account, -1)
     this.cells.disconnects.add([reason])
     if (!session.socket.destroyed) {
       this.lingering.add(session.socket)
@@ -671,7 +694,7 @@ export class RegisProxy {
         self.path.leave(session)
         self.subscriptions.drop(session)
         self.monitors.remove(session)
-        self.countTenant(session.account?.tenant?.id, -1)
+        self.countClient(session.account, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()
         session.enter(undefined)

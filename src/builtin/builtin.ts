@@ -1,6 +1,7 @@
 /**
  * The shape of a command that the proxy answers itself. Families have a file each; src/builtin/table.ts lists them.
  */
+import type { ErrorCode } from '../base/errors.ts'
 import type { Reply } from '../resp/encode.ts'
 import type { TenantScripts } from '../scripts/scripts.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
@@ -45,8 +46,8 @@ export interface BuiltinHost {
     user: string,
     password: Buffer,
   ): SessionAccount | undefined | Promise<SessionAccount | undefined>
-  /** Binds the session to the account; counts and limits. */
-  login(session: Session, account: SessionAccount): void
+  /** Binds the session to the account. Else why not (the connections of its tenant or its user are used up): it ends with that answer. */
+  login(session: Session, account: SessionAccount): ErrorCode | undefined
   /** Back to a fresh connection: the default account if the configuration has one. */
   logout(session: Session): void
   /** COMMAND and its subcommands, ACL CAT: of what this user may run. */

@@ -8,6 +8,7 @@
  * The limits are the configuration's (`limits`); under `scope: fleet` the part of them that is this proxy's is said by
  * `setShare`, until then all of it.
  */
+import { Quota } from '../metrics/cells.ts'
 import { TokenBucket } from './bucket.ts'
 import { unitBytes } from './cost.ts'
 
@@ -37,10 +38,6 @@ export interface Traffic {
   answered: number
 }
 
-/** Which limit held a command up. */
-export const heldByOps = 1
-export const heldByBandwidth = 2
-
 /** A burst that is not given is this part of a second: in 10 seconds it adds 2.5 % to the rate. */
 export const burstSeconds = 0.25
 /** But at least so many units: what a small page asks at once. */
@@ -49,6 +46,8 @@ export const burstUnitsMin = 10
 export const burstBytesMin = 64 * 1024
 /** When nothing was answered for so long, what was taken on account for replies is given back, us. */
 const accountUs = 5_000_000
+/** Use is told by windows of this length, us. */
+const windowUs = 1_000_000
 /** The expected size of a reply moves this part of the way to the last ones' mean. */
 const learnPart = 4
 
@@ -73,24 +72,25 @@ export class TenantQuota {
   accepted = 0
   acceptedUnits = 0
   acceptedBytes = 0
-  /** Commands that were refused, by the limit that refused them, and what they would have cost. */
-  refusedOps = 0
-  refusedBandwidth = 0
+  /** Commands that were refused, and what they would have cost. */
+  refused = 0
   refusedUnits = 0
   refusedBytes = 0
-  /** Commands that waited, by the limit that they waited for, and how long they did, ms. */
-  delayedOps = 0
-  delayedBandwidth = 0
-  delayedOpsMs = 0
-  delayedBandwidthMs = 0
-  /** Connections that were refused, of clients and of clients' own to the primary; requests that were too large. */
-  refusedConnections = 0
-  refusedLeases = 0
-  refusedRequests = 0
+  /** Commands that waited, and how long all of them together, ms. */
+  delayed = 0
+  delayedMs = 0
   /** Clients that wait now. Whoever comes while some do waits behind them. */
   waiting = 0
 
   private readonly traffic: Traffic
+  /** When `look` was last called with something to do for a chunk. */
+  private lookedUs = -1
+  /** For `usage`: the last whole window's rates, and what had been used when the present one began. */
+  private windowUs: number
+  private windowUnits = 0
+  private windowBytes = 0
+  private unitsPerS = 0
+  private bytesPerS = 0
   private lastOut: number
   private lastAnswered: number
   private answeredAtUs: number
@@ -105,6 +105,7 @@ export class TenantQuota {
     this.lastOut = traffic.bytesOut
     this.lastAnswered = traffic.answered
     this.answeredAtUs = nowUs
+    this.windowUs = nowUs
     this.setLimits(limits, nowUs)
   }
 
@@ -161,6 +162,9 @@ export class TenantQuota {
 
   /** Charges what has gone out since the last look. Once a chunk of a client's bytes, and whenever somebody asks for numbers. */
   look(nowUs: number): void {
+    if (nowUs === this.lookedUs) return
+    this.lookedUs = nowUs
+    if (nowUs - this.windowUs >= windowUs) this.endWindow(nowUs)
     const { traffic } = this
     const out = traffic.bytesOut - this.lastOut
     const answered = traffic.answered - this.lastAnswered
@@ -191,6 +195,21 @@ export class TenantQuota {
   }
 
   /** What was taken for replies that have come by now. */
+  private endWindow(nowUs: number): void {
+    const seconds = (nowUs - this.windowUs) / 1e6
+    this.unitsPerS = (this.acceptedUnits - this.windowUnits) / seconds
+    this.bytesPerS = (this.acceptedBytes - this.windowBytes) / seconds
+    this.windowUs = nowUs
+    this.windowUnits = this.acceptedUnits
+    this.windowBytes = this.acceptedBytes
+  }
+
+  /** What is used now, units and bytes a second: of the last whole second with traffic, or of the time since then. */
+  usage(nowUs: number): { readonly unitsPerS: number; readonly bytesPerS: number } {
+    this.look(nowUs)
+    return { unitsPerS: this.unitsPerS, bytesPerS: this.bytesPerS }
+  }
+
   private takeOffAccount(answered: number): number {
     const all = this.onAccountBytes
     const part = answered >= this.underWay ? all : Math.floor((all / this.underWay) * answered)
@@ -206,20 +225,21 @@ export class TenantQuota {
     return Math.max(forOps, this.bytes.waitUs(bytes, nowUs))
   }
 
-  /** Which limit is the one that it would wait for longest. */
+  /** Which limit it would wait for longest, a number of Quota. */
   heldBy(units: number, bytes: number, nowUs: number): number {
     const forOps = this.ops === undefined ? 0 : this.ops.waitUs(units, nowUs)
     const forBytes = this.bytes === undefined ? 0 : this.bytes.waitUs(bytes, nowUs)
-    return forBytes > forOps ? heldByBandwidth : heldByOps
+    return forBytes > forOps ? Quota.bandwidth : Quota.ops
   }
 
-  /** After `waitUs` said 0. */
-  take(units: number, bytes: number): void {
+  /** After `waitUs` said 0. `isAnsweredHere`: its reply is the proxy's own, and is counted when it is made. */
+  take(units: number, bytes: number, isAnsweredHere: boolean): void {
     this.accepted++
     this.acceptedUnits += units
     this.ops?.debit(units)
     if (this.bytes === undefined) return
     this.acceptedBytes += bytes
+    if (isAnsweredHere) return this.bytes.debit(bytes)
     this.bytes.debit(bytes + this.expectedBytes)
     this.onAccountBytes += this.expectedBytes
     this.underWay++
@@ -233,25 +253,25 @@ export class TenantQuota {
     this.acceptedUnits += units
   }
 
-  refused(heldBy: number, units: number, bytes: number): void {
-    if (heldBy === heldByBandwidth) this.refusedBandwidth++
-    else this.refusedOps++
+  noteRefused(units: number, bytes: number): void {
+    this.refused++
     this.refusedUnits += units
     this.refusedBytes += bytes
   }
 
-  delayed(heldBy: number, ms: number): void {
-    if (heldBy === heldByBandwidth) {
-      this.delayedBandwidth++
-      this.delayedBandwidthMs += ms
-    } else {
-      this.delayedOps++
-      this.delayedOpsMs += ms
-    }
+  noteDelayed(ms: number): void {
+    this.delayed++
+    this.delayedMs += ms
   }
 
-  /** Bytes of the proxy's own answer that are nobody's use: an error that says that the command was refused. */
-  notCharged(bytes: number): void {
+  /** What `traffic` will count of the error that says that a command was refused: nobody's use. */
+  notCharged(bytes: number, answered: number): void {
     this.lastOut += bytes
+    this.lastAnswered += answered
+  }
+
+  /** Bytes of a command with those of the reply that it is expected to bring. */
+  withReply(bytes: number): number {
+    return bytes + this.expectedBytes
   }
 }

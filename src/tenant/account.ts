@@ -119,6 +119,13 @@ export function isMeteredBy(limits: QuotaLimits | undefined): boolean {
   return limits?.opsPerS !== undefined || limits?.bytesPerS !== undefined
 }
 
+/** What this user has used, from its first login on; undefined: it has no limits of its own that are counted per command. */
+export function openUse(account: Account, nowMs: number): UserUse | undefined {
+  if (account.use === undefined && account.limits !== undefined && isMeteredBy(account.limits))
+    account.use = new UserUse(account.limits, Math.floor(nowMs * 1000))
+  return account.use
+}
+
 /** What one user of a tenant may use, and has used, besides its tenant. */
 export class UserUse {
   readonly traffic: Traffic = { bytesOut: 0, answered: 0 }
