@@ -34,6 +34,7 @@ import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source } from './metrics/cells.ts'
 import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
+import { type QuotaUse, type Used, usesOf } from './quota/uses.ts'
 import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
 import { Guards } from './regions/guards.ts'
@@ -308,6 +309,10 @@ export class RegisProxy {
         regions: () => this.regionSamples(),
         durableWaiting: () => this.durability.waiting,
         primary: () => this.primarySample(),
+        quotas: (tenant) => {
+          const state = this.accounts.tenants.get(tenant)
+          return state === undefined ? [] : this.usesOfTenant(state)
+        },
       },
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
@@ -767,6 +772,7 @@ export class RegisProxy {
         marks.wantWithin(marks.gapMsNow)
         return true
       },
+      quotasOf: (session) => self.quotasOf(session.account),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -1235,9 +1241,27 @@ export class RegisProxy {
     }))
   }
 
+  private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
+    if (account?.tenant === undefined) return { tenant: [], user: [] }
+    const { limits, use, user } = account
+    const usage = use?.quota.usage(Math.floor(this.path.now() * 1000))
+    const used: Used = { ...usage, connections: this.perUser.get(user) }
+    return { tenant: this.usesOfTenant(account.tenant), user: usesOf(limits, used, use?.quota, undefined) }
+  }
+
+  private usesOfTenant(tenant: TenantState): QuotaUse[] {
+    const { id, limits, quota, cells } = tenant
+    if (limits === undefined) return []
+    const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
+    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id) }
+    return usesOf(limits, used, quota, cells.quotas)
+  }
+
   private tenantsView(): object {
     return this.config.tenants.map((tenant) => {
       const cells = this.cells.tenant(tenant.id)
+      const state = this.accounts.tenants.get(tenant.id)
+      const quotas = state === undefined ? [] : this.usesOfTenant(state)
       return {
         tenant: tenant.id,
         prefix: tenant.prefix,
@@ -1246,6 +1270,7 @@ export class RegisProxy {
         clients: cells.connections,
         reads: cells.reads,
         writes: cells.writes,
+        ...(quotas.length === 0 ? {} : { quotas }),
       }
     })
   }

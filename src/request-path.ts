@@ -1887,8 +1887,6 @@ export class RequestPath implements SessionHost {
 
   closed(session: Session, reason: string): void {
     session.held?.leave()
-    const cells = session.account?.tenant?.cells
-    if (cells !== undefined) cells.answered += session.inFlight // they will be, to nobody
     this.admission.left(session)
     this.secondTries.left(session)
     this.leave(session)

@@ -328,7 +328,7 @@ export const errors = {
     text: 'ERR max number of clients reached for this tenant',
     fate: 'notExecuted',
     closes: true,
-    when: "the connections of the tenant, or of the user, are used up: at AUTH or HELLO; those that are open stay",
+    when: 'the connections of the tenant, or of the user, are used up: at AUTH or HELLO; those that are open stay',
   },
   MAX_LEASES: {
     text: 'ERR max number of blocking clients reached for this tenant',

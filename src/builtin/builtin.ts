@@ -2,6 +2,7 @@
  * The shape of a command that the proxy answers itself. Families have a file each; src/builtin/table.ts lists them.
  */
 import type { ErrorCode } from '../base/errors.ts'
+import type { QuotaUse } from '../quota/uses.ts'
 import type { Reply } from '../resp/encode.ts'
 import type { TenantScripts } from '../scripts/scripts.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
@@ -72,6 +73,8 @@ export interface BuiltinHost {
   readonly operator: OperatorHost
   /** Where this command would go now, and why, as its tenant may see it. */
   explain(session: Session, args: readonly Buffer[]): Reply
+  /** What its tenant, and its user, may use and use now. */
+  quotasOf(session: Session): { readonly tenant: readonly QuotaUse[]; readonly user: readonly QuotaUse[] }
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** A write of the proxy's own for this tenant: its answer, or -NOTDURABLE where the tenant wants it on replicas in time. */
   durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply>

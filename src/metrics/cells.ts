@@ -88,7 +88,16 @@ export const Quota = {
   memory: 6,
   keys: 7,
 } as const
-export const quotaNames = ['ops', 'bandwidth', 'connections', 'leases', 'request', 'inflight', 'memory', 'keys'] as const
+export const quotaNames = [
+  'ops',
+  'bandwidth',
+  'connections',
+  'leases',
+  'request',
+  'inflight',
+  'memory',
+  'keys',
+] as const
 export type QuotaName = (typeof quotaNames)[number]
 
 /** What one tenant's quotas have done, those of its users too: by Quota. */
@@ -108,8 +117,6 @@ export class TenantCells {
   pubsub = 0
   bytesIn = 0
   bytesOut = 0
-  /** Replies that ended in those bytes. */
-  answered = 0
   /** Open now. */
   connections = 0
   /** Writes of a tenant with `durability`: on enough replicas, or not known to be. How long each was held, ms. */

@@ -62,6 +62,12 @@ const byNumber = 2
 const byStreams = 3
 const byNames = 4
 
+/** What a script owes for its time, of which a part was the way to the node and back. */
+export function unitsOfScript(ms: number, rttMs: number): number {
+  const own = ms - scriptFreeMs - (Number.isFinite(rttMs) ? rttMs : 0)
+  return own > 0 ? Math.ceil(own / unitScriptMs) : 0
+}
+
 export class Costs {
   private readonly base: Float64Array
   /** How its keys are counted. */

@@ -31,11 +31,9 @@ export interface QuotaLimits {
   readonly whenExceeded: 'delay' | 'error'
 }
 
-/** Counters that rise with each run of replies, whoever looks at them. */
+/** What rises with each run of replies, whoever looks at it: bytes sent to clients. */
 export interface Traffic {
-  /** Bytes sent to clients, and replies that ended in them. */
   bytesOut: number
-  answered: number
 }
 
 /** A burst that is not given is this part of a second: in 10 seconds it adds 2.5 % to the rate. */
@@ -44,8 +42,8 @@ export const burstSeconds = 0.25
 export const burstUnitsMin = 10
 /** Of bytes: what one read from a client may bring. */
 export const burstBytesMin = 64 * 1024
-/** When nothing was answered for so long, what was taken on account for replies is given back, us. */
-const accountUs = 5_000_000
+/** A unit pays for a reply that comes within one to two of these; one that comes later is charged as it comes, us. */
+const periodUs = 250_000
 /** Use is told by windows of this length, us. */
 const windowUs = 1_000_000
 /** The expected size of a reply moves this part of the way to the last ones' mean. */
@@ -83,28 +81,34 @@ export class TenantQuota {
   waiting = 0
 
   private readonly traffic: Traffic
-  /** When `look` was last called with something to do for a chunk. */
+  private lastOut: number
+  /** When `look` was last called. */
   private lookedUs = -1
+  /**
+   * Bytes of replies that the units taken have paid for, of this period and of the one before; and bytes that were taken on
+   * account for replies to come.
+   */
+  private periodUs: number
+  private paidBytes = 0
+  private paidBefore = 0
+  private onAccount = 0
+  private onAccountBefore = 0
+  /** Of a reply, learned: what went out and how many commands went on in the periods before. */
+  private expectedBytes = 0
+  private periodOut = 0
+  private periodTaken = 0
   /** For `usage`: the last whole window's rates, and what had been used when the present one began. */
   private windowUs: number
   private windowUnits = 0
   private windowBytes = 0
   private unitsPerS = 0
   private bytesPerS = 0
-  private lastOut: number
-  private lastAnswered: number
-  private answeredAtUs: number
-  /** Bytes of replies that a command is expected to bring, and what was taken on account for those under way. */
-  private expectedBytes = 0
-  private onAccountBytes = 0
-  private underWay = 0
 
   constructor(limits: QuotaLimits, traffic: Traffic, nowUs: number) {
     this.limits = limits
     this.traffic = traffic
     this.lastOut = traffic.bytesOut
-    this.lastAnswered = traffic.answered
-    this.answeredAtUs = nowUs
+    this.periodUs = nowUs
     this.windowUs = nowUs
     this.setLimits(limits, nowUs)
   }
@@ -165,36 +169,63 @@ export class TenantQuota {
     if (nowUs === this.lookedUs) return
     this.lookedUs = nowUs
     if (nowUs - this.windowUs >= windowUs) this.endWindow(nowUs)
-    const { traffic } = this
-    const out = traffic.bytesOut - this.lastOut
-    const answered = traffic.answered - this.lastAnswered
-    if (out === 0 && answered === 0) {
-      if (this.onAccountBytes > 0 && nowUs - this.answeredAtUs > accountUs)
-        this.bytes?.credit(this.takeOffAccount(this.underWay))
-      return
-    }
-    this.lastOut = traffic.bytesOut
-    this.lastAnswered = traffic.answered
-    this.answeredAtUs = nowUs
-    if (this.ops !== undefined) {
-      // Each reply's first bytes went with its command; taken over all of them, as they came.
-      const beyond = out - answered * unitBytes
-      if (beyond > 0) {
-        this.ops.refill(nowUs)
-        this.ops.debit(beyond / unitBytes)
-        this.acceptedUnits += beyond / unitBytes
-      }
-    }
-    if (this.bytes === undefined) return
-    this.bytes.refill(nowUs)
-    const more = out - this.takeOffAccount(answered)
-    if (more >= 0) this.bytes.debit(more)
-    else this.bytes.credit(-more)
-    this.acceptedBytes += out
-    if (answered > 0) this.expectedBytes += Math.trunc((out / answered - this.expectedBytes) / learnPart)
+    const out = this.traffic.bytesOut - this.lastOut
+    if (out !== 0) this.charge(out, nowUs)
+    if (nowUs - this.periodUs >= periodUs) this.endPeriod(nowUs)
   }
 
-  /** What was taken for replies that have come by now. */
+  /** `out` is below 0 when errors that are not charged were made and not sent yet. */
+  private charge(out: number, nowUs: number): void {
+    this.lastOut += out
+    this.periodOut += out
+    const { ops, bytes } = this
+    if (ops !== undefined) {
+      // The older first: it ends sooner.
+      this.paidBefore -= out
+      if (this.paidBefore < 0) {
+        this.paidBytes += this.paidBefore
+        this.paidBefore = 0
+      }
+      if (this.paidBytes < 0) {
+        this.owe(-this.paidBytes / unitBytes, nowUs)
+        this.paidBytes = 0
+      }
+    }
+    if (bytes === undefined) return
+    this.acceptedBytes += out
+    this.onAccountBefore -= out
+    if (this.onAccountBefore < 0) {
+      this.onAccount += this.onAccountBefore
+      this.onAccountBefore = 0
+    }
+    if (this.onAccount >= 0) return
+    bytes.refill(nowUs)
+    bytes.debit(-this.onAccount)
+    this.onAccount = 0
+  }
+
+  /** What was paid for and has not come within two periods is forgotten; what was taken on account is given back. */
+  private endPeriod(nowUs: number): void {
+    const isLong = nowUs - this.periodUs >= 2 * periodUs
+    // Errors that never went out: their client left.
+    if (isLong) this.lastOut = Math.min(this.lastOut, this.traffic.bytesOut)
+    this.periodUs = nowUs
+    this.paidBefore = isLong ? 0 : this.paidBytes
+    this.paidBytes = 0
+    if (this.bytes !== undefined) {
+      this.bytes.refill(nowUs)
+      this.bytes.credit(this.onAccountBefore + (isLong ? this.onAccount : 0))
+      this.onAccountBefore = isLong ? 0 : this.onAccount
+      this.onAccount = 0
+    }
+    if (this.periodTaken > 0) {
+      const mean = Math.max(0, Math.round(this.periodOut / this.periodTaken))
+      this.expectedBytes += Math.trunc((mean - this.expectedBytes) / learnPart)
+      this.periodOut = 0
+      this.periodTaken = 0
+    }
+  }
+
   private endWindow(nowUs: number): void {
     const seconds = (nowUs - this.windowUs) / 1e6
     this.unitsPerS = (this.acceptedUnits - this.windowUnits) / seconds
@@ -208,14 +239,6 @@ export class TenantQuota {
   usage(nowUs: number): { readonly unitsPerS: number; readonly bytesPerS: number } {
     this.look(nowUs)
     return { unitsPerS: this.unitsPerS, bytesPerS: this.bytesPerS }
-  }
-
-  private takeOffAccount(answered: number): number {
-    const all = this.onAccountBytes
-    const part = answered >= this.underWay ? all : Math.floor((all / this.underWay) * answered)
-    this.underWay = Math.max(0, this.underWay - answered)
-    this.onAccountBytes -= part
-    return part
   }
 
   /** How long until a command of so many units and bytes may go on, us; 0: now. Nothing is taken. */
@@ -232,17 +255,20 @@ export class TenantQuota {
     return forBytes > forOps ? Quota.bandwidth : Quota.ops
   }
 
-  /** After `waitUs` said 0. `isAnsweredHere`: its reply is the proxy's own, and is counted when it is made. */
+  /** After `waitUs` said 0. `isAnsweredHere`: by the proxy, with little. */
   take(units: number, bytes: number, isAnsweredHere: boolean): void {
     this.accepted++
     this.acceptedUnits += units
-    this.ops?.debit(units)
+    if (this.ops !== undefined) {
+      this.ops.debit(units)
+      this.paidBytes += units * unitBytes
+    }
     if (this.bytes === undefined) return
     this.acceptedBytes += bytes
     if (isAnsweredHere) return this.bytes.debit(bytes)
     this.bytes.debit(bytes + this.expectedBytes)
-    this.onAccountBytes += this.expectedBytes
-    this.underWay++
+    this.onAccount += this.expectedBytes
+    this.periodTaken++
   }
 
   /** It has turned out to cost so many units more. */
@@ -264,10 +290,9 @@ export class TenantQuota {
     this.delayedMs += ms
   }
 
-  /** What `traffic` will count of the error that says that a command was refused: nobody's use. */
-  notCharged(bytes: number, answered: number): void {
+  /** Bytes that `traffic` will count of the error that says that a command was refused: nobody's use. */
+  notCharged(bytes: number): void {
     this.lastOut += bytes
-    this.lastAnswered += answered
   }
 
   /** Bytes of a command with those of the reply that it is expected to bring. */

@@ -212,9 +212,8 @@ export class QuotaGate {
     else if (transaction !== undefined) transaction.isSpoiled = true
     const line = this.refusalFor(Math.max(1, Math.ceil(waitUs / 1000)))
     if (session.replyMode === replyOn) {
-      const answered = session.inFlight > 0 ? 1 : 0
-      tenant.quota?.notCharged(line.length, answered)
-      account.use?.quota.notCharged(line.length, answered)
+      tenant.quota?.notCharged(line.length)
+      account.use?.quota.notCharged(line.length)
     }
     return this.hands.refuseWith(session, pos, line)
   }

@@ -428,7 +428,7 @@ export class Session implements ReplySink {
     this.noteAnswer(view, hasWrite, lane)
     this.inFlight -= completed
     const socket = this.socket
-    this.noteOut(view.length, completed)
+    this.noteOut(view.length)
     if (completed > 0) this.partialBytes = 0
     else {
       this.partialBytes += view.length
@@ -446,7 +446,7 @@ export class Session implements ReplySink {
   give(bytes: Buffer, completed: number, isMidReply: boolean): void {
     if (this.isClosed) return
     this.inFlight -= completed
-    this.noteOut(bytes.length, completed)
+    this.noteOut(bytes.length)
     this.send(bytes)
     this.isMidReply = isMidReply
     if (this.pushes !== nothingWaits) this.flushPushes()
@@ -454,16 +454,11 @@ export class Session implements ReplySink {
     if (this.socket.writableLength > 0) this.onSlowReader()
   }
 
-  private noteOut(bytes: number, completed: number): void {
+  private noteOut(bytes: number): void {
     this.bytesOut += bytes
     const tenant = this.account?.tenant
-    if (tenant !== undefined) {
-      tenant.cells.bytesOut += bytes
-      tenant.cells.answered += completed
-    }
-    if (this.userTraffic === undefined) return
-    this.userTraffic.bytesOut += bytes
-    this.userTraffic.answered += completed
+    if (tenant !== undefined) tenant.cells.bytesOut += bytes
+    if (this.userTraffic !== undefined) this.userTraffic.bytesOut += bytes
   }
 
   /** Whether the reply that is due now is not wanted; uses up CLIENT REPLY SKIP. */
@@ -506,7 +501,7 @@ export class Session implements ReplySink {
       }
     }
     if (pushes.length > 1) socket.uncork()
-    this.noteOut(written, 0)
+    this.noteOut(written)
     if (socket.writableLength > 0) {
       this.host.outputQueued(this, written)
       if (!this.isClosed) this.onSlowReader()
@@ -545,7 +540,6 @@ export class Session implements ReplySink {
   onSwallowed(completed: number, hasWrite: boolean, lane: Lane): void {
     this.noteAnswer(undefined, hasWrite, lane)
     this.inFlight -= completed
-    this.noteOut(0, completed)
     if (this.inFlight === 0) this.onIdle()
   }
 
@@ -619,7 +613,7 @@ export class Session implements ReplySink {
   writeOwn(bytes: Buffer): boolean {
     if (this.isClosed) return false
     if (this.pushes !== nothingWaits) this.flushPushes() // they came before
-    this.noteOut(bytes.length, 0)
+    this.noteOut(bytes.length)
     const isHeld = this.send(bytes)
     if (this.socket.writableLength > 0) this.onSlowReader()
     return isHeld

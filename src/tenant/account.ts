@@ -128,7 +128,7 @@ export function openUse(account: Account, nowMs: number): UserUse | undefined {
 
 /** What one user of a tenant may use, and has used, besides its tenant. */
 export class UserUse {
-  readonly traffic: Traffic = { bytesOut: 0, answered: 0 }
+  readonly traffic: Traffic = { bytesOut: 0 }
   readonly quota: TenantQuota
   constructor(limits: QuotaLimits, nowUs: number) {
     this.quota = new TenantQuota(limits, this.traffic, nowUs)
