@@ -23,6 +23,8 @@ import type { Builtin, BuiltinHost } from './builtin/builtin.ts'
 import { findKeys, type KeyList } from './commands/keys.ts'
 import type { CommandTable } from './commands/lookup.ts'
 import { BLOCK_OPTION, FINDER, IN_MULTI, KEYS, ROUTE } from './commands/spec.ts'
+import { Quota } from './metrics/cells.ts'
+import { unitsOfScript } from './quota/cost.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, encodeRequest, failure, nil } from './resp/encode.ts'
 import type { RequestFramer } from './resp/request-framer.ts'
@@ -336,6 +338,12 @@ export class LeasedPath {
     )
   }
 
+  /** Nothing of it will run: its EXEC was refused. */
+  dropTransaction(session: Session): void {
+    this.endTransaction(session)
+    this.unwatch(session)
+  }
+
   private endTransaction(session: Session): void {
     session.mode &= ~modeMulti
     session.transaction = undefined
@@ -543,7 +551,7 @@ export class LeasedPath {
     hands.countSent(mayWrite)
     if (session.takeSilence()) lane.append(session.sink, kindSwallow, mayWrite, hands.nowMs)
     else {
-      const transform = this.answering(session, lease, prepared, mayWrite)
+      const transform = this.answering(session, account, lease, prepared, mayWrite)
       lane.appendTransformed(session.sink, keptOf(session, transform, mayWrite), mayWrite, hands.nowMs)
     }
     this.write(lane, load === undefined ? [frame] : [load, frame], isLarge)
@@ -586,11 +594,17 @@ export class LeasedPath {
     lease.script ??= running.start(lease.key.nodeIndex, account.tenant!.id, lease.lane, this.hands.nowMs)
   }
 
-  private answering(session: Session, lease: Lease, prepared: Prepared, mayWrite: boolean): Transform {
-    const { running, now } = this.parts
+  private answering(
+    session: Session,
+    account: SessionAccount,
+    lease: Lease,
+    prepared: Prepared,
+    mayWrite: boolean,
+  ): Transform {
+    const sentAtMs = this.hands.nowMs
     return (reply) => {
       if (lease.isLoading && reply[0] === errorByte) lease.isSpoilt = true
-      if (!isBusy(reply)) running.noteAnswered(lease.key.nodeIndex, now())
+      if (!isBusy(reply)) this.scriptAnswered(account, lease.key.nodeIndex, sentAtMs)
       const mine = prepared.transform!(reply)
       return isNoScript(reply) && this.bringAgain(session, lease, prepared, mayWrite) ? nothing : mine
     }
@@ -614,6 +628,18 @@ export class LeasedPath {
     lane.appendTransformed(session.sink, keptOf(session, transform!, mayWrite), mayWrite, this.parts.now())
     this.write(lane, [load, frame!], isLarge)
     return true
+  }
+
+  /** Its time is charged to its tenant, and to its user. Others' scripts that ran before it are not. */
+  private scriptAnswered(account: SessionAccount, nodeIndex: number, sentAtMs: number): void {
+    const { running, now, tracker } = this.parts
+    const nowMs = now()
+    const units = unitsOfScript(running.ranMs(nodeIndex, sentAtMs, nowMs), tracker.nodes[nodeIndex]!.rttMs)
+    running.noteAnswered(nodeIndex, nowMs)
+    if (units === 0) return
+    const nowUs = Math.floor(nowMs * 1000)
+    account.tenant!.quota?.owe(units, nowUs)
+    account.use?.quota.owe(units, nowUs)
   }
 
   /** Everything on it is answered; or it is gone, and a script may go on without it. */
@@ -689,6 +715,7 @@ export class LeasedPath {
       lease = parts.leases.take(key, session)
       if (lease === undefined) {
         session.stallUntilMs = 0
+        account.tenant!.cells.quotaRefused(Quota.leases)
         return hands.refuse(session, pos, 'MAX_LEASES')
       }
       session.lease = lease

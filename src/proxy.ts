@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { systemClock } from './base/clock.ts'
-import { errorText, isErrorCode } from './base/errors.ts'
+import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer } from './base/log.ts'
 import { aclCat } from './builtin/acl.ts'
@@ -31,10 +31,11 @@ import { ROUTE } from './commands/spec.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Role, Source, TenantCells } from './metrics/cells.ts'
+import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
 import { Largest } from './metrics/largest.ts'
 import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
+import { type QuotaUse, type Used, usesOf } from './quota/uses.ts'
 import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
 import { Guards } from './regions/guards.ts'
@@ -131,6 +132,7 @@ export class RegisProxy {
   private readonly sessions = new Map<number, Session>()
   private readonly perTenant = new Map<string, number>()
   private readonly loginsPerTenant = new Map<string, number>()
+  private readonly perUser = new Map<string, number>()
   private nextId = 1
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
@@ -314,6 +316,10 @@ export class RegisProxy {
         regions: () => this.regionSamples(),
         durableWaiting: () => this.durability.waiting,
         primary: () => this.primarySample(),
+        quotas: (tenant) => {
+          const state = this.accounts.usedTenant(tenant)
+          return state === undefined ? [] : this.usesOfTenant(state)
+        },
       },
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
@@ -369,7 +375,7 @@ export class RegisProxy {
         pool: this.pool,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
-        perTenantMax: config.limits.leasesPerTenant,
+        mostFor: (tenant) => this.accounts.usedTenant(tenant)?.limits?.leases ?? config.limits.leasesPerTenant,
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),
@@ -582,10 +588,14 @@ export class RegisProxy {
     const session = new Session(this.nextId++, socket, this.path, this.path.now())
     session.remote = remote
     this.sessions.set(session.id, session)
-    this.cells.connectionsOpened.add([listener, 'ok'])
     const named = certificateUser === undefined ? undefined : this.accounts.get(certificateUser)
     const account = named ?? this.defaultAccount()
-    if (account !== undefined) this.login(session, account)
+    const refusal = account === undefined ? undefined : this.login(session, account)
+    this.cells.connectionsOpened.add([listener, refusal === undefined ? 'ok' : 'limit'])
+    if (refusal !== undefined) {
+      session.writeOwn(Buffer.from(`-${errorText(refusal)}\r\n`))
+      session.endWhenAnswered()
+    }
     return session
   }
 
@@ -594,9 +604,13 @@ export class RegisProxy {
     return verdict === undefined ? undefined : this.accounts.get(verdict.user)
   }
 
-  private login(session: Session, account: SessionAccount): void {
-    if (session.isClosed) return // it left while its password was checked
-    this.countTenant(session.account?.tenant?.id, -1)
+  private login(session: Session, account: SessionAccount): ErrorCode | undefined {
+    if (session.isClosed) return undefined // it left while its password was checked
+    if (!this.hasRoomFor(session, account)) {
+      account.tenant!.cells.quotaRefused(Quota.connections)
+      return 'MAX_TENANT_CLIENTS'
+    }
+    this.countClient(session.account, -1)
     // Another tenant's transaction and watched keys end here, as with RESET.
     if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leave(session)
     // What it has read binds its next reads, also behind RESET and as somebody else: it may come back.
@@ -605,11 +619,25 @@ export class RegisProxy {
     session.enter(account)
     session.level = -1
     this.monitors.joined(session)
-    this.countTenant(account.tenant?.id, 1)
+    this.countClient(account, 1)
+    return undefined
   }
 
-  private countTenant(id: string | undefined, by: number): void {
+  /** May one more connection be this user's? One that is its already, or its tenant's, takes no more room than it has. */
+  private hasRoomFor(session: Session, account: SessionAccount): boolean {
+    const { tenant } = account
+    if (tenant === undefined) return true
+    const before = session.account
+    const most = tenant.limits?.connections ?? Number.POSITIVE_INFINITY
+    if (before?.tenant !== tenant && tenant.cells.connections >= most) return false
+    const mostOfUser = account.limits?.connections ?? Number.POSITIVE_INFINITY
+    return before?.user === account.user || (this.perUser.get(account.user) ?? 0) < mostOfUser
+  }
+
+  private countClient(account: SessionAccount | undefined, by: number): void {
+    const id = account?.tenant?.id
     if (id === undefined) return
+    this.perUser.set(account!.user, (this.perUser.get(account!.user) ?? 0) + by)
     this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
     if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
     this.cells.tenant(id).connections += by
@@ -638,7 +666,7 @@ export class RegisProxy {
     if (!this.sessions.delete(session.id)) return
     this.subscriptions.drop(session)
     this.monitors.remove(session)
-    this.countTenant(session.account?.tenant?.id, -1)
+    this.countClient(session.account, -1)
     this.cells.disconnects.add([reason])
     if (!session.socket.destroyed) {
       this.lingering.add(session.socket)
@@ -676,7 +704,7 @@ export class RegisProxy {
         self.path.leave(session)
         self.subscriptions.drop(session)
         self.monitors.remove(session)
-        self.countTenant(session.account?.tenant?.id, -1)
+        self.countClient(session.account, -1)
         // Who never had a login does not get more time for one.
         if (session.account !== undefined) session.unauthSinceMs = self.path.now()
         session.enter(undefined)
@@ -746,6 +774,7 @@ export class RegisProxy {
         marks.wantWithin(marks.gapMsNow)
         return true
       },
+      quotasOf: (session) => self.quotasOf(session.account),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -1214,6 +1243,22 @@ export class RegisProxy {
     }))
   }
 
+  private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
+    if (account?.tenant === undefined) return { tenant: [], user: [] }
+    const { limits, use, user } = account
+    const usage = use?.quota.usage(Math.floor(this.path.now() * 1000))
+    const used: Used = { ...usage, connections: this.perUser.get(user) }
+    return { tenant: this.usesOfTenant(account.tenant), user: usesOf(limits, used, use?.quota, undefined) }
+  }
+
+  private usesOfTenant(tenant: TenantState): QuotaUse[] {
+    const { id, limits, quota, cells } = tenant
+    if (limits === undefined) return []
+    const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
+    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id) }
+    return usesOf(limits, used, quota, cells.quotas)
+  }
+
   /** All, or of more than a page holds those that were used, the busiest first, and then as they stand in the file. */
   private shownTenants(): readonly TenantConfig[] {
     const { tenants } = this.directory
@@ -1230,6 +1275,8 @@ export class RegisProxy {
   private tenantsView(): object {
     return this.shownTenants().map((tenant) => {
       const cells = this.cells.tenants.get(tenant.id) ?? idleCells
+      const state = this.accounts.usedTenant(tenant.id)
+      const quotas = state === undefined ? [] : this.usesOfTenant(state)
       return {
         tenant: tenant.id,
         prefix: tenant.prefix,
@@ -1238,6 +1285,7 @@ export class RegisProxy {
         clients: cells.connections,
         reads: cells.reads,
         writes: cells.writes,
+        ...(quotas.length === 0 ? {} : { quotas }),
       }
     })
   }

@@ -12,7 +12,7 @@
  *   on a replica, a write      reads of this same chunk are taken back (nothing was flushed yet) and go to the primary
  *   on a replica, a write      reads of an earlier chunk: the client's parsing stops until they are answered
  */
-import { Admission } from './admission.ts'
+import { Admission, type AdmissionHands } from './admission.ts'
 import { type ErrorCode, errors, errorText } from './base/errors.ts'
 import {
   arenaHalfBytes,
@@ -35,6 +35,7 @@ import {
   FallbackReason,
   Kind,
   Outcome,
+  Quota,
   ReadRefusal,
   Source,
   servedIndex,
@@ -198,6 +199,7 @@ const keysApartMax = 16
 export class RequestPath implements SessionHost {
   readonly slab: Buffer
   readonly readAt: number
+  readonly maxRequestBytes: number
   readonly nodes: readonly Node[]
   readonly marks: RegionTracker['marks']
   private readonly parts: Parts
@@ -289,7 +291,7 @@ export class RequestPath implements SessionHost {
     this.buf = this.slab
     this.nodes = parts.tracker.nodes
     this.marks = parts.tracker.marks
-    this.frame.maxRequestBytes = parts.maxRequestBytes
+    this.maxRequestBytes = parts.maxRequestBytes
     this.check.maxRequestBytes = parts.maxRequestBytes * 2
     this.loginRoute = new Uint8Array(parts.table.specs.length)
     for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
@@ -329,7 +331,7 @@ export class RequestPath implements SessionHost {
       refused: (lane, code) => parts.primaryRefused(lane, code),
     })
     const hands = this.hands()
-    this.admission = new Admission(hands)
+    this.admission = new Admission(hands, { table: parts.table, now: parts.now, after: parts.after })
     this.leased = new LeasedPath(hands, {
       ...parts,
       isTracked: (session, lease) => this.tracking.isTracked(session, lease),
@@ -365,7 +367,7 @@ export class RequestPath implements SessionHost {
   }
 
   /** What leased-path.ts uses of this corridor. */
-  private hands(): PathHands {
+  private hands(): PathHands & AdmissionHands {
     const self = this
     return {
       frame: this.frame,
@@ -383,6 +385,13 @@ export class RequestPath implements SessionHost {
       refuse: (session, pos, code, ...args) => this.refuse(session, pos, code, ...args),
       local: (session, pos, bytes, next) => this.local(session, pos, bytes, next),
       noPrimary: (session, account, pos) => this.noLane(session, account, false, pos),
+      wait: (session, stall) => this.wait(session, stall),
+      refuseWith: (session, pos, line) => {
+        this.isRefused = true
+        return this.local(session, pos, line, this.frame.end)
+      },
+      dropTransaction: (session) => this.leased.dropTransaction(session),
+      resumeSoon: (session) => this.waiting.resumeSoon(session),
       waitForOrder: (session) => this.wait(session, stallOrder),
       waitForRoom: (session, lane) => {
         this.waiting.addForRoom(session, lane)
@@ -443,6 +452,7 @@ export class RequestPath implements SessionHost {
     let pos = start
     while (pos < end && !session.isStopped && !this.wantsEnd) {
       frame.isUnauthenticated = session.account === undefined
+      frame.maxRequestBytes = session.requestBytesMax
       const outcome = frame.frame(buf, pos, end)
       if (outcome === framed) {
         const step = this.handle(session, pos)
@@ -469,6 +479,8 @@ export class RequestPath implements SessionHost {
         return end
       } else {
         this.parts.cells.protocolErrors.add([frame.error.toLowerCase()])
+        if (frame.maxRequestBytes < this.maxRequestBytes && isTooLarge(frame.error))
+          session.account?.tenant?.cells.quotaRefused(Quota.request)
         this.local(session, pos, errorLine(frame.error, frame.errorDetail), end)
         this.wantsEnd = true
         pos = end
@@ -505,8 +517,15 @@ export class RequestPath implements SessionHost {
     }
     const tenant = account?.tenant
     if (tenant !== undefined && tenant.gate !== 0 && route !== ROUTE.denied) {
-      const step = this.admission.admit(session, account!, id, route, this.endsAt(session))
-      if (step !== undefined) return step
+      const step = this.admission.admit(session, account!, id, route, this.endsAt(session), pos)
+      if (step !== undefined) {
+        // It will be handled once more.
+        if (step === stalled && pos >= this.countFrom) {
+          this.calls[id]!--
+          session.commands--
+        }
+        return step
+      }
     }
     if (session.mode !== 0) {
       if (this.isOutOfContext(session, id, route)) return this.refuseEarly(session, pos, id, 'SUBSCRIBER_CONTEXT')
@@ -1693,7 +1712,8 @@ export class RequestPath implements SessionHost {
     if (reply !== undefined && session.replyMode === replyOn) session.writeOwn(encodeReply(reply, session.resp))
     else if (session.replyMode === replySkipNext) session.replyMode = replyOn
     session.stall = stallNone
-    session.resume()
+    if (session.isEnding) session.endWhenAnswered()
+    else session.resume()
   }
 
   /** A reply of ours takes its place behind everything that is in flight. */
@@ -1867,6 +1887,7 @@ export class RequestPath implements SessionHost {
 
   closed(session: Session, reason: string): void {
     session.held?.leave()
+    this.admission.left(session)
     this.secondTries.left(session)
     this.leave(session)
     this.bounds.forget(session)
@@ -1885,6 +1906,11 @@ export class RequestPath implements SessionHost {
     tenant.cells.fail(Kind.write, Outcome.uncertain)
     this.unsettled.add(tenant, lane)
   }
+}
+
+/** Perhaps only for its tenant. */
+function isTooLarge(error: ErrorCode): boolean {
+  return error === 'BULK_LENGTH' || error === 'TOO_BIG_REQUEST'
 }
 
 /** May a read of this client be strong, by its connection, its user or a rule of its key? */

@@ -11,6 +11,7 @@
  */
 import { trackingRequestBytesMax } from './base/limits.ts'
 import type { LeasedPath, PathHands } from './leased-path.ts'
+import { Quota } from './metrics/cells.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeRequest } from './resp/encode.ts'
 import { modeTracking, Session, type SessionAccount } from './session/session.ts'
@@ -104,6 +105,7 @@ export class TrackingPath {
         // The tenant's clients hold all that it may have: nobody knows for how long.
         this.unask(session)
         if (this.parts.tracker.primary === undefined) return hands.noPrimary(session, account, pos)
+        account.tenant!.cells.quotaRefused(Quota.leases)
         return hands.refuse(session, pos, 'MAX_LEASES')
       }
       if (redirectId === 0) return hands.waitForNode(session)

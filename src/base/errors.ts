@@ -319,11 +319,16 @@ export const errors = {
     fate: 'notExecuted',
     when: 'PROXY CONSISTENCY with a word that is no level',
   },
+  THROTTLED: {
+    text: 'THROTTLED rate limit exceeded for this tenant, retry after %s ms',
+    fate: 'notExecuted',
+    when: "the tenant's, or the user's, `ops` or `bandwidth` are used up, and waiting for up to 50 ms did not help; EXEC is refused whole, and its transaction is over",
+  },
   MAX_TENANT_CLIENTS: {
     text: 'ERR max number of clients reached for this tenant',
     fate: 'notExecuted',
     closes: true,
-    when: "the tenant's connections are used up",
+    when: 'the connections of the tenant, or of the user, are used up: at AUTH or HELLO; those that are open stay',
   },
   MAX_LEASES: {
     text: 'ERR max number of blocking clients reached for this tenant',

@@ -57,6 +57,10 @@ export const heldReplyBytesMax = 32 * 1024 * 1024
 export const heldStreamBytes = 64 * 1024
 /** A guard in front of reads, and to spare: it has 14 bytes. */
 export const guardBytesMax = 32
+/** Units, and bytes, a second that a quota may name; and units at once. In millionths they must stay below 2^53 (quota/bucket.ts). */
+export const ratePerSecondMax = 4_000_000_000
+/** How long a command waits for its tenant's quota, under `when_exceeded: delay`, before it is refused. */
+export const quotaDelayMs = 50
 /** How long a command may wait for a primary before it is answered `not executed`. */
 export const waitBudgetMs = 1_000
 /** A reply's header line, and a line of text up to this size, is kept until it has come whole; longer text passes in pieces. */

@@ -1,5 +1,5 @@
 /** AUTH, HELLO, ACL WHOAMI: who a connection is, and which RESP it speaks. Whether a password fits: tenant/identity. */
-import { errorText } from '../base/errors.ts'
+import { type ErrorCode, errorText } from '../base/errors.ts'
 import { array, bulk, failure, integer, map, ok, type Reply } from '../resp/encode.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
 import type { Builtin, BuiltinHost } from './builtin.ts'
@@ -18,10 +18,16 @@ function auth(args: readonly Buffer[], session: Session, host: BuiltinHost): Rep
   const outcome = host.authenticate(session, user, args[args.length - 1]!)
   const finish = (account: SessionAccount | undefined): Reply => {
     if (account === undefined) return failure(errorText('WRONGPASS'))
-    host.login(session, account)
-    return ok
+    return refused(session, host.login(session, account)) ?? ok
   }
   return outcome instanceof Promise ? outcome.then(finish) : finish(outcome)
+}
+
+/** Its answer, after which the connection ends. */
+function refused(session: Session, why: ErrorCode | undefined): Reply | undefined {
+  if (why === undefined) return undefined
+  session.isEnding = true
+  return failure(errorText(why))
 }
 
 function hello(args: readonly Buffer[], session: Session, host: BuiltinHost): Reply | Promise<Reply> {
@@ -67,8 +73,7 @@ function hello(args: readonly Buffer[], session: Session, host: BuiltinHost): Re
   const outcome = host.authenticate(session, login.user, login.password)
   const finish = (account: SessionAccount | undefined): Reply => {
     if (account === undefined) return failure(errorText('WRONGPASS'))
-    host.login(session, account)
-    return greet()
+    return refused(session, host.login(session, account)) ?? greet()
   }
   return outcome instanceof Promise ? outcome.then(finish) : finish(outcome)
 }

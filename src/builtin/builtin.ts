@@ -1,6 +1,8 @@
 /**
  * The shape of a command that the proxy answers itself. Families have a file each; src/builtin/table.ts lists them.
  */
+import type { ErrorCode } from '../base/errors.ts'
+import type { QuotaUse } from '../quota/uses.ts'
 import type { Reply } from '../resp/encode.ts'
 import type { TenantScripts } from '../scripts/scripts.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
@@ -45,8 +47,8 @@ export interface BuiltinHost {
     user: string,
     password: Buffer,
   ): SessionAccount | undefined | Promise<SessionAccount | undefined>
-  /** Binds the session to the account; counts and limits. */
-  login(session: Session, account: SessionAccount): void
+  /** Binds the session to the account. Else why not (the connections of its tenant or its user are used up): it ends with that answer. */
+  login(session: Session, account: SessionAccount): ErrorCode | undefined
   /** Back to a fresh connection: the default account if the configuration has one. */
   logout(session: Session): void
   /** COMMAND and its subcommands, ACL CAT: of what this user may run. */
@@ -71,6 +73,8 @@ export interface BuiltinHost {
   readonly operator: OperatorHost
   /** Where this command would go now, and why, as its tenant may see it. */
   explain(session: Session, args: readonly Buffer[]): Reply
+  /** What its tenant, and its user, may use and use now. */
+  quotasOf(session: Session): { readonly tenant: readonly QuotaUse[]; readonly user: readonly QuotaUse[] }
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** A write of the proxy's own for this tenant: its answer, or -NOTDURABLE where the tenant wants it on replicas in time. */
   durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply>

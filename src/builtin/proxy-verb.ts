@@ -1,11 +1,12 @@
 /** PROXY: what a tenant may ask of the proxy itself. Shows no address and nothing of other tenants. */
 import { errorText } from '../base/errors.ts'
+import type { QuotaUse } from '../quota/uses.ts'
 import { array, bulk, failure, integer, map, nil, ok, type Reply, simple } from '../resp/encode.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { levelByName } from '../routing/levels.ts'
 import type { DurabilityPromise } from '../tenant/account.ts'
 import type { Builtin } from './builtin.ts'
-import { operatorHelp } from './operator.ts'
+import { dataReply, operatorHelp } from './operator.ts'
 
 const tokenBytesMax = 64
 
@@ -14,7 +15,7 @@ const help = [
   'CONSISTENCY <eventual|bounded|session|strong|default>',
   '    Set the consistency level of the reads of this connection; default takes it back.',
   'WHOAMI',
-  '    Show the tenant, the user and the promise that reads of this connection have.',
+  '    Show the tenant, the user, the promise that reads of this connection have, and what may be used and is.',
   'EXPLAIN <command> [<arg> ...]',
   '    Show where that command would go now, and why: nothing is sent.',
   'TOKEN',
@@ -37,6 +38,7 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
   'proxy|whoami': {
     run: (_args, session, host) => {
       const { level, maxStalenessMs } = host.levelOf(session)
+      const quotas = host.quotasOf(session)
       return map([
         [bulk('tenant'), session.account?.tenant === undefined ? nil : bulk(session.account.tenant.id)],
         [bulk('user'), bulk(session.account?.user ?? 'default')],
@@ -53,6 +55,8 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
         [bulk('consistency'), bulk(level)],
         [bulk('max_staleness_ms'), Number.isFinite(maxStalenessMs) ? integer(maxStalenessMs) : nil],
         ...durabilityOf(session.account?.tenant?.durability),
+        ...quotasReply('quotas', quotas.tenant),
+        ...quotasReply('user_quotas', quotas.user),
         [bulk('region'), bulk(host.region)],
         [bulk('resp'), integer(session.resp)],
         [bulk('client_id'), integer(session.id)],
@@ -97,6 +101,11 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
       return isTaken ? ok : failure(errorText('BAD_TOKEN'))
     },
   },
+}
+
+/** Only where there are some. */
+function quotasReply(name: string, uses: readonly QuotaUse[]): [Reply, Reply][] {
+  return uses.length === 0 ? [] : [[bulk(name), dataReply(uses)]]
 }
 
 /** Only where it was asked for. */

@@ -125,6 +125,23 @@ export interface TenantConfig {
   readonly scripts: 'off' | 'declared' | 'any'
   /** A write is acknowledged when so many replicas have it; undefined: when the primary has it. */
   readonly durability?: { readonly replicas: number; readonly timeoutMs: number }
+  readonly quota?: QuotaConfig
+}
+
+/** Rates are a second's; what is absent has no limit. */
+export interface QuotaConfig {
+  readonly opsPerS?: number
+  readonly burst?: number
+  readonly bytesPerS?: number
+  readonly connections?: number
+  readonly leases?: number
+  readonly maxRequestBytes?: number
+  readonly inFlight?: number
+  readonly memoryBytes?: number
+  readonly keys?: number
+  /** One limit over all proxies, or one for each. */
+  readonly scope: 'fleet' | 'proxy'
+  readonly whenExceeded: 'delay' | 'error'
 }
 
 export interface UserConfig {
@@ -135,6 +152,7 @@ export interface UserConfig {
   readonly readOnly: boolean
   readonly consistency?: Level
   readonly maxStalenessMs?: number
+  readonly quota?: QuotaConfig
 }
 
 /** Which tenants get a label of their own in the metrics; the rest fold into `other`. */

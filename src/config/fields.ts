@@ -3,7 +3,7 @@
  * `required`, `optional`, `preset`, which say what a key is for. The rows are in schema.ts.
  */
 import { z } from 'zod'
-import { durableTimeoutMsMax } from '../base/limits.ts'
+import { durableTimeoutMsMax, ratePerSecondMax } from '../base/limits.ts'
 import { parseHash } from '../tenant/password.ts'
 import {
   byteRatePattern,
@@ -18,6 +18,7 @@ import {
   parseRate,
   parseSize,
   parseTenantLabel,
+  type Rate,
   ratePattern,
   sizePattern,
 } from './values.ts'
@@ -113,7 +114,17 @@ export const durableTimeout = () =>
   })
 const positive = (value: number | Problem) => (value === 0 ? new Problem('must be above 0') : value)
 export const rate = () => scalar('rate', unitText(ratePattern), parseRate)
-export const byteRate = () => scalar('rate of bytes', unitText(byteRatePattern), parseByteRate)
+/** Of a limit: 0 would stop everything, and what is above the most is no limit for one process. */
+export const positiveRate = () => scalar('rate', unitText(ratePattern), (it) => positiveOf(parseRate(it)))
+export const positiveByteRate = () =>
+  scalar('rate of bytes', unitText(byteRatePattern), (it) => positiveOf(parseByteRate(it)))
+const positiveOf = (it: Rate | Problem): Rate | Problem => {
+  if (it instanceof Problem) return it
+  if (it.count === 0) return new Problem('must be above 0; without a limit the key is left out')
+  return (it.count * 1000) / it.perMs <= ratePerSecondMax
+    ? it
+    : new Problem(`must be at most ${ratePerSecondMax} a second`)
+}
 export const flag = () => scalar('true or false', orReplaced({ type: 'boolean' }), parseBoolean)
 export const address = () => scalar('HOST:PORT', { type: 'string' }, parseAddress)
 /** The kind by which messages know that a value may hold credentials. */

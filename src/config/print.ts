@@ -1,5 +1,5 @@
 /** Config -> the words of proxy.yaml, every default written out, every secret as `***`. For `check --print` and the admin side. Pure. */
-import type { Config, DiscoveryConfig, NodeConfig, UserConfig } from './config.ts'
+import type { Config, DiscoveryConfig, NodeConfig, QuotaConfig, UserConfig } from './config.ts'
 import { formatAddress, formatDuration, formatRate, formatSize } from './values.ts'
 
 const mask = '***'
@@ -65,6 +65,7 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
           ...when(tenant.durability, ({ replicas, timeoutMs }) => ({
             durability: { replicas, timeout: formatDuration(timeoutMs) },
           })),
+          ...when(tenant.quota, (quota) => ({ quota: quotaWords(quota, true) })),
           deny: tenant.deny,
         },
       ]),
@@ -114,7 +115,36 @@ function userWords(user: UserConfig): Record<string, unknown> {
     ...(user.nopass ? { nopass: true } : {}),
     access: user.readOnly ? 'read-only' : 'read-write',
     ...levelWords(user),
+    ...when(user.quota, (quota) => ({ quota: quotaWords(quota, false) })),
   }
+}
+
+/** A user's has the scope of its tenant's, and does what that does when it is exceeded. */
+function quotaWords(quota: QuotaConfig, isTenant: boolean): Record<string, unknown> {
+  return {
+    ...when(quota.opsPerS, (rate) => ({ ops: ratePerWords(rate, String) })),
+    ...when(quota.burst, (burst) => ({ burst })),
+    ...when(quota.bytesPerS, (rate) => ({ bandwidth: ratePerWords(rate, formatSize) })),
+    ...when(quota.connections, (connections) => ({ connections })),
+    ...when(quota.leases, (leases) => ({ leases })),
+    ...when(quota.maxRequestBytes, (bytes) => ({ max_request: formatSize(bytes) })),
+    ...when(quota.inFlight, (in_flight) => ({ in_flight })),
+    ...when(quota.memoryBytes, (bytes) => ({ memory: formatSize(bytes) })),
+    ...when(quota.keys, (keys) => ({ keys })),
+    ...(isTenant ? { scope: quota.scope, when_exceeded: quota.whenExceeded } : {}),
+  }
+}
+
+/** By the shortest time in which it is whole. */
+function ratePerWords(perSecond: number, words: (count: number) => string): string {
+  for (const [unit, seconds] of [
+    ['s', 1],
+    ['m', 60],
+  ] as const) {
+    const count = Math.round(perSecond * seconds * 1e6) / 1e6
+    if (Number.isInteger(count)) return `${words(count)}/${unit}`
+  }
+  return `${words(Math.round(perSecond * 3600))}/h`
 }
 
 function secretWords(user: UserConfig): Record<string, unknown> {

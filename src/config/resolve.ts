@@ -4,12 +4,13 @@ import type {
   DiscoveryConfig,
   ListenerConfig,
   NodeConfig,
+  QuotaConfig,
   RegionConfig,
   TenantConfig,
   UserConfig,
 } from './config.ts'
 import type { Written } from './schema.ts'
-import { type Address, formatAddress, type NodeUrl } from './values.ts'
+import { type Address, formatAddress, type NodeUrl, type Rate } from './values.ts'
 
 export interface Resolution {
   readonly region: string
@@ -95,7 +96,7 @@ export function tenantConfig(id: string, tenant: Written['tenants'][string]): Te
     prefix: tenant.prefix ?? flat(`${id}:`),
     database: tenant.isolation === 'prefix' ? 0 : tenant.isolation.database,
     databases: tenant.databases,
-    users: Object.entries(tenant.users).map(([name, user]) => userConfig(name, user)),
+    users: Object.entries(tenant.users).map(([name, user]) => userConfig(name, user, tenant.quota)),
     consistency: tenant.consistency,
     maxStalenessMs: tenant.max_staleness,
     whenStale: tenant.when_stale,
@@ -105,6 +106,7 @@ export function tenantConfig(id: string, tenant: Written['tenants'][string]): Te
       tenant.durability === undefined
         ? undefined
         : { replicas: tenant.durability.replicas, timeoutMs: tenant.durability.timeout },
+    quota: tenant.quota === undefined ? undefined : quotaConfig(tenant.quota),
   })
 }
 
@@ -170,7 +172,8 @@ function distance(written: Written, here: string, there: string): number | undef
 }
 
 type WrittenUser = Written['tenants'][string]['users'][string]
-function userConfig(name: string, user: Partial<WrittenUser>): UserConfig {
+function userConfig(name: string, user: Partial<WrittenUser>, ofTenant?: WrittenQuota): UserConfig {
+  const { scope = 'proxy', when_exceeded = 'delay' } = ofTenant ?? {}
   return given({
     name,
     passwords: user.password ?? none,
@@ -179,8 +182,29 @@ function userConfig(name: string, user: Partial<WrittenUser>): UserConfig {
     readOnly: user.access === 'read-only',
     consistency: user.consistency,
     maxStalenessMs: user.max_staleness,
+    quota: user.quota === undefined ? undefined : quotaConfig({ ...user.quota, scope, when_exceeded }),
   })
 }
+
+type WrittenQuota = NonNullable<Written['tenants'][string]['quota']>
+function quotaConfig(quota: WrittenQuota): QuotaConfig {
+  return given({
+    opsPerS: perSecond(quota.ops),
+    burst: quota.burst,
+    bytesPerS: perSecond(quota.bandwidth),
+    connections: quota.connections,
+    leases: quota.leases,
+    maxRequestBytes: quota.max_request,
+    inFlight: quota.in_flight,
+    memoryBytes: quota.memory,
+    keys: quota.keys,
+    scope: quota.scope,
+    whenExceeded: quota.when_exceeded,
+  })
+}
+
+const perSecond = (rate: Rate | undefined): number | undefined =>
+  rate === undefined ? undefined : (rate.count * 1000) / rate.perMs
 
 type Given<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>

@@ -6,7 +6,6 @@
 import { z } from 'zod'
 import {
   address,
-  byteRate,
   durableTimeout,
   duration,
   flag,
@@ -17,7 +16,9 @@ import {
   oneOrMany,
   optional,
   passwordHash,
+  positiveByteRate,
   positiveDuration,
+  positiveRate,
   positiveSize,
   preset,
   rate,
@@ -111,6 +112,46 @@ const routing = z.strictObject({
   rules: preset(z.array(rule), [], { about: 'The first one that matches a key decides.' }),
 })
 
+const opsLimit = () =>
+  optional(positiveRate(), {
+    about: 'Units of commands per time: a small command is one, docs/quotas.md says what others are.',
+  })
+const burstLimit = () =>
+  optional(integer(1, 1_000_000_000), {
+    about: 'Units that may come at once. A quarter of a second of `ops`, at least 10, unless given.',
+  })
+const bandwidthLimit = () => optional(positiveByteRate(), { about: 'Bytes per time, both directions together.' })
+const connectionsLimit = () => optional(integer(1, 1_000_000), { about: 'Client connections of this proxy.' })
+
+const quota = z.strictObject({
+  ops: opsLimit(),
+  burst: burstLimit(),
+  bandwidth: bandwidthLimit(),
+  connections: connectionsLimit(),
+  leases: optional(integer(1, 8_000), {
+    about: 'Connections to the primary that its clients may hold; else `limits.leases_per_tenant`.',
+  }),
+  max_request: optional(positiveSize(), {
+    about: 'Bytes of one request, and of one argument; at most `limits.max_request`.',
+  }),
+  in_flight: optional(integer(1, 65_536), {
+    about: 'Commands of all its clients that are on their way at once.',
+    notYet: notEnforced('quota.in_flight'),
+  }),
+  memory: optional(size(), { about: 'Bytes in Redis.', notYet: notEnforced('quota.memory') }),
+  keys: optional(integer(1, Number.MAX_SAFE_INTEGER), {
+    about: 'Keys in Redis.',
+    notYet: notEnforced('quota.keys'),
+  }),
+  scope: preset(oneOf('fleet', 'proxy'), 'fleet', {
+    about: '`ops` and `bandwidth`: one limit over all proxies, or one for each.',
+    notYet: notEnforced('quota.scope: fleet', ['proxy']),
+  }),
+  when_exceeded: preset(oneOf('delay', 'error'), 'delay', {
+    about: 'Above `ops` or `bandwidth`: a command waits up to 50 ms before the error, or not.',
+  }),
+})
+
 const user = z.strictObject({
   password: optional(oneOrMany(text), { about: 'One password, or a list while it is rotated.', secret: true }),
   password_hash: optional(oneOrMany(passwordHash), {
@@ -123,17 +164,15 @@ const user = z.strictObject({
   access: preset(oneOf('read-write', 'read-only'), 'read-write', { about: 'What the user may do.' }),
   consistency: optional(level(), { about: 'Level of its reads.' }),
   max_staleness: optional(positiveDuration(), { about: 'For `bounded`; a ceiling for the other levels.' }),
-})
-
-const quota = z.strictObject({
-  ops: optional(rate(), { about: 'Commands per time.' }),
-  burst: optional(integer(1, 1_000_000_000), { about: 'Commands that may come at once.' }),
-  bandwidth: optional(byteRate(), { about: 'Bytes per time, both directions.' }),
-  connections: optional(integer(1, 1_000_000), { about: 'Client connections.' }),
-  memory: optional(size(), { about: 'Bytes in Redis.' }),
-  keys: optional(integer(1, Number.MAX_SAFE_INTEGER), { about: 'Keys in Redis.' }),
-  scope: preset(oneOf('fleet', 'proxy'), 'fleet', { about: 'One limit over all proxies, or one for each.' }),
-  when_exceeded: preset(oneOf('delay', 'error'), 'delay', { about: 'Delay up to 50 ms before the error, or not.' }),
+  quota: optional(
+    z.strictObject({
+      ops: opsLimit(),
+      burst: burstLimit(),
+      bandwidth: bandwidthLimit(),
+      connections: connectionsLimit(),
+    }),
+    { about: "How much this user may use of its tenant's." },
+  ),
 })
 
 const otherDatabase = z.strictObject({
@@ -148,7 +187,7 @@ const tenant = z.strictObject({
   consistency: optional(level(), { about: 'Level of its reads.' }),
   max_staleness: optional(positiveDuration(), { about: 'For `bounded`; a ceiling for the other levels.' }),
   when_stale: optional(whenStale(), { about: 'As in `routing`.' }),
-  quota: optional(quota, { about: 'How much the tenant may use.', notYet: notEnforced('quota') }),
+  quota: optional(quota, { about: 'How much the tenant may use. What is left out has no limit.' }),
   durability: optional(
     z.strictObject({
       replicas: required(integer(1, 16), { about: 'How many replicas must have a write.' }),

@@ -403,6 +403,46 @@ export const catalogue = {
     since: '0.1.0',
   },
 
+  // ---- Quotas
+  quota_limit: {
+    type: 'gauge',
+    labels: ['tenant', 'quota'],
+    unit: 'count',
+    help: 'What a tenant may use, by quota: units (ops) and bytes (bandwidth) a second, connections, leases, bytes (request, memory), commands (inflight), keys.',
+    since: '0.1.0',
+    note: 'As configured: under scope fleet for all proxies together. Only of tenants with a label of their own.',
+  },
+  quota_usage_ratio: {
+    type: 'gauge',
+    labels: ['tenant', 'quota'],
+    unit: 'ratio',
+    help: 'What a tenant uses at this proxy now, as a part of what it may use here.',
+    since: '0.1.0',
+    note: 'Of the last whole second with traffic, for ops and bandwidth. Above 0.9 for long: the tenant needs more, or is a neighbour to talk to.',
+  },
+  quota_throttled_total: {
+    type: 'counter',
+    labels: ['tenant', 'quota'],
+    unit: 'count',
+    help: 'Commands that waited for a quota, by tenant and quota (ops, bandwidth).',
+    since: '0.1.0',
+  },
+  quota_throttle_seconds_total: {
+    type: 'counter',
+    labels: ['tenant', 'quota'],
+    unit: 'seconds',
+    help: 'How long commands waited for a quota, all together.',
+    since: '0.1.0',
+  },
+  quota_rejected_total: {
+    type: 'counter',
+    labels: ['tenant', 'quota'],
+    unit: 'count',
+    help: 'Commands (ops, bandwidth, leases, request, inflight, memory, keys) and logins (connections) that a quota refused: not executed.',
+    since: '0.1.0',
+    note: 'A steady rate is a client that does not slow down when it is told to.',
+  },
+
   // ---- Pub/sub
   pubsub_subscriptions: {
     type: 'gauge',

@@ -77,6 +77,37 @@ export const roleNames = ['primary', 'replica'] as const
 /** Regions with an index of their own; later names share the last one, called `other`. */
 export const regionsMax = 32
 
+/** What a quota can be of; its number is a place in QuotaCells. */
+export const Quota = {
+  ops: 0,
+  bandwidth: 1,
+  connections: 2,
+  leases: 3,
+  request: 4,
+  inflight: 5,
+  memory: 6,
+  keys: 7,
+} as const
+export const quotaNames = [
+  'ops',
+  'bandwidth',
+  'connections',
+  'leases',
+  'request',
+  'inflight',
+  'memory',
+  'keys',
+] as const
+export type QuotaName = (typeof quotaNames)[number]
+
+/** What one tenant's quotas have done, those of its users too: by Quota. */
+export class QuotaCells {
+  /** Commands that waited and for how long, ms; commands and connections that were refused. */
+  readonly delayed = new Float64Array(quotaNames.length)
+  readonly delayedMs = new Float64Array(quotaNames.length)
+  readonly refused = new Float64Array(quotaNames.length)
+}
+
 /** Of one tenant. The request path holds this object and adds to its fields. */
 export class TenantCells {
   /** Commands taken, by kind. */
@@ -92,12 +123,25 @@ export class TenantCells {
   durableConfirmed = 0
   durableDenied = 0
   readonly durableWait = new Histogram()
+  /** Made when a quota first does something. */
+  quotas: QuotaCells | undefined
   /** kind * outcomes + outcome; the `ok` column stays 0. */
   readonly failed = new Float64Array(kindNames.length * outcomeNames.length)
   /** Reads sent to nodes: `servedIndex(region, source)`. */
   readonly served = new Float64Array(regionsMax * sourceNames.length)
   /** Upper bound of the age of what replicas served, as it was proven when the read was sent to them. */
   readonly staleness = new Histogram(stalenessBoundsMs)
+
+  quotaDelayed(quota: number, ms: number): void {
+    this.quotas ??= new QuotaCells()
+    this.quotas.delayed[quota]!++
+    this.quotas.delayedMs[quota]! += ms
+  }
+
+  quotaRefused(quota: number): void {
+    this.quotas ??= new QuotaCells()
+    this.quotas.refused[quota]!++
+  }
 
   /** `count` commands of this kind did not end well. */
   fail(kind: Kind, outcome: Outcome, count = 1): void {

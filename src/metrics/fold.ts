@@ -8,7 +8,7 @@
  * Only tenants that were used have cells, and only those that did something since the last scrape are added up; of the
  * others, as many as have a label left are shown with zeros.
  */
-import { kindNames, Outcome, outcomeNames, regionsMax, sourceNames, type TenantCells } from './cells.ts'
+import { kindNames, Outcome, outcomeNames, quotaNames, regionsMax, sourceNames, type TenantCells } from './cells.ts'
 import { durationBoundsMs, stalenessBoundsMs } from './counters.ts'
 import { Largest } from './largest.ts'
 
@@ -22,8 +22,12 @@ export const bytesInOffset = servedOffset + regionsMax * sourceNames.length
 export const bytesOutOffset = bytesInOffset + 1
 export const stalenessOffset = bytesOutOffset + 1
 export const stalenessSumOffset = stalenessOffset + stalenessBoundsMs.length + 1
+/** By quota: commands that waited, how long they did, ms, and what was refused. */
+export const quotaDelayedOffset = stalenessSumOffset + 1
+export const quotaDelayedMsOffset = quotaDelayedOffset + quotaNames.length
+export const quotaRefusedOffset = quotaDelayedMsOffset + quotaNames.length
 /** Writes confirmed and not; then the buckets of how long they were held, and the sum, ms. */
-export const durableOffset = stalenessSumOffset + 1
+export const durableOffset = quotaRefusedOffset + quotaNames.length
 export const durableWaitOffset = durableOffset + 2
 export const tenantCounters = durableWaitOffset + durationBoundsMs.length + 2
 
@@ -46,6 +50,11 @@ function countersOf(cells: TenantCells, into: Float64Array): void {
   into[bytesOutOffset] = cells.bytesOut
   into.set(cells.staleness.counts, stalenessOffset)
   into[stalenessSumOffset] = cells.staleness.sum
+  if (cells.quotas !== undefined) {
+    into.set(cells.quotas.delayed, quotaDelayedOffset)
+    into.set(cells.quotas.delayedMs, quotaDelayedMsOffset)
+    into.set(cells.quotas.refused, quotaRefusedOffset)
+  }
   into[durableOffset] = cells.durableConfirmed
   into[durableOffset + 1] = cells.durableDenied
   into.set(cells.durableWait.counts, durableWaitOffset)

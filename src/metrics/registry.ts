@@ -14,6 +14,8 @@ import {
   levelNames,
   Outcome,
   outcomeNames,
+  type QuotaName,
+  quotaNames,
   readRefusalNames,
   roleNames,
   Source,
@@ -29,6 +31,9 @@ import {
   type ConfiguredTenants,
   durableOffset,
   durableWaitOffset,
+  quotaDelayedMsOffset,
+  quotaDelayedOffset,
+  quotaRefusedOffset,
   servedOffset,
   stalenessOffset,
   stalenessSumOffset,
@@ -67,6 +72,16 @@ export interface MetricSamples {
   /** Clients whose writes wait for replicas. */
   durableWaiting?(): number
   primary(): PrimarySample
+  /** What this tenant may use and uses now; nothing where it has no quotas. */
+  quotas?(tenant: string): Iterable<QuotaSample>
+}
+
+export interface QuotaSample {
+  readonly quota: QuotaName
+  readonly limit: number
+  /** Of the limit, what this proxy may use of it. */
+  readonly share?: number
+  readonly used?: number
 }
 
 /** Whom writes go to, and the Sentinels where there are some. */
@@ -232,6 +247,13 @@ export class Metrics {
       durable_wait_seconds: () => this.#durableWait(),
       durable_held_clients: () => plain(samples.durableWaiting?.() ?? 0),
 
+      quota_limit: () => this.#quotas((quota) => quota.limit),
+      quota_usage_ratio: () =>
+        this.#quotas(({ used, share, limit }) => (used === undefined ? undefined : used / (share ?? limit))),
+      quota_throttled_total: () => this.#byQuota(quotaDelayedOffset, 1),
+      quota_throttle_seconds_total: () => this.#byQuota(quotaDelayedMsOffset, 1000),
+      quota_rejected_total: () => this.#byQuota(quotaRefusedOffset, 1),
+
       pubsub_subscriptions: () =>
         subscriptionKindNames.map((kind) => ({ labels: { kind }, value: cells.pubsub.subscriptions[kind] })),
       pubsub_messages_total: () => plain(cells.pubsub.delivered),
@@ -283,6 +305,26 @@ export class Metrics {
       cell.counts.set(counters.subarray(durableWaitOffset, tenantCounters - 1))
       cell.sum = counters[tenantCounters - 1]!
       if (cell.count > 0) yield* histogram('durable_wait_seconds', { tenant }, cell)
+    }
+  }
+
+  /** Only what has happened: most tenants have no quotas. */
+  *#byQuota(offset: number, per: number): Iterable<Value> {
+    for (const { tenant, counters } of this.#tenants) {
+      for (const [i, quota] of quotaNames.entries()) {
+        const value = counters[offset + i]! / per
+        if (value !== 0) yield { labels: { tenant, quota }, value }
+      }
+    }
+  }
+
+  /** Of tenants with a label of their own: limits do not add up to anything. */
+  *#quotas(pick: (sample: QuotaSample) => number | undefined): Iterable<Value> {
+    for (const { tenant } of this.#tenants) {
+      for (const sample of this.#options.samples.quotas?.(tenant) ?? []) {
+        const value = pick(sample)
+        if (value !== undefined) yield { labels: { tenant, quota: sample.quota }, value }
+      }
     }
   }
 

@@ -51,6 +51,11 @@ export class RunningScripts {
     else run.isOrphan = true
   }
 
+  /** How long a script that was answered just now can have run at most, if the node runs one after the other, ms. */
+  ranMs(nodeIndex: number, sentAtMs: number, nowMs: number): number {
+    return nowMs - Math.max(sentAtMs, this.#progress.get(nodeIndex) ?? Number.NEGATIVE_INFINITY)
+  }
+
   /** A script of that node was answered, and not with -BUSY: nothing that was running before runs any more. */
   noteAnswered(nodeIndex: number, nowMs: number): void {
     this.#progress.set(nodeIndex, nowMs)

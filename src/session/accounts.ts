@@ -8,9 +8,10 @@ import type { CommandTable } from '../commands/lookup.ts'
 import { closedInOwnDatabase } from '../commands/policy.ts'
 import { type CommandSpec, KEYS, MISSING, ROUTE } from '../commands/spec.ts'
 import type { Cells } from '../metrics/cells.ts'
+import type { QuotaLimits } from '../quota/tenant-quota.ts'
 import { LEVEL, type LevelCode, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
-import { type DurabilityPromise, TenantState } from '../tenant/account.ts'
+import { type DurabilityPromise, isMeteredBy, TenantState } from '../tenant/account.ts'
 import { Directory } from '../tenant/directory.ts'
 import type { SessionAccount } from './session.ts'
 
@@ -44,6 +45,7 @@ export interface TenantOptions {
   readonly scripts?: 'off' | 'declared' | 'any'
   /** Its writes are acknowledged only when replicas have them. */
   readonly durability?: DurabilityPromise
+  readonly quota?: QuotaLimits
 }
 
 export interface UserOptions {
@@ -51,6 +53,8 @@ export interface UserOptions {
   readonly readOnly: boolean
   readonly consistency?: LevelName
   readonly maxStalenessMs?: number
+  /** Of an operator: none. */
+  readonly quota?: QuotaLimits
 }
 
 /** Concern what other users of the tenant are running. */
@@ -121,7 +125,22 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
     // Of all its users, also those who have not come yet: what the first one writes the next one may read.
     state.hasSessionReads =
       rules?.mayAsk(LEVEL.session) === true || tenant.users.some((user) => this.levelOf(tenant, user) === LEVEL.session)
+    this.setLimits(tenant, 0)
     return state
+  }
+
+  /** What this tenant and its users may use is now as it stands there: at once, for open connections too. */
+  setLimits(tenant: TenantOptions, nowUs: number): void {
+    let isMetered = false
+    for (const { name, quota } of tenant.users) {
+      isMetered ||= isMeteredBy(quota)
+      const account = this.byUser.get(name)
+      if (account === undefined) continue
+      account.limits = quota
+      if (quota === undefined) account.use = undefined
+      else account.use?.quota.setLimits(quota, nowUs)
+    }
+    this.states.get(tenant.id)?.setLimits(tenant.quota, isMetered, nowUs)
   }
 
   /** The table has learned what the primary lacks: nobody may run that. Columns change in place, for open sessions too. */
@@ -164,6 +183,8 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
       whenStale: tenant.whenStale ?? routing.whenStale,
       maxWaitMs: routing.maxWaitMs,
       rules,
+      limits: user.quota,
+      use: undefined,
     }
   }
 
@@ -186,6 +207,8 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
       whenStale: 'primary',
       maxWaitMs: 0,
       rules: undefined,
+      limits: undefined,
+      use: undefined,
     }
   }
 

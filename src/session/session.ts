@@ -18,13 +18,15 @@ import {
   unauthOutputBytesMax,
 } from '../base/limits.ts'
 import { Kind, Outcome } from '../metrics/cells.ts'
+import type { Traffic } from '../quota/tenant-quota.ts'
 import type { Node } from '../regions/node.ts'
 import type { TenantRules } from '../routing/rules.ts'
-import type { Account } from '../tenant/account.ts'
+import { type Account, openUse } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
 import type { HeldReplies } from './held-replies.ts'
 import type { ProvenReplies } from './proven-replies.ts'
+import type { QuotaWait } from './quota-lines.ts'
 import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
@@ -44,6 +46,8 @@ export const stallNode = 3
 export const stallBusy = 4
 /** The client does not read its replies. */
 export const stallOutput = 5
+/** Its tenant's, or its user's, quota is used up for the moment (session/quota-lines.ts). */
+export const stallQuota = 6
 
 export const replyOn = 0
 export const replyOff = 1
@@ -100,6 +104,7 @@ export interface SessionHost {
   uncertain(session: Session, lane: Lane): void
   readonly slab: Buffer
   readonly readAt: number
+  readonly maxRequestBytes: number
   /** Memory of unfinished requests, all clients together; `all`: this one's with them. False: no more, nothing was taken. */
   reserve(bytes: number, all: number): boolean
   release(bytes: number): void
@@ -142,6 +147,11 @@ export class Session implements ReplySink {
   unauthSinceMs: number
   /** Of all bytes it has sent, so many are of commands that were admitted: none is charged twice (src/admission.ts). */
   admittedTo = 0
+  /** Its place among those that wait for a quota; undefined: it does not. */
+  quotaWait: QuotaWait | undefined
+  /** All that it had sent up to this byte waits for a quota until then at most, ms; what came later has a time of its own. */
+  quotaDelayTo = 0
+  quotaDelayUntilMs = 0
   /** Commands taken, for CLIENT INFO and idle times. */
   commands = 0
   lastCommand = ''
@@ -208,6 +218,10 @@ export class Session implements ReplySink {
   halfFrameSinceMs = 0
   bytesIn = 0
   bytesOut = 0
+  /** Of one request and of one argument. */
+  requestBytesMax: number
+  /** Its user's, who has quotas of its own; undefined for most. */
+  userTraffic: Traffic | undefined
 
   private pending: Buffer | undefined
   private pendingSize = 0
@@ -236,6 +250,7 @@ export class Session implements ReplySink {
     this.turn = Math.imul(id, 0x9e3779b1) >>> 8
     this.unauthSinceMs = nowMs
     this.lastActiveMs = nowMs
+    this.requestBytesMax = host.maxRequestBytes
   }
 
   /** A login, or none. The same tenant's keeps the database, as AUTH does in Redis; another one's begins at 0. */
@@ -244,10 +259,19 @@ export class Session implements ReplySink {
     this.account = account
     if (!isSame) this.after = 0
     this.select(isSame ? this.database : 0)
+    this.limitsChanged()
     if (isSame) return
     this.held?.leave()
     this.held = this.host.heldRepliesOf(this)
     this.unusualReplies = this.replyMode | (this.held === undefined ? 0 : repliesHeld)
+  }
+
+  /** What its tenant or its user may use is other than it was. */
+  limitsChanged(): void {
+    const { account, host } = this
+    const limits = account?.tenant?.limits
+    this.requestBytesMax = Math.min(host.maxRequestBytes, limits?.maxRequestBytes ?? host.maxRequestBytes)
+    this.userTraffic = account?.limits === undefined ? undefined : openUse(account, host.now())?.traffic
   }
 
   get replyMode(): number {
@@ -341,6 +365,11 @@ export class Session implements ReplySink {
     if (consumed === size || this.isEnding) {
       this.dropPending()
       this.halfFrameSinceMs = 0
+    } else if (consumed > 0 && this.stall !== stallNone && buf.length <= 4 * clientFrontBytes) {
+      // It will go on with these very bytes, perhaps a command at a time.
+      this.halfFrameSinceMs = this.host.now()
+      buf.copyWithin(0, consumed, size)
+      this.pendingSize = size - consumed
     } else if (consumed > 0) {
       this.halfFrameSinceMs = this.host.now()
       const need = this.need
@@ -399,9 +428,7 @@ export class Session implements ReplySink {
     this.noteAnswer(view, hasWrite, lane)
     this.inFlight -= completed
     const socket = this.socket
-    const tenant = this.account?.tenant
-    if (tenant !== undefined) tenant.cells.bytesOut += view.length
-    this.bytesOut += view.length
+    this.noteOut(view.length)
     if (completed > 0) this.partialBytes = 0
     else {
       this.partialBytes += view.length
@@ -419,14 +446,19 @@ export class Session implements ReplySink {
   give(bytes: Buffer, completed: number, isMidReply: boolean): void {
     if (this.isClosed) return
     this.inFlight -= completed
-    this.bytesOut += bytes.length
-    const tenant = this.account?.tenant
-    if (tenant !== undefined) tenant.cells.bytesOut += bytes.length
+    this.noteOut(bytes.length)
     this.send(bytes)
     this.isMidReply = isMidReply
     if (this.pushes !== nothingWaits) this.flushPushes()
     if (this.inFlight === 0) this.onIdle()
     if (this.socket.writableLength > 0) this.onSlowReader()
+  }
+
+  private noteOut(bytes: number): void {
+    this.bytesOut += bytes
+    const tenant = this.account?.tenant
+    if (tenant !== undefined) tenant.cells.bytesOut += bytes
+    if (this.userTraffic !== undefined) this.userTraffic.bytesOut += bytes
   }
 
   /** Whether the reply that is due now is not wanted; uses up CLIENT REPLY SKIP. */
@@ -455,7 +487,6 @@ export class Session implements ReplySink {
     const { pushes, socket } = this
     if (pushes === nothingWaits || this.isMidReply || this.isClosed) return
     this.dropPushes()
-    const tenant = this.account?.tenant
     if (socket.writableLength === 0) this.largestReplyBytes = this.partialBytes
     let written = 0
     // One write to the kernel, however many there are; none is copied.
@@ -470,8 +501,7 @@ export class Session implements ReplySink {
       }
     }
     if (pushes.length > 1) socket.uncork()
-    this.bytesOut += written
-    if (tenant !== undefined) tenant.cells.bytesOut += written
+    this.noteOut(written)
     if (socket.writableLength > 0) {
       this.host.outputQueued(this, written)
       if (!this.isClosed) this.onSlowReader()
@@ -583,8 +613,7 @@ export class Session implements ReplySink {
   writeOwn(bytes: Buffer): boolean {
     if (this.isClosed) return false
     if (this.pushes !== nothingWaits) this.flushPushes() // they came before
-    this.bytesOut += bytes.length
-    if (this.account?.tenant !== undefined) this.account.tenant.cells.bytesOut += bytes.length
+    this.noteOut(bytes.length)
     const isHeld = this.send(bytes)
     if (this.socket.writableLength > 0) this.onSlowReader()
     return isHeld

@@ -25,6 +25,9 @@ export class Transaction {
   sent = 0
   bytes = 0
   hasWrite = false
+  /** What its commands cost, which is asked for at EXEC: units, and bytes as they came. */
+  units = 0
+  requestBytes = 0
   /** Hashes of the keys that its commands name, two numbers each, where they write; with `writesWide` not all of them are known. */
   readonly writtenKeys: number[] = []
   writesWide = false

@@ -3,6 +3,7 @@
  * Built once from the configuration; per command only plain fields are read.
  */
 import type { TenantCells } from '../metrics/cells.ts'
+import { type QuotaLimits, TenantQuota, type Traffic } from '../quota/tenant-quota.ts'
 import { keyPrefixes } from './databases.ts'
 import type { KeyHash } from './key-hash.ts'
 import { LanePositions } from './positions.ts'
@@ -56,6 +57,10 @@ export class TenantState {
   readonly cells: TenantCells
   /** Bits `gate...`; 0 for most: the one thing that is read of all this for each command. */
   gate = 0
+  /** What it may use; undefined: as much as it likes. Set by `setLimits`. */
+  limits: QuotaLimits | undefined
+  /** What it has used, once somebody has asked (`openQuota`): an idle tenant needs none. */
+  quota: TenantQuota | undefined
   /** What it has of `routing.fallback_limit`. */
   readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /** Undefined: a write is acknowledged when the primary has it. */
@@ -92,6 +97,42 @@ export class TenantState {
     this.cells = cells
     this.durability = space.durability
   }
+
+  /** Others than they were, at once: for commands to come, and those that wait. `isMetered`: some of its users are, if it is not. */
+  setLimits(limits: QuotaLimits | undefined, isMetered: boolean, nowUs: number): void {
+    this.limits = limits
+    if (limits === undefined) this.quota = undefined
+    else this.quota?.setLimits(limits, nowUs)
+    if (isMetered || isMeteredBy(limits)) this.gate |= gateQuota
+    else this.gate &= ~gateQuota
+  }
+
+  openQuota(nowUs: number): TenantQuota | undefined {
+    if (this.quota === undefined && this.limits !== undefined)
+      this.quota = new TenantQuota(this.limits, this.cells, nowUs)
+    return this.quota
+  }
+}
+
+/** Some limit of these is looked at for each command. */
+export function isMeteredBy(limits: QuotaLimits | undefined): boolean {
+  return limits?.opsPerS !== undefined || limits?.bytesPerS !== undefined
+}
+
+/** What this user has used, from its first login on; undefined: it has no limits of its own that are counted per command. */
+export function openUse(account: Account, nowMs: number): UserUse | undefined {
+  if (account.use === undefined && account.limits !== undefined && isMeteredBy(account.limits))
+    account.use = new UserUse(account.limits, Math.floor(nowMs * 1000))
+  return account.use
+}
+
+/** What one user of a tenant may use, and has used, besides its tenant. */
+export class UserUse {
+  readonly traffic: Traffic = { bytesOut: 0 }
+  readonly quota: TenantQuota
+  constructor(limits: QuotaLimits, nowUs: number) {
+    this.quota = new TenantQuota(limits, this.traffic, nowUs)
+  }
 }
 
 export interface ReadPromise {
@@ -120,4 +161,7 @@ export interface Account<Rules = unknown> {
   readonly whenStale: 'primary' | 'wait' | 'error'
   readonly maxWaitMs: number
   readonly rules: Rules | undefined
+  /** What this user may use; undefined for most. `use`: what it has used, once it has logged in. */
+  limits: QuotaLimits | undefined
+  use: UserUse | undefined
 }

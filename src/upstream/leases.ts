@@ -100,8 +100,8 @@ export interface LeaseOptions {
   readonly pool: Pool
   readonly timeoutMs: number
   readonly clientName: string
-  /** So many may one tenant's clients hold. */
-  readonly perTenantMax: number
+  /** So many may this tenant's clients hold. */
+  mostFor(tenant: string): number
   readonly log: Log
   now(): number
   durations(nodeIndex: number, isPrimary: boolean): LaneTimes
@@ -167,7 +167,7 @@ export class Leases {
       this.give(warm, holder)
       return warm
     }
-    if (this.heldBy(key.tenant) >= this.options.perTenantMax) return undefined
+    if (this.heldBy(key.tenant) >= this.options.mostFor(key.tenant)) return undefined
     if (this.all.size >= leasesMax && !this.closeOneWarm()) return undefined
     const lease = this.open(key)
     this.give(lease, holder)

@@ -472,7 +472,8 @@ describe('keys whose feature is not built', () => {
   const inTenant = (lines: string) => good.replace('users:', `${lines}\n    users:`)
 
   test.each([
-    ['quota', inTenant('quota: { ops: 20000/s, bandwidth: 50MiB/s }'), 'quota'],
+    ['quota.memory', inTenant('quota: { ops: 20000/s, memory: 1GiB }'), 'quota.memory'],
+    ['quota.keys', inTenant('quota: { keys: 1000 }'), 'quota.keys'],
     ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
   ])('%s is accepted with a warning', (_, text, what) => {
     const { config, warnings } = load(text)

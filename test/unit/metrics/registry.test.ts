@@ -1,5 +1,5 @@
 import { metricPrefix, metricRows } from '../../../src/metrics/catalogue.ts'
-import { Cells, FallbackReason, Kind, Outcome, Role, Source, servedIndex } from '../../../src/metrics/cells.ts'
+import { Cells, FallbackReason, Kind, Outcome, Quota, Role, Source, servedIndex } from '../../../src/metrics/cells.ts'
 import type { TenantLabel } from '../../../src/metrics/fold.ts'
 import { Metrics, type NodeSample } from '../../../src/metrics/registry.ts'
 import { lint, parseText } from './text-format.ts'
@@ -42,6 +42,7 @@ function setUp(defaults = false) {
         isConfirmed: true,
         sentinels: { known: 3, heard: 2, needed: 2, switches: 1 },
       }),
+      quotas: (tenant) => (tenant === 'shop' ? [{ quota: 'ops', limit: 1_000, share: 500, used: 250 }] : []),
     },
     defaults,
   })
@@ -74,6 +75,9 @@ function fill(cells: Cells): void {
   cells.configReloads.add(['ok'])
   cells.connectionsOpened.add(['0.0.0.0:6380', 'ok'], 4)
   cells.walks.add(['keys', 'ok'])
+  shop.quotaDelayed(Quota.ops, 30)
+  shop.quotaDelayed(Quota.ops, 20)
+  shop.quotaRefused(Quota.bandwidth)
   shop.durableConfirmed = 3
   shop.durableDenied = 1
   shop.durableWait.observe(7, 4)
@@ -146,6 +150,21 @@ describe('Metrics', () => {
       'shop pubsub ok': 1,
     })
     expect(await values('command_calls_total')).toEqual({ 'get ok': 9, 'get error': 1 })
+  })
+
+  test('quotas: the limit, the use of the part of it that is ours, and what was held up or refused', async () => {
+    const { cells, values, state } = setUp()
+    fill(cells)
+    expect(await values('quota_limit')).toEqual({ 'shop ops': 1_000 })
+    expect(await values('quota_usage_ratio')).toEqual({ 'shop ops': 0.5 })
+    expect(await values('quota_throttled_total')).toEqual({ 'shop ops': 2 })
+    expect(await values('quota_throttle_seconds_total')).toEqual({ 'shop ops': 0.05 })
+    expect(await values('quota_rejected_total')).toEqual({ 'shop bandwidth': 1 })
+    // What is counted folds as other counters do, limits do not.
+    state.label = 'none'
+    cells.tenant('shop').quotaRefused(Quota.bandwidth)
+    expect(await values('quota_rejected_total')).toEqual({ 'other bandwidth': 1 })
+    expect(await values('quota_limit')).toEqual({})
   })
 
   test('reads and fallbacks carry the names of their regions', async () => {
