@@ -128,3 +128,53 @@ test('what finds keys by their prefix is denied where keys have none, whatever t
   }
   expect(closed.length).toBeGreaterThan(20)
 })
+
+describe('many tenants', () => {
+  const many = Array.from({ length: 2_000 }, (_, i) => ({
+    id: `t${i}`,
+    prefix: `t${i}:`,
+    deny: [],
+    users: [
+      { name: `a${i}`, readOnly: false, consistency: 'eventual' as const },
+      { name: `b${i}`, readOnly: false },
+    ],
+  }))
+  const setUp = () => {
+    const cells = new Cells({ commandNames: table.specs.map((spec) => spec.name) })
+    const accounts = new Accounts({ routing, tenants: many, operators: [] }, table, cells)
+    return { cells, accounts, made: () => [cells.tenants.size, accounts.usedTenants.size] }
+  }
+
+  test('nothing is made for those who never come, nor for whom somebody only asks about', () => {
+    const { accounts, made } = setUp()
+    expect(made()).toEqual([0, 0])
+    expect(accounts.isUserOf('a7', 't7')).toBe(true)
+    expect(accounts.isUserOf('a7', 't8')).toBe(false)
+    expect(accounts.isUserOf('nobody', undefined)).toBe(false)
+    expect([accounts.usedTenant('t7'), accounts.get('nobody'), accounts.tenant('nobody')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+    expect(made()).toEqual([0, 0])
+  })
+
+  test('who comes has one account and one state with what others of the tenant count, and they stay', () => {
+    const { cells, accounts, made } = setUp()
+    const first = accounts.get('a7')!
+    first.tenant!.cells.reads += 3
+    const second = accounts.get('b7')!
+    expect(second.tenant).toBe(first.tenant)
+    expect(accounts.get('a7')).toBe(first)
+    expect([accounts.tenant('t7'), accounts.usedTenant('t7')]).toEqual([first.tenant, first.tenant])
+    expect(cells.tenants.get('t7')).toBe(first.tenant!.cells)
+    expect(cells.tenant('t7').reads).toBe(3)
+    expect(made()).toEqual([1, 1])
+  })
+
+  test('a write of the first user counts for session reads of one who has not come yet', () => {
+    const { accounts } = setUp()
+    const early = accounts.get('a7')!
+    expect([early.level, early.tenant!.hasSessionReads]).toEqual([LEVEL.eventual, true])
+  })
+})
