@@ -5,6 +5,7 @@
  */
 import { type Alias, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml'
 import { interpolate, type Sources } from './interpolate.ts'
+import { readPlainYaml } from './plain-yaml.ts'
 
 export interface Span {
   /** Offsets into the text, `end` exclusive. */
@@ -61,7 +62,35 @@ const depthMax = 64
 /** Behind the first few, messages about YAML are mostly consequences. */
 const syntaxErrorsMax = 3
 
+/** From this size on the fast reader is tried first: ten thousand tenants take the library two seconds. */
+export const plainCharsMin = 64 * 1024
+
 export function readDocument(text: string, sources: Sources, isSecretKey: (name: string) => boolean): ParsedDocument {
+  const plain = text.length < plainCharsMin ? undefined : readPlainYaml(text, sources)
+  if (plain === undefined) return readAnyYaml(text, sources, isSecretKey)
+  const secrets: Span[] = []
+  collectSecrets(plain, isSecretKey, secrets)
+  return { root: plain, errors: [], warnings: [], lines: lineCounter(text), secrets, broken: false }
+}
+
+function collectSecrets(node: Node, isSecretKey: (name: string) => boolean, into: Span[]): void {
+  if (node.kind === 'list') for (const item of node.items) collectSecrets(item, isSecretKey, into)
+  if (node.kind !== 'map') return
+  for (const [name, { node: value }] of node.entries) {
+    if (value.kind !== 'map' && isSecretKey(name)) into.push({ start: value.start, end: value.end })
+    else collectSecrets(value, isSecretKey, into)
+  }
+}
+
+function lineCounter(text: string): LineCounter {
+  const lines = new LineCounter()
+  lines.addNewLine(0)
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines.addNewLine(at + 1)
+  return lines
+}
+
+/** By the library, which knows all of YAML and what is wrong with it. */
+function readAnyYaml(text: string, sources: Sources, isSecretKey: (name: string) => boolean): ParsedDocument {
   const lines = new LineCounter()
   const document = parseDocument(text, {
     schema: 'failsafe',

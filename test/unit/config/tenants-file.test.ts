@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { tenantLineBytesMax } from '../../../src/base/limits.ts'
+import { plainCharsMin } from '../../../src/config/document.ts'
 import { formatDiagnostic, type Loaded, loadConfigInTurns, parseConfig } from '../../../src/config/load.ts'
+import { readPlainYaml } from '../../../src/config/plain-yaml.ts'
 import { lineErrorsMax } from '../../../src/config/tenants-file.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'regis-tenants-'))
@@ -232,4 +234,51 @@ test('in turns it reads the same, and lets others go on in between', async () =>
   const inTurns = await loadConfigInTurns(path.join(folder, 'proxy.yaml'), { env: {} }, async () => void turns++)
   expect(inTurns).toEqual(atOnce)
   expect(turns).toBeGreaterThanOrEqual(9)
+})
+
+describe('a large proxy.yaml, which is read another way as long as it is plain', () => {
+  const block = (i: number, more = '') => `  t${i}:
+    users:
+      u${i}: { password: secret-${i} } # ours
+    deny:
+    - KEYS
+    databases: 2
+${more}`
+  const large = (more = '') =>
+    `${head}tenants:\n${Array.from({ length: 800 }, (_, i) => block(i, i === 777 ? more : '')).join('')}`
+  /** An anchor is nothing for the fast way. */
+  const slow = (text: string) => `${text}\nadmin: &x { address: 127.0.0.1:1 }\n`
+  const fast = (text: string) => `${text}\nadmin: { address: 127.0.0.1:1 }\n`
+
+  test('has the same configuration', () => {
+    expect(large().length).toBeGreaterThan(plainCharsMin)
+    const sources = { env: {}, readFile: () => ({ problem: '' }) }
+    const isPlain = [fast, slow].map((way) => readPlainYaml(way(large()), sources) !== undefined)
+    expect(isPlain).toEqual([true, false])
+    const [a, b] = [fast(large()), slow(large())].map((text) => parseConfig(text, { file: 'x', env: {} })) as [
+      Loaded,
+      Loaded,
+    ]
+    expect(a.errors).toEqual([])
+    expect(a.config?.tenants).toHaveLength(800)
+    expect(a).toEqual(b)
+  })
+
+  test.each([
+    ['an unknown key', '    scritps: any\n'],
+    ['a user that is there already', '    users:\n      u3: { password: hunter2 }\n'],
+    ['a key twice', '    deny: []\n'],
+    ['a secret where none belongs', '    consistency: bounded\n    pasword: hunter2\n'],
+    ['a prefix that begins another', '    prefix: t1\n'],
+    ['a mapping where a list belongs', '    quota: 5\n'],
+    ['a line that goes nowhere', '    whatever\n'],
+  ])('says the same of %s', (_, more) => {
+    const [a, b] = [fast, slow].map((way) => {
+      const { errors, warnings } = parseConfig(way(large(more)), { file: 'x', env: {} })
+      return [...errors, ...warnings].map(formatDiagnostic)
+    }) as [string[], string[]]
+    expect(a.length).toBeGreaterThan(0)
+    expect(a).toEqual(b)
+    expect(a.join()).not.toContain('hunter2')
+  })
 })
