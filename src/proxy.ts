@@ -195,6 +195,7 @@ export class RegisProxy {
           this.path.strong.laneLost(lane)
           this.tracker.noteLost(this.tracker.nodes[lane.nodeIndex]!)
           this.path.waiting.laneHasRoom(lane)
+          this.path.turns.laneLost(lane)
           this.retryNodes()
         },
         hasRoom: (lane) => {
@@ -211,7 +212,10 @@ export class RegisProxy {
           if (lane.needsCheck) this.path.strong.beforeFlush(lane)
           if (lane.needsTrail) this.trails.beforeFlush(lane)
         },
-        afterRead: () => this.path.waiting.resumeAll(),
+        afterRead: () => {
+          this.path.turns.serve()
+          this.path.waiting.resumeAll()
+        },
       },
     )
     this.tenantUsers = this.buildTenantUsers(addresses)

@@ -87,6 +87,7 @@ import {
 import { SharedBounds } from './session/shared-bounds.ts'
 import { StrongChecks } from './session/strong-checks.ts'
 import type { Transaction } from './session/transaction.ts'
+import { Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
 import type { TenantState } from './tenant/account.ts'
@@ -233,6 +234,9 @@ export class RequestPath implements SessionHost {
   private countFrom = 0
   private isPrimaryForced = false
   private whenStale: SessionAccount['whenStale'] = 'primary'
+  /** As many as this client may have in flight now. */
+  private inFlightMax = clientCommandsMax
+  private commandsBefore = 0
   private callReads = 0
   private callWrites = 0
   private callSource: number = Source.primary
@@ -269,6 +273,7 @@ export class RequestPath implements SessionHost {
   private outPos = 0
 
   readonly waiting: WaitingRoom
+  readonly turns: Turns
   readonly unsettled: UnsettledWrites
   /** Writes that a replica has refused, on their way to the new primary. */
   readonly secondTries: SecondTries
@@ -298,6 +303,12 @@ export class RequestPath implements SessionHost {
     this.subscriberCommands = new Uint8Array(parts.table.specs.length)
     for (const name of subscriberCommands) this.subscriberCommands[parts.table.byName(name)!.id] = 1
     this.waiting = new WaitingRoom(parts.now, () => this.newestShown())
+    this.turns = new Turns({
+      nodes: this.nodes,
+      now: parts.now,
+      soon: (run) => this.waiting.soon(run),
+      resumeSoon: (session) => this.waiting.resumeSoon(session),
+    })
     this.bounds = new SharedBounds(parts.maxOutputBytes)
     this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
     this.unsettled = new UnsettledWrites({
@@ -308,7 +319,11 @@ export class RequestPath implements SessionHost {
       nextSeq: () => this.marks.nextSeq,
     })
     this.secondTries = new SecondTries({
-      primaryLane: (session) => this.primaryLane(session),
+      primaryLane: (session) => {
+        const lane = this.primaryLane(session)
+        if (lane !== undefined) this.turns.use(session, lane)
+        return lane
+      },
       isOwn: (session, requests, commands) => this.isOwnRequests(session, requests, commands),
       now: parts.now,
       after: (ms, run) => parts.after(ms, run),
@@ -397,6 +412,14 @@ export class RequestPath implements SessionHost {
         this.waiting.addForRoom(session, lane)
         return this.wait(session, stallRoom)
       },
+      mostOf: (session, lane) => {
+        this.inFlightMax = this.turns.most(session, lane, this.nowMs)
+        return this.inFlightMax
+      },
+      waitForTurn: (session, lane) => {
+        this.turns.wait(session, lane)
+        return stalled
+      },
       waitForNode: (session) => {
         this.waiting.addForNode(session)
         return this.wait(session, stallNode)
@@ -447,6 +470,10 @@ export class RequestPath implements SessionHost {
   }
 
   private take(session: Session, buf: Buffer, start: number, end: number): number {
+    if (this.turns.isOver(session)) {
+      session.need = 0
+      return start
+    }
     this.begin(session, buf, start, end)
     const frame = this.frame
     let pos = start
@@ -494,7 +521,7 @@ export class RequestPath implements SessionHost {
   /** One framed command at `pos`. */
   private handle(session: Session, pos: number): number {
     // Answers of our own wait behind what is in flight too: all of them count.
-    if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
+    if (session.inFlight >= this.inFlightMax) return this.waitForTurn(session)
     const { frame, table } = this
     const buf = this.buf
     let id = this.lookup(frame.off[0]!, frame.len[0]!)
@@ -674,6 +701,11 @@ export class RequestPath implements SessionHost {
         if (this.isOverLimit) return this.refuseOverLimit(session, account, pos)
         if (lane === undefined) return this.noLane(session, account, isRead, pos)
         if (lane.database !== account.tenant!.database) return this.isolationFailure(session, lane)
+        this.inFlightMax = this.turns.most(session, lane, this.nowMs)
+        if (this.inFlightMax === 0) {
+          this.turns.wait(session, lane)
+          return stalled
+        }
         session.stallUntilMs = 0
         session.fallback = this.callFallback
         this.isGuardedRun = false
@@ -1510,6 +1542,9 @@ export class RequestPath implements SessionHost {
     this.isForcedByRead = false
     this.isStrongRead = false
     this.isGuardedRun = false // of the client before
+    this.inFlightMax =
+      session.lane === undefined ? clientCommandsMax : this.turns.most(session, session.lane, this.nowMs)
+    this.commandsBefore = session.commands
     this.callReads = 0
     this.callWrites = 0
     this.wantsEnd = false
@@ -1530,6 +1565,7 @@ export class RequestPath implements SessionHost {
     lane.rollback()
     session.lane = undefined
     session.inFlight = 0
+    this.inFlightMax = clientCommandsMax
     session.localBytes = 0
     session.replyMode = this.rollbackReplyMode // CLIENT REPLY SKIP may have been used up by one of them
     if (session.database !== this.rollbackDatabase) session.select(this.rollbackDatabase)
@@ -1607,8 +1643,10 @@ export class RequestPath implements SessionHost {
     this.endRun(session, pos)
     if (this.callReads + this.callWrites > 0) this.askForTrail(session)
     if (lane?.waitsForEarlyFlush) lane.flush()
-    const cells = session.account?.tenant?.cells
+    const tenant = session.account?.tenant
+    const cells = tenant?.cells
     if (cells !== undefined) {
+      this.turns.took(tenant!, session.commands - this.commandsBefore, this.nowMs)
       cells.writes += this.callWrites
       if (this.callReads > 0) {
         cells.reads += this.callReads
@@ -1826,6 +1864,13 @@ export class RequestPath implements SessionHost {
   }
 
   // ---- waiting and going on ----
+
+  /** It has as much in flight as it may, by its own bound or by its tenant's. */
+  private waitForTurn(session: Session): number {
+    if (session.inFlight >= clientCommandsMax || session.lane === undefined) return this.wait(session, stallOrder)
+    this.turns.wait(session, session.lane)
+    return stalled
+  }
 
   private wait(session: Session, reason: number): number {
     session.stall = reason

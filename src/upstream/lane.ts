@@ -26,6 +26,7 @@ import type { Histogram } from '../metrics/counters.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { ReplyFramer, replyBroken, replyMore } from '../resp/reply-framer.ts'
 import type { Journal } from './journal.ts'
+import { LaneUse } from './lane-use.ts'
 
 /** What an entry of the ring does with its replies. */
 export const kindPass = 0
@@ -39,6 +40,8 @@ export const kindCollect = 3
 /** Who gets replies: a client's session. Methods are called in the order of the requests. */
 export interface ReplySink {
   isClosed: boolean
+  /** In whose account its commands are on their way; undefined: nobody's. */
+  readonly use?: LaneUse | undefined
   /**
    * Bytes for the client. `completed` requests are answered by the end of `view` (0: part of a reply). The view is of
    * the lane's read buffer: true means the socket still holds it, so the buffer must not be used again.
@@ -176,8 +179,9 @@ export class Lane {
   replyTrail = 0
   /** How many requests had been put on it with the newest write among them; 0: no write yet. */
   lastWrite = 0
-  /** Bytes received at, monotonic ms. */
+  /** Bytes received at, monotonic ms; and how many. */
   lastReceivedAtMs = 0
+  receivedBytes = 0
 
   readonly bytes: Buffer
   /** Where the next byte goes, and the end of the current half. */
@@ -210,6 +214,8 @@ export class Lane {
   private tail = 0
   private sinks: (ReplySink | undefined)[]
   private extras: (Buffer | CollectHandler | Transform | undefined)[]
+  private uses: LaneUse[]
+  private readonly nobody = new LaneUse(undefined)
   private counts: Int32Array
   private totals: Int32Array
   private kinds: Uint8Array
@@ -244,6 +250,7 @@ export class Lane {
     this.mask = ring - 1
     this.sinks = new Array(ring).fill(undefined)
     this.extras = new Array(ring).fill(undefined)
+    this.uses = new Array(ring).fill(this.nobody)
     this.counts = new Int32Array(ring)
     this.totals = new Int32Array(ring)
     this.kinds = new Uint8Array(ring)
@@ -302,6 +309,7 @@ export class Lane {
     if (this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kind && kind <= kindSwallow) {
       this.counts[last]!++
       this.totals[last]!++
+      this.uses[last]!.inFlight++
       this.trails[last] = this.lastTrailSeq
       if (isWrite) this.writes[last] = 1
       return
@@ -404,6 +412,10 @@ export class Lane {
     this.times[at] = nowMs
     this.trails[at] = this.lastTrailSeq
     this.extras[at] = extra
+    const use = sink?.use
+    const counted = use !== undefined && use.lane === this ? use : this.nobody
+    this.uses[at] = counted
+    if (kind !== kindLocal) counted.inFlight++
     this.tail = (this.tail + 1) | 0
   }
 
@@ -424,8 +436,11 @@ export class Lane {
   rollback(): void {
     assert(((this.flagSent - this.saveFlagTail) | 0) <= 0, 'what was sent cannot be taken back')
     for (let i = this.saveTail; i !== this.tail; i = (i + 1) | 0) {
-      this.sinks[i & this.mask] = undefined
-      this.extras[i & this.mask] = undefined
+      const at = i & this.mask
+      this.sinks[at] = undefined
+      this.extras[at] = undefined
+      if (this.kinds[at] !== kindLocal) this.uses[at]!.inFlight -= this.counts[at]!
+      this.uses[at] = this.nobody
     }
     this.pos = this.savePos
     this.tail = this.saveTail
@@ -554,6 +569,7 @@ export class Lane {
   private take(buf: Buffer, start: number, end: number): void {
     const nowMs = this.now()
     this.lastReceivedAtMs = nowMs
+    this.receivedBytes += end - start - this.leftover
     this.leftover = 0
     const before = this.inFlight
     let from = start
@@ -659,8 +675,10 @@ export class Lane {
     this.replyTrail = this.trails[at]!
     const ms = nowMs - this.times[at]!
     const total = this.totals[at]!
+    this.noteAnswered(at, pos - from, done)
     this.sinks[at] = undefined
     this.extras[at] = undefined
+    this.uses[at] = this.nobody
     this.head = (this.head + 1) | 0
     this.isHeadPartial = false
     if (sink !== undefined && kind !== kindLocal) {
@@ -699,6 +717,13 @@ export class Lane {
     return true
   }
 
+  private noteAnswered(at: number, bytes: number, done: number): void {
+    const use = this.uses[at]!
+    use.inFlight -= done
+    use.answered += done
+    use.replyBytes += bytes
+  }
+
   /** Replies of the proxy itself whose turn has come. */
   private giveLocals(): void {
     while (this.head !== this.tail) {
@@ -709,6 +734,7 @@ export class Lane {
       this.replyTrail = this.trails[at]!
       this.sinks[at] = undefined
       this.extras[at] = undefined
+      this.uses[at] = this.nobody
       this.head = (this.head + 1) | 0
       if (!sink.isClosed) sink.onReply(reply, 1, false, this)
     }
@@ -720,6 +746,7 @@ export class Lane {
     const sink = this.sinks[at]
     this.replyTrail = this.trails[at]!
     this.isHeadPartial = this.framer.started
+    this.noteAnswered(at, pos - from, done)
     if (sink?.isClosed === true) {
       if (done > 0 && this.writes[at] !== 0) sink.onLateWrite(this)
       this.dropCollected()
@@ -846,6 +873,7 @@ export class Lane {
       const fates: number[] = []
       const kind = this.kinds[at]!
       if (kind !== kindLocal) {
+        this.uses[at]!.inFlight -= this.counts[at]!
         for (let i = 0; i < this.counts[at]!; i++) {
           const isWrite = (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0
           const isSent = ((this.flagSent - this.flagHead) | 0) > 0
@@ -858,6 +886,7 @@ export class Lane {
       failed.push({ sink: this.sinks[at], kind, extra: this.extras[at], fates, hasWrite: this.writes[at] !== 0 })
       this.sinks[at] = undefined
       this.extras[at] = undefined
+      this.uses[at] = this.nobody
       this.head = (this.head + 1) | 0
     }
     this.framer.reset()
@@ -899,6 +928,7 @@ export class Lane {
     const size = old * 2
     const sinks: (ReplySink | undefined)[] = new Array(size).fill(undefined)
     const extras: (Buffer | CollectHandler | Transform | undefined)[] = new Array(size).fill(undefined)
+    const uses: LaneUse[] = new Array(size).fill(this.nobody)
     const counts = new Int32Array(size)
     const totals = new Int32Array(size)
     const kinds = new Uint8Array(size)
@@ -910,6 +940,7 @@ export class Lane {
       const to = i & (size - 1)
       sinks[to] = this.sinks[from]
       extras[to] = this.extras[from]
+      uses[to] = this.uses[from]!
       counts[to] = this.counts[from]!
       totals[to] = this.totals[from]!
       kinds[to] = this.kinds[from]!
@@ -919,6 +950,7 @@ export class Lane {
     }
     this.sinks = sinks
     this.extras = extras
+    this.uses = uses
     this.counts = counts
     this.totals = totals
     this.kinds = kinds
