@@ -203,6 +203,7 @@ export class RegisProxy {
           this.path.waiting.laneHasRoom(lane)
         },
         errorReply: (lane, code) => this.onErrorReply(lane, code),
+        largeReply: (_, use, hash) => this.path.largeReply(use, hash),
         refusedWrite: (lane, sink) => this.path.secondTries.begin(lane, sink),
         desync: (lane, why) => this.onDesync(lane, why),
         foreignPrefix: () => {

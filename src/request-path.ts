@@ -64,6 +64,7 @@ import { levelOfKey } from './routing/levels.ts'
 import type { RunningScripts } from './scripts/running.ts'
 import type { Scripts } from './scripts/scripts.ts'
 import { HeldReplies } from './session/held-replies.ts'
+import { LargeReads } from './session/large-reads.ts'
 import type { Monitors } from './session/monitor.ts'
 import { SecondTries } from './session/second-try.ts'
 import {
@@ -87,7 +88,7 @@ import {
 import { SharedBounds } from './session/shared-bounds.ts'
 import { StrongChecks } from './session/strong-checks.ts'
 import type { Transaction } from './session/transaction.ts'
-import { Turns } from './session/turns.ts'
+import { Share, Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
 import type { TenantState } from './tenant/account.ts'
@@ -100,6 +101,7 @@ import { SecondLook } from './tenant/second-look.ts'
 import { TrackingPath } from './tracking-path.ts'
 import type { Durability } from './upstream/durability.ts'
 import { kindPass, kindSwallow, type Lane, type Transform } from './upstream/lane.ts'
+import type { LaneUse } from './upstream/lane-use.ts'
 import type { Leases } from './upstream/leases.ts'
 import type { Pool } from './upstream/pool.ts'
 
@@ -252,6 +254,8 @@ export class RequestPath implements SessionHost {
   /** One past the last byte of the read that is being handled. */
   private readEnd = 0
   private isInline = false
+  /** The frame itself, not its reply, is what makes it ride the bulk lane. */
+  private isFrameLarge = false
   /** Where, in the client's bytes, the line ends that is being handled as an array. */
   private inlineEnd = 0
   private isWaitingForIndex = false
@@ -274,6 +278,7 @@ export class RequestPath implements SessionHost {
 
   readonly waiting: WaitingRoom
   readonly turns: Turns
+  private readonly largeReads: LargeReads
   readonly unsettled: UnsettledWrites
   /** Writes that a replica has refused, on their way to the new primary. */
   readonly secondTries: SecondTries
@@ -303,6 +308,7 @@ export class RequestPath implements SessionHost {
     this.subscriberCommands = new Uint8Array(parts.table.specs.length)
     for (const name of subscriberCommands) this.subscriberCommands[parts.table.byName(name)!.id] = 1
     this.waiting = new WaitingRoom(parts.now, () => this.newestShown())
+    this.largeReads = new LargeReads(parts.now)
     this.turns = new Turns({
       nodes: this.nodes,
       now: parts.now,
@@ -682,18 +688,25 @@ export class RequestPath implements SessionHost {
     const prefix = mode === KEYS.finder && keys.isChannel === true ? account.tenant!.prefix : session.prefix
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const size = frame.end - pos
+    const { large } = account.tenant!
     // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
     const isLarge = size > sharedFrameBytesMax || size + growth + guardBytesMax > arenaHalfBytes
+    const isBulk =
+      isLarge ||
+      (large !== undefined &&
+        route === ROUTE.read &&
+        this.largeReads.isLarge(account.tenant!, large, id, frame, keys, this.buf, this.nowMs))
     let lane = session.lane
     this.needsProof = false
     // The common case: one more command for the lane that this chunk is already on.
-    if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
+    if (lane === undefined || lane !== this.runLane || isBulk || route > this.runRouteMax) {
       if (route > ROUTE.primary || session.lease !== undefined || (session.mode & modeTracking) !== 0)
         return this.forwardLeased(session, account, id, route, pos)
       const isRead = route === ROUTE.read && !this.isPrimaryForced
       this.readEnd = frame.end
       if (lane === undefined) {
-        lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
+        this.isFrameLarge = isLarge
+        lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isBulk)
         if (lane !== undefined && this.isForcedByRead && route === ROUTE.read) {
           this.fillNeed(session, account)
           this.limit(session, account)
@@ -717,7 +730,8 @@ export class RequestPath implements SessionHost {
           this.rollbackDatabase = session.database
           lane.save()
         }
-      } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
+      } else if (this.isOnWrongLane(session, account, lane, route, isBulk, isLarge))
+        return this.wait(session, stallOrder)
       else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
         // Without a primary the reads stay where they are, and what needs it waits alone.
         if (this.rollbackAt < 0 || !this.hasPrimary(session)) return this.wait(session, stallOrder)
@@ -764,20 +778,23 @@ export class RequestPath implements SessionHost {
       this.splicer.from = pos
       // On the primary anything may follow; on a replica only reads, and only where neither a rule nor a write speaks of single keys.
       // Strong reads are looked at one by one: each has its mark, or its proof.
-      this.runRouteMax = mayBeStrong(session, account)
-        ? ROUTE.proxy
-        : this.isPrimaryLane(lane)
-          ? session.isLimited
-            ? ROUTE.proxy
-            : this.parts.pool.hasUnsettled(lane.nodeIndex)
+      // On a bulk lane each is looked at as well: small writes do not follow there.
+      this.runRouteMax =
+        mayBeStrong(session, account) || lane.isBulk
+          ? ROUTE.proxy
+          : this.isPrimaryLane(lane)
+            ? session.isLimited
+              ? ROUTE.proxy
+              : this.parts.pool.hasUnsettled(lane.nodeIndex)
+                ? ROUTE.read
+                : ROUTE.primary
+            : account.rules === undefined && this.need.fences.isWhole
               ? ROUTE.read
-              : ROUTE.primary
-          : account.rules === undefined && this.need.fences.isWhole
-            ? ROUTE.read
-            : ROUTE.proxy
+              : ROUTE.proxy
     }
     session.lane = lane
     session.inFlight++
+    if (large !== undefined && route === ROUTE.read) lane.nameNext(this.largeReads.hash)
     if (keys.count > 0) {
       lane.pos = this.splicer.splice(this.buf, this.buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
     }
@@ -1029,6 +1046,8 @@ export class RequestPath implements SessionHost {
     pos: number,
     prefix: Buffer,
   ): number {
+    this.endRun(session, pos)
+    if (session.isClosed) return stalled
     if (!lane.canFlush) {
       this.waiting.addForRoom(session, lane)
       return this.wait(session, stallRoom)
@@ -1041,6 +1060,28 @@ export class RequestPath implements SessionHost {
     lane.writeLarge(parts)
     this.rollbackAt = -1
     return done
+  }
+
+  /**
+   * What is large waits until nothing of its client is on a shared lane, and what is small until nothing is on the bulk lane;
+   * small reads may follow large ones there, or a client that asks for both in turn would wait for each.
+   */
+  private isOnWrongLane(
+    session: Session,
+    account: SessionAccount,
+    lane: Lane,
+    route: number,
+    isBulk: boolean,
+    isLarge: boolean,
+  ): boolean {
+    if (lane.isBulk) return !isBulk && route !== ROUTE.read
+    if (!isBulk || isLarge) return isBulk
+    return this.parts.pool.lane(lane.nodeIndex, session.resp, true, session.id, account.tenant!.database).isReady
+  }
+
+  /** A reply was large: the next to the same read goes by the bulk lane. */
+  largeReply(use: LaneUse, hash: number): void {
+    if (use instanceof Share) this.largeReads.seen(use.tenant, hash)
   }
 
   /** Few keys: the values between them are not copied again. undefined: a key has no prefix. */
@@ -1117,7 +1158,7 @@ export class RequestPath implements SessionHost {
     account: SessionAccount,
     isRead: boolean,
     isWrite: boolean,
-    isLarge: boolean,
+    isBulk: boolean,
   ): Lane | undefined {
     const { tracker, pool } = this.parts
     this.callFallback = -1
@@ -1136,9 +1177,9 @@ export class RequestPath implements SessionHost {
         const order = tracker.readOrderOf(session.turn)
         const index = chooseRead(need, order, tracker.primary, this.nowMs, this.choice)
         if (index < 0) return undefined
-        let lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
+        let lane = this.laneTo(session, index, isBulk)
         if (!lane.isReady || (index === tracker.primary?.index && !lane.isPrimary)) {
-          const other = this.firstUsable(session, isLarge)
+          const other = this.firstUsable(session, isBulk)
           if (other === undefined) return undefined
           lane = other
         }
@@ -1160,14 +1201,23 @@ export class RequestPath implements SessionHost {
         }
         return lane
       }
-      const lane = this.chooseByIndex(session, account, isLarge)
+      const lane = this.chooseByIndex(session, account, isBulk)
       if (lane !== undefined || this.isWaitingForIndex) return lane
     }
     const primary = tracker.primary
     if (primary === undefined) return undefined
     if (isWrite && pool.hasUnsettled(primary.index)) return undefined
-    const lane = pool.lane(primary.index, session.resp, isLarge, session.id, account.tenant!.database)
+    const lane = this.laneTo(session, primary.index, isBulk)
     return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /** The lane to this node. A read whose reply may be large takes the shared one while there is no other. */
+  private laneTo(session: Session, node: number, isBulk: boolean): Lane {
+    const { pool, tracker } = this.parts
+    const lane = pool.lane(node, session.resp, isBulk, session.id, databaseOf(session))
+    if (!isBulk || this.isFrameLarge || (lane.isReady && (lane.isPrimary || node !== tracker.primary?.index)))
+      return lane
+    return pool.lane(node, session.resp, false, session.id, databaseOf(session))
   }
 
   /**
@@ -1175,8 +1225,8 @@ export class RequestPath implements SessionHost {
    * as the primary could answer, the read waits for that mark, with all others that came before it is sent. undefined: it waits
    * (`isWaitingForIndex`), or it is the primary's.
    */
-  private chooseByIndex(session: Session, account: SessionAccount, isLarge: boolean): Lane | undefined {
-    const { tracker, pool } = this.parts
+  private chooseByIndex(session: Session, account: SessionAccount, isBulk: boolean): Lane | undefined {
+    const { tracker } = this.parts
     const { need, marks } = this
     if (this.isRehearsing) return this.rehearseIndex(session, account)
     // What came after that mark was sent needs a newer one.
@@ -1195,7 +1245,7 @@ export class RequestPath implements SessionHost {
     need.readIndex = session.readIndex
     const index = chooseRead(need, tracker.readOrderOf(session.turn), tracker.primary, this.nowMs, this.choice)
     if (index >= 0 && index !== tracker.primary?.index) {
-      const lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
+      const lane = this.laneTo(session, index, isBulk)
       if (lane.isReady) {
         this.callSource = this.nodes[index]!.isLocal ? Source.local : Source.remote
         return lane
@@ -1309,11 +1359,11 @@ export class RequestPath implements SessionHost {
   }
 
   /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
-  private firstUsable(session: Session, isLarge: boolean): Lane | undefined {
-    const { tracker, pool } = this.parts
+  private firstUsable(session: Session, isBulk: boolean): Lane | undefined {
+    const { tracker } = this.parts
     let passedOver = this.choice.passedOver
     for (const node of tracker.readOrderOf(session.turn)) {
-      const lane = pool.lane(node.index, session.resp, isLarge, session.id, databaseOf(session))
+      const lane = this.laneTo(session, node.index, isBulk)
       const isUsable = lane.isReady && (node !== tracker.primary || lane.isPrimary)
       if (isUsable && isNodeFresh(this.need, node, tracker.primary, this.nowMs)) {
         if (passedOver >= 0 && this.choice.reason === REASON.none) this.choice.reason = REASON.down

@@ -6,6 +6,7 @@ import type { TenantCells } from '../metrics/cells.ts'
 import { type QuotaLimits, TenantQuota, type Traffic } from '../quota/tenant-quota.ts'
 import { keyPrefixes } from './databases.ts'
 import type { KeyHash } from './key-hash.ts'
+import type { LargeKeys } from './large-keys.ts'
 import { LanePositions } from './positions.ts'
 
 /** Where a tenant's keys are: a database of the servers (0: shared), or how many databases it has behind its prefix. */
@@ -73,6 +74,8 @@ export class TenantState {
   laneUses: TenantLaneUse[] = noUses
   /** Commands that it may have on its way on shared lanes. */
   inFlightMax = Number.POSITIVE_INFINITY
+  /** Which of its reads have large replies; undefined: none of late. */
+  large: LargeKeys | undefined
   /** Of this turn of the event loop (session/turns.ts): which one, and the commands that it has taken. */
   turn = 0
   turnCommands = 0

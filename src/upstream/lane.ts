@@ -19,6 +19,7 @@ import {
   earlyFlushBytes,
   errorTextBytesMax,
   laneCommandsMax,
+  largeReplyBytes,
   pushBytesMax,
   sharedTransactionCommandsMax,
 } from '../base/limits.ts'
@@ -92,6 +93,8 @@ export interface LaneEvents {
   errorReply(lane: Lane, code: string): void
   /** The write that is to be answered now was refused by a replica. Its sink may hand its places over before it hears. */
   refusedWrite?(lane: Lane, sink: ReplySink): void
+  /** A client's reply is above `largeReplyBytes`; `hash`: the read that it answers, as it was named, 0: it was not. */
+  largeReply?(lane: Lane, use: LaneUse, hash: number): void
   /** The connection must go: a reply that nobody asked for, a bad frame, a nonce that does not match. */
   desync(lane: Lane, why: string): void
   /** A reply name without the tenant's prefix. */
@@ -207,6 +210,11 @@ export class Lane {
   isHeadPartial = false
   /** How much of that part came with this. */
   headBytes = 0
+  /** How much of it has come in all. */
+  private headSize = 0
+  /** Names of reads, by the place of their flag, and whose they are; undefined until one is named. */
+  private named: Uint32Array | undefined
+  private namedNumbers: Int32Array | undefined
 
   private readonly size: LaneSize
   private mask: number
@@ -442,6 +450,9 @@ export class Lane {
       if (this.kinds[at] !== kindLocal) this.uses[at]!.inFlight -= this.counts[at]!
       this.uses[at] = this.nobody
     }
+    if (this.namedNumbers !== undefined)
+      for (let i = this.saveFlagTail; i !== this.flagTail; i = (i + 1) | 0)
+        this.namedNumbers[i & this.flagMask] = (i - 1) | 0
     this.pos = this.savePos
     this.tail = this.saveTail
     this.flagTail = this.saveFlagTail
@@ -591,6 +602,7 @@ export class Lane {
       const next = this.framer.next(buf, pos, end)
       if (next === replyMore) {
         this.headBytes = this.framer.consumed - pos
+        this.headSize += this.headBytes
         pos = this.framer.consumed
         break
       }
@@ -613,6 +625,7 @@ export class Lane {
         }
         this.noteError(buf, pos, next, at, isWhole)
       }
+      if (!isWhole) this.noteSize(at, next - pos)
       pos = next
       done++
       this.flagHead = (this.flagHead + 1) | 0
@@ -717,6 +730,27 @@ export class Lane {
     return true
   }
 
+  /** The next command that is appended is the read with this name: its reply may turn out to be large. */
+  nameNext(hash: number): void {
+    if (this.named === undefined || this.named.length !== this.flags.length) {
+      this.named = new Uint32Array(this.flags.length)
+      this.namedNumbers = new Int32Array(this.flags.length)
+    }
+    const at = this.flagTail & this.flagMask
+    this.named[at] = hash
+    this.namedNumbers![at] = this.flagTail
+  }
+
+  /** A reply that came in pieces is whole with so many bytes more. One above the bound always does. */
+  private noteSize(at: number, bytes: number): void {
+    const size = this.headSize + bytes
+    this.headSize = 0
+    if (size <= largeReplyBytes || this.sinks[at] === undefined || this.events.largeReply === undefined) return
+    const flag = this.flagHead & this.flagMask
+    const isNamed = this.named !== undefined && this.namedNumbers![flag] === this.flagHead
+    this.events.largeReply(this, this.uses[at]!, isNamed ? this.named![flag]! : 0)
+  }
+
   private noteAnswered(at: number, bytes: number, done: number): void {
     const use = this.uses[at]!
     use.inFlight -= done
@@ -818,6 +852,7 @@ export class Lane {
     this.journal?.clear()
     this.isJournalOn = false
     this.framer.reset()
+    this.headSize = 0
     this.dropPush()
     this.leftover = 0
     this.isHeadPartial = false
