@@ -1057,6 +1057,7 @@ export class RequestPath implements SessionHost {
     session.lane = lane
     session.inFlight++
     this.enqueue(session, account, lane, id, route === ROUTE.write)
+    this.runCommands = 0 // it is in no run
     lane.writeLarge(parts)
     this.rollbackAt = -1
     return done
