@@ -1260,7 +1260,8 @@ export class RegisProxy {
     const { id, limits, quota, cells } = tenant
     if (limits === undefined) return []
     const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
-    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id) }
+    const { inFlight } = tenant
+    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id), inFlight }
     return usesOf(limits, used, quota, cells.quotas)
   }
 

@@ -11,6 +11,7 @@
  * How much is quota/fair-window.ts. A tenant alone is asked once per chunk, and given what it wants.
  */
 import { clientCommandsMax } from '../base/limits.ts'
+import { Quota } from '../metrics/cells.ts'
 import { costOf, FairWindow, type Sharer, sharedForMs } from '../quota/fair-window.ts'
 import type { Node } from '../regions/node.ts'
 import type { TenantState } from '../tenant/account.ts'
@@ -127,7 +128,7 @@ export class Turns {
       more = window.most(share, lane)
     }
     if (share.isWaiting) more = 0
-    if (tenant.inFlightMax !== Number.POSITIVE_INFINITY) more = Math.min(more, tenant.inFlightMax - tenant.inFlight)
+    if (tenant.limits !== undefined) more = Math.min(more, boundOf(share))
     return more <= 0 ? session.inFlight : Math.min(clientCommandsMax, session.inFlight + more)
   }
 
@@ -138,7 +139,10 @@ export class Turns {
     share.clients.push(session)
     share.window.wait(share)
     this.waiting.add(lane)
-    if (session !== this.served) share.tenant.cells.turnsWaited++
+    if (session === this.served) return
+    const { cells } = share.tenant
+    if (boundOf(share) <= 0) cells.quotaDelayed(Quota.inflight, 0)
+    else cells.turnsWaited++
   }
 
   /** Replies were read, and no lane is on the stack. */
@@ -245,8 +249,6 @@ export class Turns {
 
 /** What the tenant's own limit leaves it. */
 function boundOf(share: Share): number {
-  const { tenant } = share
-  return tenant.inFlightMax === Number.POSITIVE_INFINITY
-    ? Number.POSITIVE_INFINITY
-    : tenant.inFlightMax - tenant.inFlight
+  const { limits } = share.tenant
+  return limits?.inFlight === undefined ? Number.POSITIVE_INFINITY : limits.inFlight - share.tenant.inFlight
 }

@@ -72,8 +72,6 @@ export class TenantState {
   quota: TenantQuota | undefined
   /** On which shared lanes it has been, and what it has in flight there. */
   laneUses: TenantLaneUse[] = noUses
-  /** Commands that it may have on its way on shared lanes. */
-  inFlightMax = Number.POSITIVE_INFINITY
   /** Which of its reads have large replies; undefined: none of late. */
   large: LargeKeys | undefined
   /** Of this turn of the event loop (session/turns.ts): which one, and the commands that it has taken. */

@@ -19,6 +19,8 @@ const gets = (count: number): Buffer => Buffer.concat(Array.from({ length: count
 const answers = (count: number): string => '$1\r\nx\r\n'.repeat(count)
 const build = (): World => buildWorld({ tenants, isParanoid: false })
 const tenantOf = (client: MemoryClient) => client.session.account!.tenant!
+const limit = (client: MemoryClient, inFlight: number): void =>
+  tenantOf(client).setLimits({ inFlight, scope: 'proxy', whenExceeded: 'delay' }, false, 0)
 /** Requests of a tenant that were sent to the replica. */
 const sent = (world: World, id: string): number => world.sentTo(world.replica).split(`${id}:`).length - 1
 
@@ -194,7 +196,7 @@ describe('a bound on what a tenant has on its way', () => {
     const world = build()
     const lane = world.lane(world.replica)
     const clients = Array.from({ length: 5 }, () => world.client('greedy'))
-    tenantOf(clients[0]!).inFlightMax = 10
+    limit(clients[0]!, 10)
     for (const client of clients) client.raw(gets(8))
     await turn()
     expect(lane.inFlight).toBe(10)
@@ -215,7 +217,7 @@ describe('a bound on what a tenant has on its way', () => {
   test('counts what is on its way to all nodes, and an answer of one lets a client go on that waits for another', () => {
     const world = build()
     const clients = [world.client('greedy'), world.client('greedy')]
-    tenantOf(clients[0]!).inFlightMax = 3
+    limit(clients[0]!, 3)
     clients[0]!.send(['SET', 'a', '1'], ['SET', 'b', '1'], ['SET', 'c', '1'])
     clients[1]!.send(['GET', 'a'])
     expect(world.lane(world.replica).inFlight).toBe(0)
@@ -228,7 +230,7 @@ describe('a bound on what a tenant has on its way', () => {
     const world = build()
     const lane = world.lane(world.replica)
     const clients = Array.from({ length: 3 }, () => world.client('greedy'))
-    tenantOf(clients[0]!).inFlightMax = 1
+    limit(clients[0]!, 1)
     for (const client of clients) client.send(['GET', 'a'])
     clients[1]!.session.destroy('gone')
     world.replyOn(lane, answers(1))
