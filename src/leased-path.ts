@@ -60,6 +60,9 @@ export interface PathHands {
   waitForNode(session: Session): number
   transformOf(id: number, session: Session, account: SessionAccount, prefix: Buffer): Transform | undefined
   isOwnLane(session: Session, lane: Lane): boolean
+  /** How many commands this client may have in flight on that shared lane now, those it has included. */
+  mostOf(session: Session, lane: Lane): number
+  waitForTurn(session: Session, lane: Lane): number
   /** A command was appended: counted as a read or a write. */
   countSent(isWrite: boolean): void
   enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void
@@ -416,6 +419,7 @@ export class LeasedPath {
     if (lane.isBulk) return hands.waitForOrder(session)
     if (!lane.isReady || !hands.isPrimaryLane(lane)) return hands.noPrimary(session, account, pos)
     hands.endRun(session, pos)
+    if (hands.mostOf(session, lane) <= session.inFlight) return hands.waitForTurn(session, lane)
     const size = transaction.bytes + multiFrame.length + execFrame.length
     // No lower bound than the one at which the lane tells those who wait (lane.ts, transactionRoom), or they wait for ever.
     const isFull = lane.inFlight + transaction.sent + 2 > laneCommandsMax - 2
@@ -425,6 +429,7 @@ export class LeasedPath {
     for (const entry of transaction.queued) if (entry.frame !== undefined) put(lane, entry.frame)
     put(lane, execFrame)
     this.appendUnit(session, lane, transaction)
+    hands.mostOf(session, lane) // it counts as one with its client, and as many with its tenant
     parts.pool.wantsFlush(lane)
     return done
   }

@@ -195,6 +195,7 @@ export class RegisProxy {
           this.path.strong.laneLost(lane)
           this.tracker.noteLost(this.tracker.nodes[lane.nodeIndex]!)
           this.path.waiting.laneHasRoom(lane)
+          this.path.turns.laneLost(lane)
           this.retryNodes()
         },
         hasRoom: (lane) => {
@@ -202,6 +203,7 @@ export class RegisProxy {
           this.path.waiting.laneHasRoom(lane)
         },
         errorReply: (lane, code) => this.onErrorReply(lane, code),
+        largeReply: (_, use, hash) => this.path.largeReply(use, hash),
         refusedWrite: (lane, sink) => this.path.secondTries.begin(lane, sink),
         desync: (lane, why) => this.onDesync(lane, why),
         foreignPrefix: () => {
@@ -211,7 +213,10 @@ export class RegisProxy {
           if (lane.needsCheck) this.path.strong.beforeFlush(lane)
           if (lane.needsTrail) this.trails.beforeFlush(lane)
         },
-        afterRead: () => this.path.waiting.resumeAll(),
+        afterRead: () => {
+          this.path.turns.serve()
+          this.path.waiting.resumeAll()
+        },
       },
     )
     this.tenantUsers = this.buildTenantUsers(addresses)
@@ -1255,7 +1260,8 @@ export class RegisProxy {
     const { id, limits, quota, cells } = tenant
     if (limits === undefined) return []
     const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
-    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id) }
+    const { inFlight } = tenant
+    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id), inFlight }
     return usesOf(limits, used, quota, cells.quotas)
   }
 

@@ -64,6 +64,7 @@ import { levelOfKey } from './routing/levels.ts'
 import type { RunningScripts } from './scripts/running.ts'
 import type { Scripts } from './scripts/scripts.ts'
 import { HeldReplies } from './session/held-replies.ts'
+import { LargeReads } from './session/large-reads.ts'
 import type { Monitors } from './session/monitor.ts'
 import { SecondTries } from './session/second-try.ts'
 import {
@@ -87,6 +88,7 @@ import {
 import { SharedBounds } from './session/shared-bounds.ts'
 import { StrongChecks } from './session/strong-checks.ts'
 import type { Transaction } from './session/transaction.ts'
+import { Share, Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
 import type { TenantState } from './tenant/account.ts'
@@ -99,6 +101,7 @@ import { SecondLook } from './tenant/second-look.ts'
 import { TrackingPath } from './tracking-path.ts'
 import type { Durability } from './upstream/durability.ts'
 import { kindPass, kindSwallow, type Lane, type Transform } from './upstream/lane.ts'
+import type { LaneUse } from './upstream/lane-use.ts'
 import type { Leases } from './upstream/leases.ts'
 import type { Pool } from './upstream/pool.ts'
 
@@ -233,6 +236,9 @@ export class RequestPath implements SessionHost {
   private countFrom = 0
   private isPrimaryForced = false
   private whenStale: SessionAccount['whenStale'] = 'primary'
+  /** As many as this client may have in flight now. */
+  private inFlightMax = clientCommandsMax
+  private commandsBefore = 0
   private callReads = 0
   private callWrites = 0
   private callSource: number = Source.primary
@@ -248,6 +254,8 @@ export class RequestPath implements SessionHost {
   /** One past the last byte of the read that is being handled. */
   private readEnd = 0
   private isInline = false
+  /** The frame itself, not its reply, is what makes it ride the bulk lane. */
+  private isFrameLarge = false
   /** Where, in the client's bytes, the line ends that is being handled as an array. */
   private inlineEnd = 0
   private isWaitingForIndex = false
@@ -269,6 +277,8 @@ export class RequestPath implements SessionHost {
   private outPos = 0
 
   readonly waiting: WaitingRoom
+  readonly turns: Turns
+  private readonly largeReads: LargeReads
   readonly unsettled: UnsettledWrites
   /** Writes that a replica has refused, on their way to the new primary. */
   readonly secondTries: SecondTries
@@ -298,6 +308,13 @@ export class RequestPath implements SessionHost {
     this.subscriberCommands = new Uint8Array(parts.table.specs.length)
     for (const name of subscriberCommands) this.subscriberCommands[parts.table.byName(name)!.id] = 1
     this.waiting = new WaitingRoom(parts.now, () => this.newestShown())
+    this.largeReads = new LargeReads(parts.now)
+    this.turns = new Turns({
+      nodes: this.nodes,
+      now: parts.now,
+      soon: (run) => this.waiting.soon(run),
+      resumeSoon: (session) => this.waiting.resumeSoon(session),
+    })
     this.bounds = new SharedBounds(parts.maxOutputBytes)
     this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
     this.unsettled = new UnsettledWrites({
@@ -308,7 +325,11 @@ export class RequestPath implements SessionHost {
       nextSeq: () => this.marks.nextSeq,
     })
     this.secondTries = new SecondTries({
-      primaryLane: (session) => this.primaryLane(session),
+      primaryLane: (session) => {
+        const lane = this.primaryLane(session)
+        if (lane !== undefined) this.turns.use(session, lane)
+        return lane
+      },
       isOwn: (session, requests, commands) => this.isOwnRequests(session, requests, commands),
       now: parts.now,
       after: (ms, run) => parts.after(ms, run),
@@ -397,6 +418,14 @@ export class RequestPath implements SessionHost {
         this.waiting.addForRoom(session, lane)
         return this.wait(session, stallRoom)
       },
+      mostOf: (session, lane) => {
+        this.inFlightMax = this.turns.most(session, lane, this.nowMs)
+        return this.inFlightMax
+      },
+      waitForTurn: (session, lane) => {
+        this.turns.wait(session, lane)
+        return stalled
+      },
       waitForNode: (session) => {
         this.waiting.addForNode(session)
         return this.wait(session, stallNode)
@@ -447,6 +476,10 @@ export class RequestPath implements SessionHost {
   }
 
   private take(session: Session, buf: Buffer, start: number, end: number): number {
+    if (this.turns.isOver(session)) {
+      session.need = 0
+      return start
+    }
     this.begin(session, buf, start, end)
     const frame = this.frame
     let pos = start
@@ -494,7 +527,7 @@ export class RequestPath implements SessionHost {
   /** One framed command at `pos`. */
   private handle(session: Session, pos: number): number {
     // Answers of our own wait behind what is in flight too: all of them count.
-    if (session.inFlight >= clientCommandsMax) return this.wait(session, stallOrder)
+    if (session.inFlight >= this.inFlightMax) return this.waitForTurn(session)
     const { frame, table } = this
     const buf = this.buf
     let id = this.lookup(frame.off[0]!, frame.len[0]!)
@@ -655,18 +688,25 @@ export class RequestPath implements SessionHost {
     const prefix = mode === KEYS.finder && keys.isChannel === true ? account.tenant!.prefix : session.prefix
     const growth = keys.count * (prefix.length + keyHeaderBytesMax)
     const size = frame.end - pos
+    const { large } = account.tenant!
     // Thousands of empty keys under a long prefix can outgrow an arena by themselves.
     const isLarge = size > sharedFrameBytesMax || size + growth + guardBytesMax > arenaHalfBytes
+    const isBulk =
+      isLarge ||
+      (large !== undefined &&
+        route === ROUTE.read &&
+        this.largeReads.isLarge(account.tenant!, large, id, frame, keys, this.buf, this.nowMs))
     let lane = session.lane
     this.needsProof = false
     // The common case: one more command for the lane that this chunk is already on.
-    if (lane === undefined || lane !== this.runLane || isLarge || route > this.runRouteMax) {
+    if (lane === undefined || lane !== this.runLane || isBulk || route > this.runRouteMax) {
       if (route > ROUTE.primary || session.lease !== undefined || (session.mode & modeTracking) !== 0)
         return this.forwardLeased(session, account, id, route, pos)
       const isRead = route === ROUTE.read && !this.isPrimaryForced
       this.readEnd = frame.end
       if (lane === undefined) {
-        lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isLarge)
+        this.isFrameLarge = isLarge
+        lane = this.chooseLane(session, account, isRead, route === ROUTE.write, isBulk)
         if (lane !== undefined && this.isForcedByRead && route === ROUTE.read) {
           this.fillNeed(session, account)
           this.limit(session, account)
@@ -674,6 +714,11 @@ export class RequestPath implements SessionHost {
         if (this.isOverLimit) return this.refuseOverLimit(session, account, pos)
         if (lane === undefined) return this.noLane(session, account, isRead, pos)
         if (lane.database !== account.tenant!.database) return this.isolationFailure(session, lane)
+        this.inFlightMax = this.turns.most(session, lane, this.nowMs)
+        if (this.inFlightMax === 0) {
+          this.turns.wait(session, lane)
+          return stalled
+        }
         session.stallUntilMs = 0
         session.fallback = this.callFallback
         this.isGuardedRun = false
@@ -685,7 +730,8 @@ export class RequestPath implements SessionHost {
           this.rollbackDatabase = session.database
           lane.save()
         }
-      } else if (lane.isBulk !== isLarge) return this.wait(session, stallOrder)
+      } else if (this.isOnWrongLane(session, account, lane, route, isBulk, isLarge))
+        return this.wait(session, stallOrder)
       else if (!this.isPrimaryLane(lane) && (!isRead || !this.mayStay(session, account, lane))) {
         // Without a primary the reads stay where they are, and what needs it waits alone.
         if (this.rollbackAt < 0 || !this.hasPrimary(session)) return this.wait(session, stallOrder)
@@ -732,20 +778,23 @@ export class RequestPath implements SessionHost {
       this.splicer.from = pos
       // On the primary anything may follow; on a replica only reads, and only where neither a rule nor a write speaks of single keys.
       // Strong reads are looked at one by one: each has its mark, or its proof.
-      this.runRouteMax = mayBeStrong(session, account)
-        ? ROUTE.proxy
-        : this.isPrimaryLane(lane)
-          ? session.isLimited
-            ? ROUTE.proxy
-            : this.parts.pool.hasUnsettled(lane.nodeIndex)
+      // On a bulk lane each is looked at as well: small writes do not follow there.
+      this.runRouteMax =
+        mayBeStrong(session, account) || lane.isBulk
+          ? ROUTE.proxy
+          : this.isPrimaryLane(lane)
+            ? session.isLimited
+              ? ROUTE.proxy
+              : this.parts.pool.hasUnsettled(lane.nodeIndex)
+                ? ROUTE.read
+                : ROUTE.primary
+            : account.rules === undefined && this.need.fences.isWhole
               ? ROUTE.read
-              : ROUTE.primary
-          : account.rules === undefined && this.need.fences.isWhole
-            ? ROUTE.read
-            : ROUTE.proxy
+              : ROUTE.proxy
     }
     session.lane = lane
     session.inFlight++
+    if (large !== undefined && route === ROUTE.read) lane.nameNext(this.largeReads.hash)
     if (keys.count > 0) {
       lane.pos = this.splicer.splice(this.buf, this.buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
     }
@@ -997,6 +1046,8 @@ export class RequestPath implements SessionHost {
     pos: number,
     prefix: Buffer,
   ): number {
+    this.endRun(session, pos)
+    if (session.isClosed) return stalled
     if (!lane.canFlush) {
       this.waiting.addForRoom(session, lane)
       return this.wait(session, stallRoom)
@@ -1006,9 +1057,32 @@ export class RequestPath implements SessionHost {
     session.lane = lane
     session.inFlight++
     this.enqueue(session, account, lane, id, route === ROUTE.write)
+    this.runCommands = 0 // it is in no run
     lane.writeLarge(parts)
     this.rollbackAt = -1
     return done
+  }
+
+  /**
+   * What is large waits until nothing of its client is on a shared lane, and what is small until nothing is on the bulk lane;
+   * small reads may follow large ones there, or a client that asks for both in turn would wait for each.
+   */
+  private isOnWrongLane(
+    session: Session,
+    account: SessionAccount,
+    lane: Lane,
+    route: number,
+    isBulk: boolean,
+    isLarge: boolean,
+  ): boolean {
+    if (lane.isBulk) return !isBulk && route !== ROUTE.read
+    if (!isBulk || isLarge) return isBulk
+    return this.parts.pool.lane(lane.nodeIndex, session.resp, true, session.id, account.tenant!.database).isReady
+  }
+
+  /** A reply was large: the next to the same read goes by the bulk lane. */
+  largeReply(use: LaneUse, hash: number): void {
+    if (use instanceof Share) this.largeReads.seen(use.tenant, hash)
   }
 
   /** Few keys: the values between them are not copied again. undefined: a key has no prefix. */
@@ -1085,7 +1159,7 @@ export class RequestPath implements SessionHost {
     account: SessionAccount,
     isRead: boolean,
     isWrite: boolean,
-    isLarge: boolean,
+    isBulk: boolean,
   ): Lane | undefined {
     const { tracker, pool } = this.parts
     this.callFallback = -1
@@ -1104,9 +1178,9 @@ export class RequestPath implements SessionHost {
         const order = tracker.readOrderOf(session.turn)
         const index = chooseRead(need, order, tracker.primary, this.nowMs, this.choice)
         if (index < 0) return undefined
-        let lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
+        let lane = this.laneTo(session, index, isBulk)
         if (!lane.isReady || (index === tracker.primary?.index && !lane.isPrimary)) {
-          const other = this.firstUsable(session, isLarge)
+          const other = this.firstUsable(session, isBulk)
           if (other === undefined) return undefined
           lane = other
         }
@@ -1128,14 +1202,23 @@ export class RequestPath implements SessionHost {
         }
         return lane
       }
-      const lane = this.chooseByIndex(session, account, isLarge)
+      const lane = this.chooseByIndex(session, account, isBulk)
       if (lane !== undefined || this.isWaitingForIndex) return lane
     }
     const primary = tracker.primary
     if (primary === undefined) return undefined
     if (isWrite && pool.hasUnsettled(primary.index)) return undefined
-    const lane = pool.lane(primary.index, session.resp, isLarge, session.id, account.tenant!.database)
+    const lane = this.laneTo(session, primary.index, isBulk)
     return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /** The lane to this node. A read whose reply may be large takes the shared one while there is no other. */
+  private laneTo(session: Session, node: number, isBulk: boolean): Lane {
+    const { pool, tracker } = this.parts
+    const lane = pool.lane(node, session.resp, isBulk, session.id, databaseOf(session))
+    if (!isBulk || this.isFrameLarge || (lane.isReady && (lane.isPrimary || node !== tracker.primary?.index)))
+      return lane
+    return pool.lane(node, session.resp, false, session.id, databaseOf(session))
   }
 
   /**
@@ -1143,8 +1226,8 @@ export class RequestPath implements SessionHost {
    * as the primary could answer, the read waits for that mark, with all others that came before it is sent. undefined: it waits
    * (`isWaitingForIndex`), or it is the primary's.
    */
-  private chooseByIndex(session: Session, account: SessionAccount, isLarge: boolean): Lane | undefined {
-    const { tracker, pool } = this.parts
+  private chooseByIndex(session: Session, account: SessionAccount, isBulk: boolean): Lane | undefined {
+    const { tracker } = this.parts
     const { need, marks } = this
     if (this.isRehearsing) return this.rehearseIndex(session, account)
     // What came after that mark was sent needs a newer one.
@@ -1163,7 +1246,7 @@ export class RequestPath implements SessionHost {
     need.readIndex = session.readIndex
     const index = chooseRead(need, tracker.readOrderOf(session.turn), tracker.primary, this.nowMs, this.choice)
     if (index >= 0 && index !== tracker.primary?.index) {
-      const lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
+      const lane = this.laneTo(session, index, isBulk)
       if (lane.isReady) {
         this.callSource = this.nodes[index]!.isLocal ? Source.local : Source.remote
         return lane
@@ -1277,11 +1360,11 @@ export class RequestPath implements SessionHost {
   }
 
   /** The nearest node that is fresh enough and whose lane is up: when the first choice's connection is away. */
-  private firstUsable(session: Session, isLarge: boolean): Lane | undefined {
-    const { tracker, pool } = this.parts
+  private firstUsable(session: Session, isBulk: boolean): Lane | undefined {
+    const { tracker } = this.parts
     let passedOver = this.choice.passedOver
     for (const node of tracker.readOrderOf(session.turn)) {
-      const lane = pool.lane(node.index, session.resp, isLarge, session.id, databaseOf(session))
+      const lane = this.laneTo(session, node.index, isBulk)
       const isUsable = lane.isReady && (node !== tracker.primary || lane.isPrimary)
       if (isUsable && isNodeFresh(this.need, node, tracker.primary, this.nowMs)) {
         if (passedOver >= 0 && this.choice.reason === REASON.none) this.choice.reason = REASON.down
@@ -1510,6 +1593,9 @@ export class RequestPath implements SessionHost {
     this.isForcedByRead = false
     this.isStrongRead = false
     this.isGuardedRun = false // of the client before
+    this.inFlightMax =
+      session.lane === undefined ? clientCommandsMax : this.turns.most(session, session.lane, this.nowMs)
+    this.commandsBefore = session.commands
     this.callReads = 0
     this.callWrites = 0
     this.wantsEnd = false
@@ -1530,6 +1616,7 @@ export class RequestPath implements SessionHost {
     lane.rollback()
     session.lane = undefined
     session.inFlight = 0
+    this.inFlightMax = clientCommandsMax
     session.localBytes = 0
     session.replyMode = this.rollbackReplyMode // CLIENT REPLY SKIP may have been used up by one of them
     if (session.database !== this.rollbackDatabase) session.select(this.rollbackDatabase)
@@ -1607,8 +1694,10 @@ export class RequestPath implements SessionHost {
     this.endRun(session, pos)
     if (this.callReads + this.callWrites > 0) this.askForTrail(session)
     if (lane?.waitsForEarlyFlush) lane.flush()
-    const cells = session.account?.tenant?.cells
+    const tenant = session.account?.tenant
+    const cells = tenant?.cells
     if (cells !== undefined) {
+      this.turns.took(tenant!, session.commands - this.commandsBefore, this.nowMs)
       cells.writes += this.callWrites
       if (this.callReads > 0) {
         cells.reads += this.callReads
@@ -1826,6 +1915,13 @@ export class RequestPath implements SessionHost {
   }
 
   // ---- waiting and going on ----
+
+  /** It has as much in flight as it may, by its own bound or by its tenant's. */
+  private waitForTurn(session: Session): number {
+    if (session.inFlight >= clientCommandsMax || session.lane === undefined) return this.wait(session, stallOrder)
+    this.turns.wait(session, session.lane)
+    return stalled
+  }
 
   private wait(session: Session, reason: number): number {
     session.stall = reason

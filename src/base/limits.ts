@@ -15,6 +15,8 @@ export const clientReadBytes = 64 * 1024
 export const clientFrontBytes = 64 * 1024
 /** A frame above this leaves the shared lane for the bulk lane, so that it does not stand in front of small commands. */
 export const sharedFrameBytesMax = 64 * 1024
+/** The next read whose last reply was above this goes by the bulk lane, as requests above it do: 64 KiB are half a millisecond at 1 Gbit/s. */
+export const largeReplyBytes = 64 * 1024
 /** One half of a lane's output arena. Two halves: the kernel has one while the other fills. */
 export const arenaHalfBytes = 1024 * 1024
 /** A lane writes before the end of the turn when it holds this much (8 to 192 KiB measured alike). */

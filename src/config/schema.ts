@@ -135,8 +135,8 @@ const quota = z.strictObject({
     about: 'Bytes of one request, and of one argument; at most `limits.max_request`.',
   }),
   in_flight: optional(integer(1, 65_536), {
-    about: 'Commands of all its clients that are on their way at once.',
-    notYet: notEnforced('quota.in_flight'),
+    about:
+      'Commands of all its clients that are on their way to shared connections at once, at this proxy; others wait.',
   }),
   memory: optional(size(), { about: 'Bytes in Redis.', notYet: notEnforced('quota.memory') }),
   keys: optional(integer(1, Number.MAX_SAFE_INTEGER), {

@@ -404,6 +404,14 @@ export const catalogue = {
   },
 
   // ---- Quotas
+  turns_waited_total: {
+    type: 'counter',
+    labels: ['tenant'],
+    unit: 'count',
+    help: "Times that a client waited for its tenant's turn: on a connection that others use too, or in this process.",
+    since: '0.1.0',
+    note: 'The tenant sends more at once than its part while others are active. Nothing is wrong, and nothing is refused.',
+  },
   quota_limit: {
     type: 'gauge',
     labels: ['tenant', 'quota'],

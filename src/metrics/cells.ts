@@ -125,6 +125,8 @@ export class TenantCells {
   readonly durableWait = new Histogram()
   /** Made when a quota first does something. */
   quotas: QuotaCells | undefined
+  /** Times that a client of it waited for its tenant's turn (session/turns.ts). */
+  turnsWaited = 0
   /** kind * outcomes + outcome; the `ok` column stays 0. */
   readonly failed = new Float64Array(kindNames.length * outcomeNames.length)
   /** Reads sent to nodes: `servedIndex(region, source)`. */

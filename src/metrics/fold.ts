@@ -28,7 +28,9 @@ export const quotaDelayedMsOffset = quotaDelayedOffset + quotaNames.length
 export const quotaRefusedOffset = quotaDelayedMsOffset + quotaNames.length
 /** Writes confirmed and not; then the buckets of how long they were held, and the sum, ms. */
 export const durableOffset = quotaRefusedOffset + quotaNames.length
-export const durableWaitOffset = durableOffset + 2
+/** Times that clients waited for their tenant's turn. */
+export const turnsOffset = durableOffset + 2
+export const durableWaitOffset = turnsOffset + 1
 export const tenantCounters = durableWaitOffset + durationBoundsMs.length + 2
 
 /** What a tenant has counted, as one vector of counters that never fall. */
@@ -57,6 +59,7 @@ function countersOf(cells: TenantCells, into: Float64Array): void {
   }
   into[durableOffset] = cells.durableConfirmed
   into[durableOffset + 1] = cells.durableDenied
+  into[turnsOffset] = cells.turnsWaited
   into.set(cells.durableWait.counts, durableWaitOffset)
   into[tenantCounters - 1] = cells.durableWait.sum
 }

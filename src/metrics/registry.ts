@@ -41,6 +41,7 @@ import {
   type TenantLabel,
   type TenantSeries,
   tenantCounters,
+  turnsOffset,
 } from './fold.ts'
 
 /** A node as it is at this moment; what is unknown is left out, and so is its series. */
@@ -247,6 +248,7 @@ export class Metrics {
       durable_wait_seconds: () => this.#durableWait(),
       durable_held_clients: () => plain(samples.durableWaiting?.() ?? 0),
 
+      turns_waited_total: () => this.#turns(),
       quota_limit: () => this.#quotas((quota) => quota.limit),
       quota_usage_ratio: () =>
         this.#quotas(({ used, share, limit }) => (used === undefined ? undefined : used / (share ?? limit))),
@@ -282,6 +284,14 @@ export class Metrics {
       if (value !== undefined && Number.isFinite(value)) {
         yield { labels: { region: sample.region, node: sample.node }, value }
       }
+    }
+  }
+
+  /** Only of tenants that had to wait. */
+  *#turns(): Iterable<Value> {
+    for (const { tenant, counters } of this.#tenants) {
+      const value = counters[turnsOffset]!
+      if (value !== 0) yield { labels: { tenant }, value }
     }
   }
 

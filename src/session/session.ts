@@ -30,6 +30,7 @@ import type { QuotaWait } from './quota-lines.ts'
 import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
+import type { Share } from './turns.ts'
 
 /** Of a client without a tenant. None of its commands names a key; did one, by a mistake of ours, it would be nobody's key. */
 const nobodysPrefix = Buffer.from('regis:nobody:')
@@ -48,6 +49,8 @@ export const stallBusy = 4
 export const stallOutput = 5
 /** Its tenant's, or its user's, quota is used up for the moment (session/quota-lines.ts). */
 export const stallQuota = 6
+/** Its tenant has had its part, of a lane or of this turn (turns.ts). */
+export const stallTurn = 10
 
 export const replyOn = 0
 export const replyOff = 1
@@ -160,6 +163,8 @@ export class Session implements ReplySink {
   /** Where this client's commands are; undefined while nothing is in flight. */
   lane: Lane | undefined
   inFlight = 0
+  /** In whose account its commands are on their way, on the shared lane that it used last. */
+  use: Share | undefined
   /** Of our own replies among them. */
   localBytes = 0
   /** An upstream connection of its own, while it needs one: see leased-path.ts. It may not be ready yet. */

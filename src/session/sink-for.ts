@@ -3,6 +3,7 @@
  * while (held-replies.ts, proven-replies.ts, second-try.ts), which take what they are there for into their own hands.
  */
 import type { Lane, ReplySink } from '../upstream/lane.ts'
+import type { LaneUse } from '../upstream/lane-use.ts'
 
 export class SinkFor<S extends ReplySink> implements ReplySink {
   readonly session: S
@@ -13,6 +14,10 @@ export class SinkFor<S extends ReplySink> implements ReplySink {
 
   get isClosed(): boolean {
     return this.session.isClosed
+  }
+
+  get use(): LaneUse | undefined {
+    return this.session.use
   }
 
   onReply(view: Uint8Array, completed: number, hasWrite: boolean, lane: Lane): boolean {

@@ -33,6 +33,11 @@ export class WaitingRoom {
     else waiters.push(session)
   }
 
+  /** At the end of this turn. */
+  soon(run: () => void): void {
+    setImmediate(run)
+  }
+
   resumeSoon(session: Session): void {
     this.ready.push(session)
     if (!this.isResumePlanned) {

@@ -6,6 +6,7 @@ import type { TenantCells } from '../metrics/cells.ts'
 import { type QuotaLimits, TenantQuota, type Traffic } from '../quota/tenant-quota.ts'
 import { keyPrefixes } from './databases.ts'
 import type { KeyHash } from './key-hash.ts'
+import type { LargeKeys } from './large-keys.ts'
 import { LanePositions } from './positions.ts'
 
 /** Where a tenant's keys are: a database of the servers (0: shared), or how many databases it has behind its prefix. */
@@ -41,6 +42,14 @@ export const gateShed = 4
 export const gatePaused = 8
 export const gateInFlight = 16
 
+/** What it has on its way on one of the lanes; kept by session/turns.ts. */
+export interface TenantLaneUse {
+  /** Commands without an answer. */
+  readonly inFlight: number
+}
+
+const noUses: TenantLaneUse[] = []
+
 /** State that all connections of one tenant share. */
 export class TenantState {
   readonly id: string
@@ -61,6 +70,13 @@ export class TenantState {
   limits: QuotaLimits | undefined
   /** What it has used, once somebody has asked (`openQuota`): an idle tenant needs none. */
   quota: TenantQuota | undefined
+  /** On which shared lanes it has been, and what it has in flight there. */
+  laneUses: TenantLaneUse[] = noUses
+  /** Which of its reads have large replies; undefined: none of late. */
+  large: LargeKeys | undefined
+  /** Of this turn of the event loop (session/turns.ts): which one, and the commands that it has taken. */
+  turn = 0
+  turnCommands = 0
   /** What it has of `routing.fallback_limit`. */
   readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /** Undefined: a write is acknowledged when the primary has it. */
@@ -105,6 +121,13 @@ export class TenantState {
     else this.quota?.setLimits(limits, nowUs)
     if (isMetered || isMeteredBy(limits)) this.gate |= gateQuota
     else this.gate &= ~gateQuota
+  }
+
+  /** Commands on their way on shared lanes, those of clients that are gone among them. */
+  get inFlight(): number {
+    let sum = 0
+    for (const use of this.laneUses) sum += use.inFlight
+    return sum
   }
 
   openQuota(nowUs: number): TenantQuota | undefined {

@@ -19,6 +19,7 @@ import {
   earlyFlushBytes,
   errorTextBytesMax,
   laneCommandsMax,
+  largeReplyBytes,
   pushBytesMax,
   sharedTransactionCommandsMax,
 } from '../base/limits.ts'
@@ -26,6 +27,7 @@ import type { Histogram } from '../metrics/counters.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { ReplyFramer, replyBroken, replyMore } from '../resp/reply-framer.ts'
 import type { Journal } from './journal.ts'
+import { LaneUse } from './lane-use.ts'
 
 /** What an entry of the ring does with its replies. */
 export const kindPass = 0
@@ -39,6 +41,8 @@ export const kindCollect = 3
 /** Who gets replies: a client's session. Methods are called in the order of the requests. */
 export interface ReplySink {
   isClosed: boolean
+  /** In whose account its commands are on their way; undefined: nobody's. */
+  readonly use?: LaneUse | undefined
   /**
    * Bytes for the client. `completed` requests are answered by the end of `view` (0: part of a reply). The view is of
    * the lane's read buffer: true means the socket still holds it, so the buffer must not be used again.
@@ -89,6 +93,8 @@ export interface LaneEvents {
   errorReply(lane: Lane, code: string): void
   /** The write that is to be answered now was refused by a replica. Its sink may hand its places over before it hears. */
   refusedWrite?(lane: Lane, sink: ReplySink): void
+  /** A client's reply is above `largeReplyBytes`; `hash`: the read that it answers, as it was named, 0: it was not. */
+  largeReply?(lane: Lane, use: LaneUse, hash: number): void
   /** The connection must go: a reply that nobody asked for, a bad frame, a nonce that does not match. */
   desync(lane: Lane, why: string): void
   /** A reply name without the tenant's prefix. */
@@ -176,8 +182,9 @@ export class Lane {
   replyTrail = 0
   /** How many requests had been put on it with the newest write among them; 0: no write yet. */
   lastWrite = 0
-  /** Bytes received at, monotonic ms. */
+  /** Bytes received at, monotonic ms; and how many. */
   lastReceivedAtMs = 0
+  receivedBytes = 0
 
   readonly bytes: Buffer
   /** Where the next byte goes, and the end of the current half. */
@@ -203,6 +210,11 @@ export class Lane {
   isHeadPartial = false
   /** How much of that part came with this. */
   headBytes = 0
+  /** How much of it has come in all. */
+  private headSize = 0
+  /** Names of reads, by the place of their flag, and whose they are; undefined until one is named. */
+  private named: Uint32Array | undefined
+  private namedNumbers: Int32Array | undefined
 
   private readonly size: LaneSize
   private mask: number
@@ -210,6 +222,8 @@ export class Lane {
   private tail = 0
   private sinks: (ReplySink | undefined)[]
   private extras: (Buffer | CollectHandler | Transform | undefined)[]
+  private uses: LaneUse[]
+  private readonly nobody = new LaneUse(undefined)
   private counts: Int32Array
   private totals: Int32Array
   private kinds: Uint8Array
@@ -244,6 +258,7 @@ export class Lane {
     this.mask = ring - 1
     this.sinks = new Array(ring).fill(undefined)
     this.extras = new Array(ring).fill(undefined)
+    this.uses = new Array(ring).fill(this.nobody)
     this.counts = new Int32Array(ring)
     this.totals = new Int32Array(ring)
     this.kinds = new Uint8Array(ring)
@@ -302,6 +317,7 @@ export class Lane {
     if (this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kind && kind <= kindSwallow) {
       this.counts[last]!++
       this.totals[last]!++
+      this.uses[last]!.inFlight++
       this.trails[last] = this.lastTrailSeq
       if (isWrite) this.writes[last] = 1
       return
@@ -404,6 +420,10 @@ export class Lane {
     this.times[at] = nowMs
     this.trails[at] = this.lastTrailSeq
     this.extras[at] = extra
+    const use = sink?.use
+    const counted = use !== undefined && use.lane === this ? use : this.nobody
+    this.uses[at] = counted
+    if (kind !== kindLocal) counted.inFlight++
     this.tail = (this.tail + 1) | 0
   }
 
@@ -424,9 +444,15 @@ export class Lane {
   rollback(): void {
     assert(((this.flagSent - this.saveFlagTail) | 0) <= 0, 'what was sent cannot be taken back')
     for (let i = this.saveTail; i !== this.tail; i = (i + 1) | 0) {
-      this.sinks[i & this.mask] = undefined
-      this.extras[i & this.mask] = undefined
+      const at = i & this.mask
+      this.sinks[at] = undefined
+      this.extras[at] = undefined
+      if (this.kinds[at] !== kindLocal) this.uses[at]!.inFlight -= this.counts[at]!
+      this.uses[at] = this.nobody
     }
+    if (this.namedNumbers !== undefined)
+      for (let i = this.saveFlagTail; i !== this.flagTail; i = (i + 1) | 0)
+        this.namedNumbers[i & this.flagMask] = (i - 1) | 0
     this.pos = this.savePos
     this.tail = this.saveTail
     this.flagTail = this.saveFlagTail
@@ -554,6 +580,7 @@ export class Lane {
   private take(buf: Buffer, start: number, end: number): void {
     const nowMs = this.now()
     this.lastReceivedAtMs = nowMs
+    this.receivedBytes += end - start - this.leftover
     this.leftover = 0
     const before = this.inFlight
     let from = start
@@ -575,6 +602,7 @@ export class Lane {
       const next = this.framer.next(buf, pos, end)
       if (next === replyMore) {
         this.headBytes = this.framer.consumed - pos
+        this.headSize += this.headBytes
         pos = this.framer.consumed
         break
       }
@@ -597,6 +625,7 @@ export class Lane {
         }
         this.noteError(buf, pos, next, at, isWhole)
       }
+      if (!isWhole) this.noteSize(at, next - pos)
       pos = next
       done++
       this.flagHead = (this.flagHead + 1) | 0
@@ -659,8 +688,10 @@ export class Lane {
     this.replyTrail = this.trails[at]!
     const ms = nowMs - this.times[at]!
     const total = this.totals[at]!
+    this.noteAnswered(at, pos - from, done)
     this.sinks[at] = undefined
     this.extras[at] = undefined
+    this.uses[at] = this.nobody
     this.head = (this.head + 1) | 0
     this.isHeadPartial = false
     if (sink !== undefined && kind !== kindLocal) {
@@ -699,6 +730,34 @@ export class Lane {
     return true
   }
 
+  /** The next command that is appended is the read with this name: its reply may turn out to be large. */
+  nameNext(hash: number): void {
+    if (this.named === undefined || this.named.length !== this.flags.length) {
+      this.named = new Uint32Array(this.flags.length)
+      this.namedNumbers = new Int32Array(this.flags.length)
+    }
+    const at = this.flagTail & this.flagMask
+    this.named[at] = hash
+    this.namedNumbers![at] = this.flagTail
+  }
+
+  /** A reply that came in pieces is whole with so many bytes more. One above the bound always does. */
+  private noteSize(at: number, bytes: number): void {
+    const size = this.headSize + bytes
+    this.headSize = 0
+    if (size <= largeReplyBytes || this.sinks[at] === undefined || this.events.largeReply === undefined) return
+    const flag = this.flagHead & this.flagMask
+    const isNamed = this.named !== undefined && this.namedNumbers![flag] === this.flagHead
+    this.events.largeReply(this, this.uses[at]!, isNamed ? this.named![flag]! : 0)
+  }
+
+  private noteAnswered(at: number, bytes: number, done: number): void {
+    const use = this.uses[at]!
+    use.inFlight -= done
+    use.answered += done
+    use.replyBytes += bytes
+  }
+
   /** Replies of the proxy itself whose turn has come. */
   private giveLocals(): void {
     while (this.head !== this.tail) {
@@ -709,6 +768,7 @@ export class Lane {
       this.replyTrail = this.trails[at]!
       this.sinks[at] = undefined
       this.extras[at] = undefined
+      this.uses[at] = this.nobody
       this.head = (this.head + 1) | 0
       if (!sink.isClosed) sink.onReply(reply, 1, false, this)
     }
@@ -720,6 +780,7 @@ export class Lane {
     const sink = this.sinks[at]
     this.replyTrail = this.trails[at]!
     this.isHeadPartial = this.framer.started
+    this.noteAnswered(at, pos - from, done)
     if (sink?.isClosed === true) {
       if (done > 0 && this.writes[at] !== 0) sink.onLateWrite(this)
       this.dropCollected()
@@ -791,6 +852,7 @@ export class Lane {
     this.journal?.clear()
     this.isJournalOn = false
     this.framer.reset()
+    this.headSize = 0
     this.dropPush()
     this.leftover = 0
     this.isHeadPartial = false
@@ -846,6 +908,7 @@ export class Lane {
       const fates: number[] = []
       const kind = this.kinds[at]!
       if (kind !== kindLocal) {
+        this.uses[at]!.inFlight -= this.counts[at]!
         for (let i = 0; i < this.counts[at]!; i++) {
           const isWrite = (this.flags[this.flagHead & this.flagMask]! & flagWrite) !== 0
           const isSent = ((this.flagSent - this.flagHead) | 0) > 0
@@ -858,6 +921,7 @@ export class Lane {
       failed.push({ sink: this.sinks[at], kind, extra: this.extras[at], fates, hasWrite: this.writes[at] !== 0 })
       this.sinks[at] = undefined
       this.extras[at] = undefined
+      this.uses[at] = this.nobody
       this.head = (this.head + 1) | 0
     }
     this.framer.reset()
@@ -899,6 +963,7 @@ export class Lane {
     const size = old * 2
     const sinks: (ReplySink | undefined)[] = new Array(size).fill(undefined)
     const extras: (Buffer | CollectHandler | Transform | undefined)[] = new Array(size).fill(undefined)
+    const uses: LaneUse[] = new Array(size).fill(this.nobody)
     const counts = new Int32Array(size)
     const totals = new Int32Array(size)
     const kinds = new Uint8Array(size)
@@ -910,6 +975,7 @@ export class Lane {
       const to = i & (size - 1)
       sinks[to] = this.sinks[from]
       extras[to] = this.extras[from]
+      uses[to] = this.uses[from]!
       counts[to] = this.counts[from]!
       totals[to] = this.totals[from]!
       kinds[to] = this.kinds[from]!
@@ -919,6 +985,7 @@ export class Lane {
     }
     this.sinks = sinks
     this.extras = extras
+    this.uses = uses
     this.counts = counts
     this.totals = totals
     this.kinds = kinds

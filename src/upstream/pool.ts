@@ -10,6 +10,7 @@ import { encodeRequest } from '../resp/encode.ts'
 import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
 import { Journal } from './journal.ts'
 import { Lane, type LaneEvents, type LaneTimes, type ReplySink } from './lane.ts'
+import type { LaneUse } from './lane-use.ts'
 import { Slab } from './slab.ts'
 
 export interface PoolOptions {
@@ -32,6 +33,8 @@ export interface PoolEvents {
   errorReply(lane: Lane, code: string): void
   /** See LaneEvents: a write was refused by a replica. */
   refusedWrite?(lane: Lane, sink: ReplySink): void
+  /** See LaneEvents. */
+  largeReply?(lane: Lane, use: LaneUse, hash: number): void
   desync(lane: Lane, why: string): void
   foreignPrefix(lane: Lane): void
   /** A lane with `needsTrail` or `needsCheck` is about to be flushed. */
@@ -76,6 +79,7 @@ export class Pool {
         events.hasRoom(lane)
       },
       errorReply: (lane, code) => events.errorReply(lane, code),
+      largeReply: (lane, use, hash) => events.largeReply?.(lane, use, hash),
       refusedWrite: (lane, sink) => events.refusedWrite?.(lane, sink),
       desync: (lane, why) => {
         events.desync(lane, why)

@@ -127,6 +127,8 @@ export interface World {
   readonly topics: Set<string>
   /** A reply of the node on its shared lane for RESP2. */
   reply(node: Node, text: string): void
+  /** The same, on any lane. */
+  replyOn(lane: Lane, text: string): void
   /** The shared lane for RESP2 of a node. */
   lane(node: Node): Lane
 }
@@ -169,6 +171,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       hasRoom: (lane) => path.waiting.laneHasRoom(lane),
       errorReply() {},
       refusedWrite: (lane, sink) => path.secondTries.begin(lane, sink),
+      largeReply: (_, use, hash) => path.largeReply(use, hash),
       desync() {},
       foreignPrefix() {},
       beforeFlush: (lane) => path.strong.beforeFlush(lane),
@@ -241,6 +244,13 @@ export function buildWorld(options: WorldOptions = {}): World {
       : {}),
   })
   let id = 1
+  const replyOn = (lane: Lane, text: string): void => {
+    if (lane.needsCheck) path.strong.beforeFlush(lane)
+    lane.flush()
+    lane.onChunk(Buffer.from(text, 'latin1'))
+    path.turns.serve()
+    path.waiting.resumeAll()
+  }
   return {
     cells,
     subscriptions,
@@ -281,15 +291,8 @@ export function buildWorld(options: WorldOptions = {}): World {
       for (const lane of lanes) lane.flush()
       return lanes.map((lane) => ports[lane.index]!.sent).join('')
     },
-    reply: (node, text) => {
-      const lane = pool.lane(node.index, 2, false, 1, 0)
-      if (lane.needsCheck) path.strong.beforeFlush(lane)
-      lane.flush()
-      const bytes = Buffer.from(text, 'latin1')
-      lane.nextInput().set(bytes)
-      lane.onRead(bytes.length)
-      path.waiting.resumeAll()
-    },
+    reply: (node, text) => replyOn(pool.lane(node.index, 2, false, 1, 0), text),
+    replyOn,
     lane: (node) => pool.lane(node.index, 2, false, 1, 0),
   }
 }

@@ -80,6 +80,7 @@ function fill(cells: Cells): void {
   shop.quotaRefused(Quota.bandwidth)
   shop.durableConfirmed = 3
   shop.durableDenied = 1
+  shop.turnsWaited = 1
   shop.durableWait.observe(7, 4)
   cells.primaryChanges.add(['eu-west', 'us-east'])
   cells.pubsub.gaps.add(['lost'])
