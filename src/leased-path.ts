@@ -55,6 +55,8 @@ export interface PathHands {
   refuse(session: Session, pos: number, code: ErrorCode, ...args: (string | number)[]): number
   local(session: Session, pos: number, bytes: Buffer, next: number): number
   noPrimary(session: Session, account: SessionAccount, pos: number): number
+  /** The client has the proxy keep so much more; false: there is no memory for it. */
+  mayGrow(bytes: number): boolean
   waitForOrder(session: Session): number
   waitForRoom(session: Session, lane: Lane): number
   waitForNode(session: Session): number
@@ -159,6 +161,10 @@ export class LeasedPath {
     const isFull = transaction.queued.length >= transactionCommandsMax
     if (isFull || transaction.bytes + size > transactionBytesMax) return this.spoil(session, pos, 'TRANSACTION_LIMIT')
     if (transaction.isSpoiled) return hands.local(session, pos, queuedLine, frame.end) // nothing of it will run
+    if (!hands.mayGrow(size)) {
+      transaction.drop()
+      return this.spoil(session, pos, 'OVERLOADED')
+    }
     if (id === this.ids.select) this.queueSelect(account, transaction)
     if (route === ROUTE.proxy) transaction.add(this.localEntry(session, id), false)
     else {

@@ -5,10 +5,12 @@
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import { type AdminOptions, AdminServer } from './admin/http.ts'
+import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
 import { systemClock } from './base/clock.ts'
 import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer } from './base/log.ts'
+import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
 import {
@@ -55,7 +57,9 @@ import { Accounts } from './session/accounts.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
-import { modeSubscriber, Session, type SessionAccount, stallBusy } from './session/session.ts'
+import { Overload } from './session/overload.ts'
+import { type PauseStart, Pauses } from './session/pauses.ts'
+import { modeSubscriber, Session, type SessionAccount, stallBusy, stallPaused } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
 import { Tokens } from './session/tokens.ts'
 import type { TenantState } from './tenant/account.ts'
@@ -126,6 +130,8 @@ export class RegisProxy {
   private readonly slowlog: Slowlog
   private readonly settings: SharedSettings
   private readonly monitors: Monitors
+  private readonly pauses: Pauses
+  private readonly overload: Overload
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
   private readonly admin: AdminServer
@@ -253,7 +259,8 @@ export class RegisProxy {
       },
     })
     const ask: ServiceLanes['ask'] = (node, request, isWrite) => this.service.ask(node, request, isWrite)
-    this.keyspace = new Keyspace(new Walks(this.walkHost()))
+    const walks = new Walks(this.walkHost())
+    this.keyspace = new Keyspace(walks)
     this.slowlog = new Slowlog({ table: this.table, nodes: this.tracker.nodes, now: systemClock.now, ask })
     this.settings = new SharedSettings({
       primary: () => this.tracker.primary?.index,
@@ -265,6 +272,36 @@ export class RegisProxy {
       wallUs: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
       soon: (run) => void setImmediate(run),
       sessions: () => this.sessions.values(),
+    })
+    const collect = garbageCollector()
+    let loop = performance.eventLoopUtilization()
+    this.overload = new Overload(config.limits.memoryBytes ?? memoryLimitDefault(), {
+      now: systemClock.now,
+      tickMs,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      soon: (run) => void setImmediate(run),
+      read: readMemory,
+      collect,
+      utilization: () => {
+        const now = performance.eventLoopUtilization()
+        const { utilization } = performance.eventLoopUtilization(now, loop)
+        loop = now
+        return utilization
+      },
+      sessions: () => this.sessions.values(),
+      lingering: () => this.lingering,
+      work: () => this.cells.tenants,
+      tenant: (id) => this.accounts.usedTenant(id),
+      resumeSoon: (session) => this.path.resumeSoon(session),
+      log,
+    })
+    this.pauses = new Pauses({
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      sessions: () => this.sessions.values(),
+      lanes: () => this.pool.lanes,
+      isWalking: (tenant) => walks.isWalking(tenant),
+      resumeSoon: (session) => this.path.resumeSoon(session),
     })
     this.path = new RequestPath({
       table: this.table,
@@ -294,6 +331,8 @@ export class RegisProxy {
       },
       monitors: this.monitors,
       durability: this.durability,
+      pauses: this.pauses,
+      overload: this.overload,
       guards: new Guards({ nodes: this.tracker.nodes, wentBack: (node) => this.tracker.noteWentBack(node) }),
     })
     this.explainer = new Explainer({
@@ -320,6 +359,8 @@ export class RegisProxy {
         nodes: () => this.nodeSamples(),
         regions: () => this.regionSamples(),
         durableWaiting: () => this.durability.waiting,
+        pauses: () => this.pauses,
+        overload: () => this.overload,
         primary: () => this.primarySample(),
         quotas: (tenant) => {
           const state = this.accounts.usedTenant(tenant)
@@ -496,6 +537,7 @@ export class RegisProxy {
       // One turn, so that what clients sent before the signal is read and answered.
       await new Promise((resolve) => setTimeout(resolve, 10))
       for (const session of this.sessions.values()) session.drain()
+      this.pauses.refuse()
     }
     const endsAtMs = this.path.now() + this.config.shutdown.drainMs
     if (this.sessions.size > 0) {
@@ -579,8 +621,9 @@ export class RegisProxy {
       mayAccept: () => {
         // Those that have ended and not closed yet hold a socket too.
         const open = this.sessions.size + this.lingering.size
-        if (open < this.config.limits.maxClients && !this.isDraining) return true
-        this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, 'limit'])
+        const isFull = open >= this.config.limits.maxClients || this.isDraining
+        if (!isFull && this.overload.mayAccept) return true
+        this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, isFull ? 'limit' : 'overload'])
         return false
       },
       refusal: `-${errorText('MAX_CLIENTS')}\r\n`,
@@ -759,6 +802,8 @@ export class RegisProxy {
           session?.destroy('killed')
           return session !== undefined
         },
+        pause: (id, ms) => self.pause(id, ms),
+        resume: (id) => self.resume(id),
         // After the reply to who asks.
         drain: () => setImmediate(() => self.beginDrain()),
       },
@@ -1018,6 +1063,7 @@ export class RegisProxy {
 
   private tick(): void {
     const nowMs = this.path.now()
+    this.overload.tick(nowMs)
     this.cells.marksSent = this.tracker.marks.nextSeq - 1
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.leases.check(nowMs, this.config.upstream.timeoutMs)
@@ -1025,6 +1071,8 @@ export class RegisProxy {
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.durability.check(nowMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
+    for (const tenant of this.pauses.expire())
+      this.log.warn({ tenant: tenant.id }, 'a pause was over and ended by itself')
     if (++this.ticks % 10 !== 0) return
     this.killOverdue(nowMs)
     this.pool.checkNonces()
@@ -1042,6 +1090,7 @@ export class RegisProxy {
         session.inFlight === 0 &&
         (session.mode & modeSubscriber) === 0 && // whoever listens is not idle, as in Redis
         session.stall !== stallBusy &&
+        session.stall !== stallPaused &&
         nowMs - session.lastActiveMs > idleTimeoutMs
       )
         session.destroy('idle')
@@ -1129,15 +1178,50 @@ export class RegisProxy {
       clients: () => this.clientsView(),
       rules: () => config.routing.rules,
       config: () => redactedConfig(config, rowsShownMax) as object,
-      stats: () => statsOf(this.cells),
+      stats: () => this.stats(),
       slowlog: () => this.slowlog.all(config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => this.beginDrain(),
+      pause: (tenant, ms) => pauseByHttp(tenant, ms, (id, time) => this.pause(id, time)),
+      resume: (tenant) => resumeByHttp(this.resume(tenant)),
     })
   }
 
   private beginDrain(): void {
     this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
+  }
+
+  private stats(): object {
+    const { stateName, use, limitBytes, closedClients, shedCommands, heldCommands, heldTenants } = this.overload
+    const overload = {
+      state: stateName,
+      memory_used: Math.round(use * 1000) / 1000,
+      memory_limit_bytes: limitBytes,
+      closed_clients: closedClients,
+      shed_commands: shedCommands,
+      held_tenants: heldTenants,
+      held_commands: heldCommands,
+    }
+    return { ...statsOf(this.cells), overload }
+  }
+
+  /** PROXY PAUSE. undefined: there is no such tenant. */
+  private pause(id: string, ms: number): Promise<PauseStart> | undefined {
+    const tenant = this.accounts.tenant(id)
+    if (tenant === undefined) return undefined
+    return this.pauses.begin(tenant, ms).then((start) => {
+      if (start.kind === 'rest') this.log.info({ tenant: id, ms }, 'a tenant is paused')
+      else this.log.warn({ tenant: id, ms, why: start.kind }, 'a tenant could not be paused')
+      return start
+    })
+  }
+
+  private resume(id: string): number | 'not paused' | undefined {
+    const tenant = this.accounts.tenant(id)
+    if (tenant === undefined) return undefined
+    const waited = this.pauses.end(tenant)
+    if (waited !== undefined) this.log.info({ tenant: id, waited }, 'a paused tenant goes on')
+    return waited ?? 'not paused'
   }
 
   /** PROXY SHOW: the same as the admin API's. */
@@ -1156,7 +1240,7 @@ export class RegisProxy {
       case 'config':
         return redactedConfig(this.config, rowsShownMax)
       case 'stats':
-        return statsOf(this.cells)
+        return this.stats()
     }
   }
 
@@ -1176,8 +1260,12 @@ export class RegisProxy {
     const checks = [
       {
         name: 'listening',
-        ok: this.isListening && !this.isDraining,
-        detail: this.isDraining ? 'draining' : 'clients are accepted',
+        ok: this.isListening && !this.isDraining && this.overload.mayAccept,
+        detail: this.isDraining
+          ? 'draining'
+          : this.overload.mayAccept
+            ? 'clients are accepted'
+            : 'no new clients: memory is short',
       },
       { name: 'readable node', ok: readable > 0, detail: `${readable} of ${this.tracker.nodes.length} nodes` },
     ]
@@ -1278,6 +1366,11 @@ export class RegisProxy {
     return [...used, ...idle].slice(0, rowsShownMax)
   }
 
+  private pausedMs(id: string): number {
+    const tenant = this.accounts.usedTenant(id)
+    return tenant === undefined ? 0 : this.pauses.leftMs(tenant)
+  }
+
   private tenantsView(): object {
     return this.shownTenants().map((tenant) => {
       const cells = this.cells.tenants.get(tenant.id) ?? idleCells
@@ -1289,6 +1382,7 @@ export class RegisProxy {
         database: tenant.database,
         databases: tenant.databases,
         clients: cells.connections,
+        paused_ms: this.pausedMs(tenant.id),
         reads: cells.reads,
         writes: cells.writes,
         ...(quotas.length === 0 ? {} : { quotas }),

@@ -66,6 +66,8 @@ import type { Scripts } from './scripts/scripts.ts'
 import { HeldReplies } from './session/held-replies.ts'
 import { LargeReads } from './session/large-reads.ts'
 import type { Monitors } from './session/monitor.ts'
+import type { Overload } from './session/overload.ts'
+import type { Pauses } from './session/pauses.ts'
 import { SecondTries } from './session/second-try.ts'
 import {
   modeMonitor,
@@ -138,6 +140,9 @@ export interface Parts {
   readonly monitors?: Monitors
   /** For tenants whose writes must be on replicas before they are acknowledged. */
   readonly durability?: Durability
+  /** Tenants whose commands wait. */
+  readonly pauses: Pauses
+  readonly overload: Overload
   /** In front of reads on replicas; undefined: none. */
   readonly guards?: Guards
 }
@@ -316,6 +321,7 @@ export class RequestPath implements SessionHost {
       resumeSoon: (session) => this.waiting.resumeSoon(session),
     })
     this.bounds = new SharedBounds(parts.maxOutputBytes)
+    this.bounds.watch(parts.overload)
     this.secondLook = new SecondLook(parts.table, parts.maxRequestBytes)
     this.unsettled = new UnsettledWrites({
       nodes: this.nodes,
@@ -352,7 +358,7 @@ export class RequestPath implements SessionHost {
       refused: (lane, code) => parts.primaryRefused(lane, code),
     })
     const hands = this.hands()
-    this.admission = new Admission(hands, { table: parts.table, now: parts.now, after: parts.after })
+    this.admission = new Admission(hands, parts)
     this.leased = new LeasedPath(hands, {
       ...parts,
       isTracked: (session, lease) => this.tracking.isTracked(session, lease),
@@ -413,6 +419,12 @@ export class RequestPath implements SessionHost {
       },
       dropTransaction: (session) => this.leased.dropTransaction(session),
       resumeSoon: (session) => this.waiting.resumeSoon(session),
+      mayGrow: (bytes) => this.bounds.mayGrow(bytes),
+      refuseCommand: (session, pos, id, code) => {
+        const step = this.refuseEarly(session, pos, id, code)
+        session.transaction?.drop()
+        return step
+      },
       waitForOrder: (session) => this.wait(session, stallOrder),
       waitForRoom: (session, lane) => {
         this.waiting.addForRoom(session, lane)

@@ -1,9 +1,9 @@
 /**
- * The admin server: metrics, health, what the proxy knows, and two things it can be told to do. ~ listens on a socket.
+ * The admin server: metrics, health, what the proxy knows, and what it can be told to do. ~ listens on a socket.
  * It decides nothing about the proxy: every answer comes from a function it is handed. Who may ask is access.ts.
  *
  *   GET   /metrics   /livez   /readyz?verbose   /api/v1/{status,regions,tenants,clients,rules,config,stats,slowlog,explain}   /
- *   POST  /-/reload  /-/drain
+ *   POST  /-/reload  /-/drain  /-/pause  /-/resume
  *
  * A scrape or a slow reader must not cost the proxy anything: headers, bodies, times and connections are bounded.
  */
@@ -59,7 +59,15 @@ export interface AdminOptions {
   readonly reload?: () => Promise<ReloadResult>
   /** Begins to drain and returns at once. */
   readonly drain?: () => void
+  /** Has a tenant's commands wait, or go on. `ms`: as it was written. */
+  readonly pause?: (tenant: string, ms: string | undefined) => Promise<Told>
+  readonly resume?: (tenant: string) => Told
   readonly log?: Log
+}
+
+export interface Told {
+  readonly status: 200 | 400 | 404 | 409
+  readonly body: object
 }
 
 const headerBytesMax = 8 * 1024
@@ -181,7 +189,26 @@ export class AdminServer {
     ])
     routes.set('/api/v1/explain', { method: 'GET', answer: (_request, url) => this.#explain(url) })
     if (options.reload !== undefined) routes.set('/-/reload', { method: 'POST', answer: () => this.#reload() })
-    const { drain } = options
+    const { drain, pause, resume } = options
+    const tenantOf = (url: URL): string => url.searchParams.get('tenant') ?? ''
+    if (pause !== undefined) {
+      routes.set('/-/pause', {
+        method: 'POST',
+        answer: async (_request, url) => {
+          const { status, body } = await pause(tenantOf(url), url.searchParams.get('ms') ?? undefined)
+          return json(status, body)
+        },
+      })
+    }
+    if (resume !== undefined) {
+      routes.set('/-/resume', {
+        method: 'POST',
+        answer: (_request, url) => {
+          const { status, body } = resume(tenantOf(url))
+          return json(status, body)
+        },
+      })
+    }
     if (drain !== undefined) {
       routes.set('/-/drain', {
         method: 'POST',

@@ -533,6 +533,36 @@ export const errors = {
     fate: 'done',
     when: 'a write of a tenant with `durability` that fewer replicas than it asks for are known to have in time: the write is on the primary, and replicas may get it later. Of EXEC the whole reply; of a command that reads too, its reply is lost',
   },
+  PAUSED: {
+    text: 'TRYAGAIN tenant is paused, command not executed',
+    fate: 'notExecuted',
+    when: 'the proxy ends while an operator has the tenant paused; before that its commands wait',
+  },
+  PAUSE_TENANT: {
+    text: 'ERR No such tenant',
+    fate: 'notExecuted',
+    when: 'PROXY PAUSE or RESUME of a tenant that is not configured',
+  },
+  PAUSE_TIME: {
+    text: 'ERR a pause lasts 1 to %s milliseconds',
+    fate: 'notExecuted',
+    when: 'PROXY PAUSE with another time',
+  },
+  PAUSE_RESTLESS: {
+    text: 'TRYAGAIN not paused: %s commands of the tenant were still in flight after %s ms',
+    fate: 'notExecuted',
+    when: 'PROXY PAUSE of a tenant that has not come to rest within half of the time; its commands go on',
+  },
+  PAUSE_OVERTAKEN: {
+    text: 'ERR another PAUSE or a RESUME of the tenant has come meanwhile',
+    fate: 'notExecuted',
+    when: 'PROXY PAUSE that was still waiting for the tenant to come to rest',
+  },
+  NOT_PAUSED: {
+    text: 'ERR the tenant is not paused',
+    fate: 'notExecuted',
+    when: 'PROXY RESUME of a tenant that is not paused, or whose pause is over',
+  },
   OVERLOADED: {
     text: 'TRYAGAIN proxy overloaded, command not executed',
     fate: 'notExecuted',

@@ -185,6 +185,12 @@ export const waitMsMin = 10
 export const durableTimeoutMsMax = 60_000
 /** Replies of one client that are held until its writes are confirmed: above it no more of its commands are taken. */
 export const heldBytesSoft = 1024 * 1024
+/**
+ * PROXY PAUSE: how long a tenant's commands wait when nothing is said, and at most. Clients give up by then; what they have
+ * sent is executed all the same when they are still connected, so a forgotten pause must not be long.
+ */
+export const pauseMsDefault = 10_000
+export const pauseMsMax = 60_000
 /** What the proxy keeps for one of them besides its bytes. */
 export const heldReplyBytes = 192
 

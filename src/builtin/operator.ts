@@ -1,9 +1,11 @@
 /**
- * PROXY SHOW, KILL and DRAIN: for operators, who have no keys. What they are shown is what the admin API shows, as maps on
+ * PROXY SHOW, KILL, PAUSE, RESUME and DRAIN: for operators, who have no keys. What they are shown is what the admin API shows, as maps on
  * RESP3 and flat arrays on RESP2; no tenant may run them.
  */
 import { errorText } from '../base/errors.ts'
+import { pauseMsDefault, pauseMsMax } from '../base/limits.ts'
 import { array, bulk, failure, integer, map, nil, ok, type Reply } from '../resp/encode.ts'
+import type { PauseStart } from '../session/pauses.ts'
 import type { Builtin } from './builtin.ts'
 
 /** What can be shown, as the admin API names it. */
@@ -16,6 +18,10 @@ export interface OperatorHost {
   show(what: Showable): unknown
   /** False: there is no such connection. */
   kill(id: number): boolean
+  /** The tenant's commands wait, so long at most; undefined: there is no such tenant. */
+  pause(tenant: string, ms: number): Promise<PauseStart> | undefined
+  /** They go on: how many clients waited, or that it was not paused; undefined: there is no such tenant. */
+  resume(tenant: string): number | 'not paused' | undefined
   /** Begins to drain; returns at once. */
   drain(): void
 }
@@ -25,6 +31,10 @@ export const operatorHelp = [
   '    Show what the proxy knows, as its admin API does.',
   'KILL <client-id>',
   '    Close the connection of a client of this proxy.',
+  'PAUSE <tenant> [<milliseconds>]',
+  `    Have the commands of the tenant wait (default ${pauseMsDefault}, at most ${pauseMsMax}); returns when all in flight are answered.`,
+  'RESUME <tenant>',
+  '    Have them go on.',
   'DRAIN',
   '    Accept nobody any more, and close each client after its last reply.',
 ]
@@ -50,6 +60,24 @@ export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
       return host.operator.kill(Number(text)) ? ok : failure(errorText('CLIENT_NONE'))
     },
   },
+  'proxy|pause': {
+    isStateful: true,
+    run: (args, _session, host) => {
+      if (args.length > 4) return failure(errorText('WRONG_ARITY', 'proxy|pause'))
+      const ms = pauseTime(args[3]?.toString('latin1'))
+      if (ms === undefined) return failure(errorText('PAUSE_TIME', pauseMsMax))
+      const start = host.operator.pause(args[2]!.toString('utf8'), ms)
+      return start === undefined ? failure(errorText('PAUSE_TENANT')) : start.then(pauseReply)
+    },
+  },
+  'proxy|resume': {
+    isStateful: true,
+    run: (args, _session, host) => {
+      const waited = host.operator.resume(args[2]!.toString('utf8'))
+      if (waited === undefined) return failure(errorText('PAUSE_TENANT'))
+      return waited === 'not paused' ? failure(errorText('NOT_PAUSED')) : integer(waited)
+    },
+  },
   'proxy|drain': {
     isStateful: true,
     run: (_args, _session, host) => {
@@ -57,6 +85,29 @@ export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
       return ok
     },
   },
+}
+
+/** A pause's time as it is written, ms; undefined: none that may be. */
+export function pauseTime(text: string | undefined): number | undefined {
+  if (text === undefined) return pauseMsDefault
+  const ms = /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 0
+  return ms >= 1 && ms <= pauseMsMax ? ms : undefined
+}
+
+/** Of its keys nothing is under way; or it is not paused. */
+function pauseReply(start: PauseStart): Reply {
+  switch (start.kind) {
+    case 'restless':
+      return failure(errorText('PAUSE_RESTLESS', start.inFlight, Math.round(start.waitedMs)))
+    case 'overtaken':
+      return failure(errorText('PAUSE_OVERTAKEN'))
+    case 'rest':
+      return dataReply(pauseFacts(start))
+  }
+}
+
+export function pauseFacts({ answered, blocked, waitedMs }: PauseStart & { kind: 'rest' }): object {
+  return { answered, blocked, waited_ms: Math.round(waitedMs) }
 }
 
 /** Data as JSON has it as a reply. Numbers that are no integers are told as text on RESP2, as Redis does. */

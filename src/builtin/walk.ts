@@ -151,6 +151,12 @@ export class Walks {
     return promise
   }
 
+  /** A walk of this tenant is under way or waits for its turn, also when nobody waits for what it finds. */
+  isWalking(tenant: TenantState): boolean {
+    for (const name of this.lines.keys()) if (name.endsWith(` ${tenant.id}`)) return true
+    return false
+  }
+
   /** All of a tenant's names, page by page. The same name can come twice while the server's table shrinks. */
   async walk(scope: Scope, onNames: (names: readonly Buffer[]) => void | Promise<void>): Promise<void> {
     let cursor = 0n

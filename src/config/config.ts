@@ -51,6 +51,8 @@ export interface Config {
     readonly leasesPerTenant: number
     readonly maxRequestBytes: number
     readonly outputBytes: number
+    /** Of the process; undefined: by what the container or the machine has. */
+    readonly memoryBytes?: number
     /** 0 = off. */
     readonly idleTimeoutMs: number
     /** `count` 0 = off. */

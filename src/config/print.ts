@@ -88,6 +88,7 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
       leases_per_tenant: limits.leasesPerTenant,
       max_request: formatSize(limits.maxRequestBytes),
       output: formatSize(limits.outputBytes),
+      ...(limits.memoryBytes === undefined ? {} : { memory: formatSize(limits.memoryBytes) }),
       idle_timeout: formatDuration(limits.idleTimeoutMs),
       auth_failures: formatRate(limits.authFailures),
       script_time: formatDuration(limits.scriptMs),

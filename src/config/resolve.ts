@@ -76,15 +76,16 @@ export function resolve(written: Written, resolution: Resolution): Config {
     operators: Object.entries(written.operators).map(([name, operator]) => userConfig(name, operator)),
     logging: { level: logging.level, format: logging.format, slowCommandMs: logging.slow_command },
     metrics: { tenantLabel: written.metrics.tenant_label },
-    limits: {
+    limits: given({
       maxClients: limits.max_clients,
       leasesPerTenant: limits.leases_per_tenant,
       maxRequestBytes: limits.max_request,
       outputBytes: limits.output,
+      memoryBytes: limits.memory,
       idleTimeoutMs: limits.idle_timeout,
       authFailures: limits.auth_failures,
       scriptMs: limits.script_time,
-    },
+    }),
     shutdown: { drainMs: written.shutdown.drain },
   })
 }

@@ -316,6 +316,10 @@ export const schema = z.strictObject({
       output: preset(positiveSize(), '128MiB', {
         about: 'Unread replies of all clients together; above it the largest holders are closed.',
       }),
+      memory: optional(positiveSize(), {
+        about:
+          'What this process may use: at 85 % it takes no new clients, at 92 % it refuses commands of the heaviest tenants, at 95 % it closes the heaviest clients. Default: 80 % of what the control group, else the machine, has.',
+      }),
       idle_timeout: preset(duration(), '0s', {
         about: 'A client that is silent for longer is closed; 0s is never.',
       }),

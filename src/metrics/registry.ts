@@ -72,6 +72,16 @@ export interface MetricSamples {
   regions(): Iterable<RegionSample>
   /** Clients whose writes wait for replicas. */
   durableWaiting?(): number
+  overload?(): {
+    readonly state: number
+    readonly use: number
+    readonly limitBytes: number
+    readonly shedCommands: number
+    readonly heldCommands: number
+    readonly heldTenants: number
+  }
+  /** What operators have paused. */
+  pauses?(): { readonly tenants: number; readonly waitingClients: number }
   primary(): PrimarySample
   /** What this tenant may use and uses now; nothing where it has no quotas. */
   quotas?(tenant: string): Iterable<QuotaSample>
@@ -182,6 +192,19 @@ export class Metrics {
 
       client_connections: () => this.#tenants.map((t) => ({ labels: { tenant: t.tenant }, value: t.connections })),
       client_connections_total: () => keyed('client_connections_total', cells.connectionsOpened),
+      overload_state: () => plain(samples.overload?.().state ?? 0),
+      overload_memory_ratio: () => plain(samples.overload?.().use ?? 0),
+      overload_memory_limit_bytes: () => plain(samples.overload?.().limitBytes ?? 0),
+      overload_commands_total: () => {
+        const it = samples.overload?.()
+        return [
+          { labels: { how: 'refused' }, value: it?.shedCommands ?? 0 },
+          { labels: { how: 'held' }, value: it?.heldCommands ?? 0 },
+        ]
+      },
+      overload_held_tenants: () => plain(samples.overload?.().heldTenants ?? 0),
+      paused_tenants: () => plain(samples.pauses?.().tenants ?? 0),
+      paused_clients: () => plain(samples.pauses?.().waitingClients ?? 0),
       client_disconnects_total: () => keyed('client_disconnects_total', cells.disconnects),
       client_received_bytes_total: () => this.#tenantCounter(bytesInOffset),
       client_sent_bytes_total: () => this.#tenantCounter(bytesOutOffset),

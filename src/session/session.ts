@@ -49,6 +49,10 @@ export const stallBusy = 4
 export const stallOutput = 5
 /** Its tenant's, or its user's, quota is used up for the moment (session/quota-lines.ts). */
 export const stallQuota = 6
+/** An operator has paused the tenant (session/pauses.ts). */
+export const stallPaused = 7
+/** The event loop is saturated, mostly by its tenant (session/overload.ts). */
+export const stallShed = 8
 /** Its tenant has had its part, of a lane or of this turn (turns.ts). */
 export const stallTurn = 10
 
@@ -81,6 +85,10 @@ const noKeys: number[] = []
 
 /** What Node keeps for one piece of waiting output: the Buffer, its store, the entry of the queue. */
 const queuedWriteBytes = 256
+
+/** What a command between MULTI and EXEC, and a subscription, cost besides their bytes. */
+const queuedCommandBytes = 256
+const subscriptionBytes = 300
 
 /** What a session needs of the proxy. */
 export interface SessionHost {
@@ -311,6 +319,17 @@ export class Session implements ReplySink {
   /** Unread output with what each waiting piece costs besides its bytes: thousands of tiny replies are not tiny. */
   get outputBytes(): number {
     return this.socket.writableLength + this.queuedWrites * queuedWriteBytes + (this.held?.bytes ?? 0)
+  }
+
+  /** All that this client has the proxy keep, bytes: requests, replies, messages, transactions, names of subscriptions. */
+  get heldBytes(): number {
+    const { transaction, subscriber, lane } = this
+    let bytes = (this.pending?.length ?? 0) + this.outputBytes + this.pushBytes
+    if (lane !== undefined) bytes += lane.collectedFor(this.sink)
+    if (transaction !== undefined) bytes += transaction.bytes + transaction.queued.length * queuedCommandBytes
+    if (subscriber !== undefined)
+      bytes += (subscriber.c.size + subscriber.p.size + subscriber.s.size) * subscriptionBytes
+    return bytes
   }
 
   get pendingBytes(): number {

@@ -46,6 +46,12 @@ export class Transaction {
     this.database = database
   }
 
+  /** Nothing of it will run, and memory is short. */
+  drop(): void {
+    this.queued.length = 0
+    this.bytes = 0
+  }
+
   add(entry: Queued, isWrite: boolean): void {
     this.queued.push(entry)
     if (entry.frame !== undefined) {

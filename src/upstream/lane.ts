@@ -303,6 +303,11 @@ export class Lane {
     return this.flagHead
   }
 
+  /** Bytes of a reply to this sink that is collected whole, and is not complete. */
+  collectedFor(sink: ReplySink): number {
+    return this.collectedBytes > 0 && this.sinks[this.head & this.mask] === sink ? this.collectedBytes : 0
+  }
+
   get waitingBytes(): number {
     return this.pos - this.start
   }

@@ -20,8 +20,11 @@ import { RunningScripts } from '../../src/scripts/running.ts'
 import { Scripts } from '../../src/scripts/scripts.ts'
 import { Accounts, type TenantOptions } from '../../src/session/accounts.ts'
 import type { Feed } from '../../src/session/feed.ts'
+import { Overload } from '../../src/session/overload.ts'
+import { Pauses } from '../../src/session/pauses.ts'
 import { Session } from '../../src/session/session.ts'
 import { Subscriptions } from '../../src/session/subscriptions.ts'
+import type { TenantState } from '../../src/tenant/account.ts'
 import type { Lane, LanePort } from '../../src/upstream/lane.ts'
 import type { Leases } from '../../src/upstream/leases.ts'
 import { Pool } from '../../src/upstream/pool.ts'
@@ -88,6 +91,8 @@ export interface WorldOptions {
   readonly isParanoid?: boolean
   /** Unread output of all clients. */
   readonly maxOutputBytes?: number
+  /** What the process may have. */
+  readonly memoryBytes?: number
   /** Reads on the replica stand behind guards. */
   readonly isGuarded?: boolean
 }
@@ -104,6 +109,12 @@ export interface MemoryClient {
 export interface World {
   readonly cells: Cells
   readonly path: RequestPath
+  readonly pauses: Pauses
+  readonly overload: Overload
+  /** What the process is said to have, and how busy its loop to be. */
+  readonly memory: { heapUsed: number; heapLimit: number; buffers: number; rss: number }
+  readonly loop: { utilization: number }
+  tenant(id: string): TenantState
   readonly pool: Pool
   readonly tracker: RegionTracker
   readonly primary: Node
@@ -217,6 +228,32 @@ export function buildWorld(options: WorldOptions = {}): World {
   })
   const later: (() => void)[] = []
   const timers: (() => void)[] = []
+  const sessions = new Set<Session>()
+  const memory = { heapUsed: 1e6, heapLimit: 1e9, buffers: 1e6, rss: 2e6 }
+  const loop = { utilization: 0 }
+  const pauses = new Pauses({
+    now: () => clock.ms,
+    after: (_ms, run) => void timers.push(run),
+    sessions: () => sessions,
+    lanes: () => pool.lanes,
+    isWalking: () => false,
+    resumeSoon: (session) => path.resumeSoon(session),
+  })
+  const overload = new Overload(options.memoryBytes ?? 1e11, {
+    now: () => clock.ms,
+    tickMs: 50,
+    after: (_ms, run) => void timers.push(run),
+    soon: (run) => void later.push(run),
+    read: () => memory,
+    collect: undefined,
+    utilization: () => loop.utilization,
+    sessions: () => sessions,
+    lingering: () => [],
+    work: () => cells.tenants,
+    tenant: (name) => accounts.tenant(name),
+    resumeSoon: (session) => path.resumeSoon(session),
+    log: silentLog,
+  })
   const path = new RequestPath({
     table,
     builtins: buildBuiltins(table),
@@ -236,7 +273,9 @@ export function buildWorld(options: WorldOptions = {}): World {
     isParanoid: options.isParanoid ?? true,
     now: () => clock.ms,
     after: (_ms, run) => void timers.push(run),
-    sessionClosed() {},
+    sessionClosed: (session) => void sessions.delete(session),
+    pauses,
+    overload,
     primaryRefused() {},
     findSession: () => undefined,
     ...(options.isGuarded === true
@@ -258,6 +297,11 @@ export function buildWorld(options: WorldOptions = {}): World {
     later,
     timers,
     path,
+    pauses,
+    overload,
+    memory,
+    loop,
+    tenant: (id) => accounts.tenant(id)!,
     pool,
     tracker,
     primary,
@@ -268,6 +312,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       const socket = new MemorySocket()
       const session = new Session(id++, socket as unknown as Socket, path, clock.ms)
       session.enter(accounts.get(user))
+      sessions.add(session)
       const raw = (bytes: Buffer): void => {
         const room = path.slab.length - path.readAt
         for (let at = 0; at < bytes.length; at += Math.min(room, 65_536)) {
