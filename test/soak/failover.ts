@@ -44,6 +44,11 @@ export interface FailoverReport {
   readonly lateWrites: readonly string[]
   readonly excuses: Readonly<Record<string, number>>
   readonly longestMs: number
+  /**
+   * Switches that the Sentinels announced. More than one: they took the new primary to be down too. They first ping it a
+   * second after the switch, when it has been silent for `down-after` already; with votes that are left over that can be enough.
+   */
+  readonly switches: number
   /** What the Sentinels said meanwhile, for whoever wonders why. */
   readonly events: readonly string[]
 }
@@ -54,6 +59,8 @@ export interface RigOptions {
   readonly pauseMs: number
   /** Of the proxy; the primary begins in eu. */
   readonly region?: 'eu' | 'us' | 'ap'
+  /** How often Sentinels ping; default: their own, a second. They notice a stopped primary by pings only. */
+  readonly pingMs?: number
   /** A checkout with a planted bug. */
   readonly root?: string
 }
@@ -142,6 +149,9 @@ export class FailoverRig {
         return new StampedClient({ ...common, ...mine, answerMsMax: timeoutMs + 2_000, mayLose: true })
       }),
     )
+    const { pingMs } = options
+    if (pingMs !== undefined)
+      for (const one of set.sentinels) expect(await one.call('SENTINEL', 'DEBUG', 'ping-period', pingMs)).toBe('OK')
     const ears = await Promise.all(set.sentinels.map(({ port }) => Ears.open(port, 'PSUBSCRIBE', '*')))
     return new FailoverRig(set, proxy, clients, ears, options.pauseMs)
   }
@@ -178,7 +188,15 @@ export class FailoverRig {
     const events = this.#sentinelEars.flatMap(({ lines }) => lines).sort((a, b) => a.atMs - b.atMs)
     const announcedAtMs = events.find(({ text }) => text.includes('+switch-master'))?.atMs ?? Number.NaN
     const knownAtMs = Number.isNaN(announcedAtMs) ? knows : Math.min(knows, announcedAtMs)
-    const isLate = (line: string): boolean => Number.parseFloat(line) * 1000 > knownAtMs + lateMs
+    const switches = new Set(events.map(({ text }) => /\+switch-master,.*/.exec(text)?.[0]).filter((one) => one))
+    // Where the Sentinels take the old one again, by a fault that they found themselves, it may run writes again.
+    const isOldAgain = ({ text }: { text: string }): boolean =>
+      text.includes(`+selected-slave,slave 127.0.0.1:${old.port} `)
+    const lateUntilMs = events.find(isOldAgain)?.atMs ?? Number.POSITIVE_INFINITY
+    const isLate = (line: string): boolean => {
+      const atMs = Number.parseFloat(line) * 1000
+      return atMs > knownAtMs + lateMs && atMs < lateUntilMs
+    }
     const ghosts = monitor.lines
       .map(({ text }) => text)
       .filter((line) => /"(SET|MSET|DEL|RPUSH)" "t\d+:/i.test(line) && isLate(line))
@@ -193,7 +211,7 @@ export class FailoverRig {
       ...clients.flatMap((client) => client.wrong),
       ...(await checkLogs(clients, now, { mayLose: true })),
       ...tripwires.filter((name) => page.sum(name) !== 0),
-      ...(now === old ? ['the old primary is the primary'] : []),
+      ...(now === old && switches.size < 2 ? ['the old primary is the primary'] : []),
       ...(page.sum(changes) === changesBefore ? ['no change of the primary was counted'] : []),
     ]
     const acknowledged = clients.flatMap((client) => [...client.pushed].filter(([, isAcked]) => isAcked))
@@ -212,6 +230,7 @@ export class FailoverRig {
       lateWrites: late.map((line) => line.slice(0, 120)),
       excuses: excuseCounts(clients),
       longestMs: Math.max(...clients.map((client) => client.longestMs)),
+      switches: switches.size,
       events: events.map(({ text, atMs }) => `${atMs - faultAtMs} ms: ${text}`),
     }
   }
