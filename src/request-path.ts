@@ -45,7 +45,6 @@ import { Fences } from './regions/fences.ts'
 import type { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
-import { markGapMsMin } from './regions/watermark.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
 import { foreign, framed, incomplete, inline, nothing, RequestFramer } from './resp/request-framer.ts'
@@ -1198,9 +1197,10 @@ export class RequestPath implements SessionHost {
     if (!nearest.isReadable) return Number.POSITIVE_INFINITY
     // Marks come at least every 100 ms while there are commands: one that has shown none for longer lags or is stopped.
     if (this.nowMs - nearest.shownSentAtMs > nearest.markDelayMs + indexQuietMs) return Number.POSITIVE_INFINITY
-    const waitMs = Math.max(0, this.marks.lastSentAtMs + markGapMsMin - this.nowMs)
-    const expectedMs = waitMs + nearest.markDelayMs + nearest.rttMs
-    return expectedMs <= primary.rttMs * indexShareMax + indexToleranceMs ? expectedMs : Number.POSITIVE_INFINITY
+    const roadMs = nearest.markDelayMs + nearest.rttMs
+    if (!(roadMs <= primary.rttMs * indexShareMax + indexToleranceMs)) return Number.POSITIVE_INFINITY
+    // What waits longest is not sent to the primary for that: it would be the most expensive of all for it, a read alone.
+    return roadMs + Math.max(0, this.marks.lastSentAtMs + this.marks.indexGapMs - this.nowMs)
   }
 
   private newestShown(): number {
