@@ -82,6 +82,8 @@ async function metric(proxy: ProxyProcess, name: string, labels: readonly string
 interface Window {
   readonly reads: number
   readonly localShare: number
+  /** Of reads that the primary served. */
+  readonly primaryShare: number
   readonly marks: number
   /** ms, of all reads, and of those that no other region can have answered. */
   readonly readsMs: readonly number[]
@@ -126,6 +128,7 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
   await work(1_500, []) // warm
   const counts = async () => ({
     local: await metric(proxy, 'regis_reads_total', ['source="local"']),
+    primary: await metric(proxy, 'regis_reads_total', ['source="primary"']),
     all: await metric(proxy, 'regis_reads_total'),
     marks: await metric(proxy, 'regis_marks_sent_total'),
   })
@@ -139,6 +142,7 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
   return {
     reads: readsMs.length,
     localShare: (after.local - before.local) / (after.all - before.all),
+    primaryShare: (after.primary - before.primary) / (after.all - before.all),
     marks: after.marks - before.marks,
     readsMs,
     localMs: readsMs.filter((ms) => ms < 60),
@@ -254,7 +258,17 @@ try {
       `strong, 4 KiB, 200 clients: by read index next door beside reading at the primary, ${rounds} rounds, medians (quartiles)`,
     )
     for (const pauseMs of [undefined, 50, 200]) {
-      const [p50s, cpus, nets, marks, locals, rates, perMark, perRead]: number[][] = [[], [], [], [], [], [], [], []]
+      const [p50s, cpus, nets, marks, locals, primaries, rates, perMark, perRead]: number[][] = [
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+      ]
       for (let round = 0; round < rounds; round++) {
         const load = { level: 'strong', clients: 200, writes: 0, ms: windowMs } as const
         const found = new Map<ProxyProcess, Window>()
@@ -269,10 +283,11 @@ try {
         marks!.push((near.marks / windowMs) * 1000)
         rates!.push((near.reads / windowMs) * 1000)
         locals!.push(near.localShare)
+        primaries!.push(near.primaryShare)
       }
       say(pauseMs === undefined ? '  no pause: in lock step' : `  random pauses of ${pauseMs} ms in the mean`)
       say(
-        `    ${median(rates!).toFixed(0)} reads a second, served next door ${(median(locals!) * 100).toFixed(1)} %, ${median(marks!).toFixed(0)} watermarks a second`,
+        `    ${median(rates!).toFixed(0)} reads a second, served next door ${(median(locals!) * 100).toFixed(1)} %, by the primary ${(median(primaries!) * 100).toFixed(1)} %, ${median(marks!).toFixed(0)} watermarks a second`,
       )
       say(`    p50 ratio ${told(p50s!)}  (goal <= 1.05)`)
       say(`    CPU of the primary per read, ratio, above what it spends at rest ${told(nets!)}  (goal <= 0.3)`)

@@ -1152,7 +1152,8 @@ export class RequestPath implements SessionHost {
       const expectedMs = this.isInline ? Number.POSITIVE_INFINITY : this.indexMs(session)
       if (expectedMs === Number.POSITIVE_INFINITY) return undefined
       session.readIndex = marks.nextSeq
-      session.readIndexUntilMs = this.nowMs + expectedMs + Math.max(indexSlackMs, tracker.primary!.rttMs)
+      session.readIndexMs = this.nowMs + expectedMs
+      session.readIndexUntilMs = session.readIndexMs + Math.max(indexSlackMs, tracker.primary!.rttMs)
       this.indexedUntil = this.chunkEnd
       marks.wantNow()
       this.isWaitingForIndex = true
@@ -1161,7 +1162,7 @@ export class RequestPath implements SessionHost {
     tracker.look()
     need.readIndex = session.readIndex
     const index = chooseRead(need, tracker.readOrderOf(session.turn), tracker.primary, this.nowMs, this.choice)
-    if (index >= 0 && index !== tracker.primary?.index) {
+    if (index >= 0 && index !== tracker.primary?.index && !this.isNearerDue(session, index)) {
       const lane = pool.lane(index, session.resp, isLarge, session.id, account.tenant!.database)
       if (lane.isReady) {
         this.callSource = this.nodes[index]!.isLocal ? Source.local : Source.remote
@@ -1174,6 +1175,17 @@ export class RequestPath implements SessionHost {
       session.stallUntilMs = 0
     }
     return undefined
+  }
+
+  /**
+   * A farther node has shown the mark first: its road can be the shorter one to be shown on, and is the longer one to be read on. The
+   * nearest is waited for, for as long as that is no later than an answer from there would be.
+   */
+  private isNearerDue(session: Session, index: number): boolean {
+    const nearest = this.tracker.readOrderOf(session.turn)[0]!
+    const nearerMs = this.nodes[index]!.rttMs - nearest.rttMs
+    if (index === nearest.index || !nearest.isReadable || !(nearerMs > indexToleranceMs)) return false
+    return this.nowMs < session.readIndexMs + nearerMs
   }
 
   /** As if the mark had been shown. */

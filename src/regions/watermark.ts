@@ -27,10 +27,10 @@ export const markGapMsMin = 5
 /** A primary that is far away does not need more than this many marks in flight: the proof is never newer than its road. */
 const marksPerRoundTrip = 10
 /**
- * Strong reads wait for the next mark, half of this gap in the mean: a 24th of a round trip, so that they are within 5 % of a
+ * Strong reads wait for the next mark, half of this gap in the mean: a 28th of a round trip, so that they are within 5 % of a
  * read at the primary. Each mark costs the primary a wake, so the fewer the better (docs/decisions/0022).
  */
-const indexMarksPerRoundTrip = 12
+const indexMarksPerRoundTrip = 14
 /** Heartbeat while clients are active, and at rest (nothing for `restAfterMs`). */
 const heartbeatMs = 100
 const restingHeartbeatMs = 2_000
