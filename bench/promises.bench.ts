@@ -40,6 +40,11 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 const median = (list: readonly number[]): number => quantile(list, 0.5)
+/** Median and quartiles. */
+const told = (list: readonly number[]): string => {
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => quantile(list, share).toFixed(3))
+  return `${middle} (${low} to ${high})`
+}
 const login = (level: Level) => ({ user: `bench-${level}`, password: 'bench' })
 
 async function startProxy(nodes: Readonly<Record<string, { nodes: string[] }>>, folder: string): Promise<ProxyProcess> {
@@ -77,6 +82,8 @@ async function metric(proxy: ProxyProcess, name: string, labels: readonly string
 interface Window {
   readonly reads: number
   readonly localShare: number
+  /** Of reads that the primary served. */
+  readonly primaryShare: number
   readonly marks: number
   /** ms, of all reads, and of those that no other region can have answered. */
   readonly readsMs: readonly number[]
@@ -92,6 +99,8 @@ interface Load {
   /** Share of writes. */
   readonly writes: number
   readonly ms: number
+  /** Mean of a client's pause between two commands, exponential: arrivals that know nothing of each other. Default: none. */
+  readonly pauseMs?: number
 }
 
 /** Clients that wait for each reply: reads and writes of random keys of their tenant. */
@@ -102,6 +111,8 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
     const endsAt = performance.now() + ms
     await Promise.all(
       clients.map(async (client) => {
+        // Not all at once.
+        if (load.pauseMs !== undefined) await sleep(-Math.log(1 - Math.random()) * load.pauseMs)
         while (performance.now() < endsAt) {
           const key = `key:${Math.floor(Math.random() * keyCount)}`
           const isWrite = Math.random() < load.writes
@@ -109,6 +120,7 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
           const reply = await client.ask(isWrite ? ['SET', key, 'x'.repeat(64)] : ['GET', key])
           if (reply[0] === 45) throw new Error(`${level}: ${reply.toString()}`)
           if (!isWrite) readsMs.push(performance.now() - startedAt)
+          if (load.pauseMs !== undefined) await sleep(-Math.log(1 - Math.random()) * load.pauseMs)
         }
       }),
     )
@@ -116,6 +128,7 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
   await work(1_500, []) // warm
   const counts = async () => ({
     local: await metric(proxy, 'regis_reads_total', ['source="local"']),
+    primary: await metric(proxy, 'regis_reads_total', ['source="primary"']),
     all: await metric(proxy, 'regis_reads_total'),
     marks: await metric(proxy, 'regis_marks_sent_total'),
   })
@@ -129,6 +142,7 @@ async function run(load: Load, primaryPid: number): Promise<Window> {
   return {
     reads: readsMs.length,
     localShare: (after.local - before.local) / (after.all - before.all),
+    primaryShare: (after.primary - before.primary) / (after.all - before.all),
     marks: after.marks - before.marks,
     readsMs,
     localMs: readsMs.filter((ms) => ms < 60),
@@ -230,7 +244,6 @@ try {
     // Another proxy in the same place that knows the primary only.
     const alone = await startProxy({ 'eu-west': { nodes: [topology.url('ap-south', 'eu-west')] } }, folder)
     stops.push(() => alone.stop())
-    const [p50s, cpus, nets, marks, locals]: number[][] = [[], [], [], [], []]
     await fill(4096)
     // What the server spends with nobody asking (its replicas, its timers, the proxies' questions) is no read's.
     const rests: number[] = []
@@ -241,23 +254,48 @@ try {
       rests.push((cpuNs(primaryPid) - cpuBefore) / (performance.now() - startedAt))
     }
     const restNs = median(rests) * windowMs
-    for (let round = 0; round < rounds; round++) {
-      const found = new Map<ProxyProcess, Window>()
-      for (const one of round % 2 === 0 ? [proxy, alone] : [alone, proxy])
-        found.set(one, await run({ proxy: one, level: 'strong', clients: 200, writes: 0, ms: windowMs }, primaryPid))
-      const [near, far] = [found.get(proxy)!, found.get(alone)!]
-      p50s!.push(median(near.readsMs) / median(far.readsMs))
-      cpus!.push(near.primaryNs / near.reads / (far.primaryNs / far.reads))
-      nets!.push((near.primaryNs - restNs) / near.reads / ((far.primaryNs - restNs) / far.reads))
-      marks!.push(near.marks / near.reads)
-      locals!.push(near.localShare)
-    }
-    say(`strong, 4 KiB, 200 clients: by read index next door beside reading at the primary, ${rounds} rounds`)
-    say(`  served next door ${(median(locals!) * 100).toFixed(1)} %, watermarks per read ${median(marks!).toFixed(3)}`)
-    say(`  p50 ratio ${median(p50s!).toFixed(3)}  (goal <= 1.05)`)
     say(
-      `  CPU of the primary per read, ratio ${median(cpus!).toFixed(2)}, above what it spends at rest ${median(nets!).toFixed(2)}  (goal <= 0.3)`,
+      `strong, 4 KiB, 200 clients: by read index next door beside reading at the primary, ${rounds} rounds, medians (quartiles)`,
     )
+    for (const pauseMs of [undefined, 50, 200]) {
+      const [p50s, cpus, nets, marks, locals, primaries, rates, perMark, perRead]: number[][] = [
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+      ]
+      for (let round = 0; round < rounds; round++) {
+        const load = { level: 'strong', clients: 200, writes: 0, ms: windowMs } as const
+        const found = new Map<ProxyProcess, Window>()
+        for (const one of round % 2 === 0 ? [proxy, alone] : [alone, proxy])
+          found.set(one, await run({ ...load, proxy: one, ...(pauseMs === undefined ? {} : { pauseMs }) }, primaryPid))
+        const [near, far] = [found.get(proxy)!, found.get(alone)!]
+        p50s!.push(median(near.readsMs) / median(far.readsMs))
+        cpus!.push(near.primaryNs / near.reads / (far.primaryNs / far.reads))
+        nets!.push((near.primaryNs - restNs) / near.reads / ((far.primaryNs - restNs) / far.reads))
+        perMark!.push((near.primaryNs - restNs) / near.marks / 1000)
+        perRead!.push((far.primaryNs - restNs) / far.reads / 1000)
+        marks!.push((near.marks / windowMs) * 1000)
+        rates!.push((near.reads / windowMs) * 1000)
+        locals!.push(near.localShare)
+        primaries!.push(near.primaryShare)
+      }
+      say(pauseMs === undefined ? '  no pause: in lock step' : `  random pauses of ${pauseMs} ms in the mean`)
+      say(
+        `    ${median(rates!).toFixed(0)} reads a second, served next door ${(median(locals!) * 100).toFixed(1)} %, by the primary ${(median(primaries!) * 100).toFixed(1)} %, ${median(marks!).toFixed(0)} watermarks a second`,
+      )
+      say(`    p50 ratio ${told(p50s!)}  (goal <= 1.05)`)
+      say(`    CPU of the primary per read, ratio, above what it spends at rest ${told(nets!)}  (goal <= 0.3)`)
+      say(`    the same, with what it spends at rest ${told(cpus!)}`)
+      say(
+        `    it spends ${median(perMark!).toFixed(0)} microseconds a watermark, and ${median(perRead!).toFixed(0)} a read there`,
+      )
+    }
     const deep: number[] = []
     for (let round = 0; round < rounds; round++) {
       const found = new Map<ProxyProcess, { readonly reads: number; readonly primaryNs: number }>()
@@ -266,7 +304,7 @@ try {
       const cost = (one: ProxyProcess): number => (found.get(one)!.primaryNs - restNs) / found.get(one)!.reads
       deep.push(cost(proxy) / cost(alone))
     }
-    say(`  the same with 16 reads at once by each client ${median(deep).toFixed(2)}`)
+    say(`  16 reads at once by each client: CPU of the primary per read ${told(deep)}`)
     await alone.stop()
   }
 
@@ -341,7 +379,7 @@ try {
     listener.destroy()
     publisher.close()
     say(`watermarks at ${rate.toFixed(0)} a second, beside 50,000 commands a second on the primary`)
-    say(`  CPU of the primary, with them / without ${median(ratios).toFixed(3)}  (goal <= 1.01)`)
+    say(`  CPU of the primary, with them / without ${told(ratios)}  (goal <= 1.01)`)
     for (const client of [...readers, ...loaders]) client.close()
   }
 

@@ -45,7 +45,6 @@ import { Fences } from './regions/fences.ts'
 import type { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
 import type { RegionTracker } from './regions/tracker.ts'
-import { markGapMsMin } from './regions/watermark.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
 import { foreign, framed, incomplete, inline, nothing, RequestFramer } from './resp/request-framer.ts'
@@ -1248,7 +1247,8 @@ export class RequestPath implements SessionHost {
       const expectedMs = this.isInline ? Number.POSITIVE_INFINITY : this.indexMs(session)
       if (expectedMs === Number.POSITIVE_INFINITY) return undefined
       session.readIndex = marks.nextSeq
-      session.readIndexUntilMs = this.nowMs + expectedMs + Math.max(indexSlackMs, tracker.primary!.rttMs)
+      session.readIndexMs = this.nowMs + expectedMs
+      session.readIndexUntilMs = session.readIndexMs + Math.max(indexSlackMs, tracker.primary!.rttMs)
       this.indexedUntil = this.chunkEnd
       marks.wantNow()
       this.isWaitingForIndex = true
@@ -1257,7 +1257,7 @@ export class RequestPath implements SessionHost {
     tracker.look()
     need.readIndex = session.readIndex
     const index = chooseRead(need, tracker.readOrderOf(session.turn), tracker.primary, this.nowMs, this.choice)
-    if (index >= 0 && index !== tracker.primary?.index) {
+    if (index >= 0 && index !== tracker.primary?.index && !this.isNearerDue(session, index)) {
       const lane = this.laneTo(session, index, isBulk)
       if (lane.isReady) {
         this.callSource = this.nodes[index]!.isLocal ? Source.local : Source.remote
@@ -1270,6 +1270,17 @@ export class RequestPath implements SessionHost {
       session.stallUntilMs = 0
     }
     return undefined
+  }
+
+  /**
+   * A farther node has shown the mark first: its road can be the shorter one to be shown on, and is the longer one to be read on. The
+   * nearest is waited for, for as long as that is no later than an answer from there would be.
+   */
+  private isNearerDue(session: Session, index: number): boolean {
+    const nearest = this.tracker.readOrderOf(session.turn)[0]!
+    const nearerMs = this.nodes[index]!.rttMs - nearest.rttMs
+    if (index === nearest.index || !nearest.isReadable || !(nearerMs > indexToleranceMs)) return false
+    return this.nowMs < session.readIndexMs + nearerMs
   }
 
   /** As if the mark had been shown. */
@@ -1293,9 +1304,10 @@ export class RequestPath implements SessionHost {
     if (!nearest.isReadable) return Number.POSITIVE_INFINITY
     // Marks come at least every 100 ms while there are commands: one that has shown none for longer lags or is stopped.
     if (this.nowMs - nearest.shownSentAtMs > nearest.markDelayMs + indexQuietMs) return Number.POSITIVE_INFINITY
-    const waitMs = Math.max(0, this.marks.lastSentAtMs + markGapMsMin - this.nowMs)
-    const expectedMs = waitMs + nearest.markDelayMs + nearest.rttMs
-    return expectedMs <= primary.rttMs * indexShareMax + indexToleranceMs ? expectedMs : Number.POSITIVE_INFINITY
+    const roadMs = nearest.markDelayMs + nearest.rttMs
+    if (!(roadMs <= primary.rttMs * indexShareMax + indexToleranceMs)) return Number.POSITIVE_INFINITY
+    // What waits longest is not sent to the primary for that: it would be the most expensive of all for it, a read alone.
+    return roadMs + Math.max(0, this.marks.lastSentAtMs + this.marks.indexGapMs - this.nowMs)
   }
 
   private newestShown(): number {

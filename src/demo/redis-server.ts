@@ -120,11 +120,14 @@ export class RedisServer {
     await exited
   }
 
-  /** Starts it again on the same port after it has ended: empty, as servers without persistence are, and with a new run_id. */
-  async restart(): Promise<void> {
+  /**
+   * Starts it again on the same port after it has ended: empty, as servers without persistence are, and with a new run_id.
+   * `args` hold for this start only: as a replica from its first moment on, for one.
+   */
+  async restart(args: readonly string[] = []): Promise<void> {
     if (this.isRunning) await this.kill('SIGKILL')
     this.#control?.close()
-    this.#child = this.#spawn()
+    this.#child = this.#spawn(args)
     await this.#untilReady()
   }
 
@@ -148,11 +151,12 @@ export class RedisServer {
     return existsSync(file) ? readFileSync(file, 'utf8') : ''
   }
 
-  #spawn(): ChildProcess {
+  #spawn(more: readonly string[] = []): ChildProcess {
     const args = [
       ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--logfile', 'redis.log'],
       ...['--save', '', '--appendonly', 'no', '--databases', '1', '--repl-diskless-sync-delay', '0'],
       ...this.#args,
+      ...more,
     ]
     // A group of its own: Ctrl-C at the terminal reaches us, and we end it in order.
     const child = spawn(this.#tool.command, args, {

@@ -45,7 +45,7 @@ export interface NodeLink {
   probeNow(): void
   /** Ask for the server's commands, on a connection of its own; `commands` tells them once. */
   askCommands(): void
-  /** Keep a connection for marks open from now on, until `closeMarks`. */
+  /** Keep a connection for marks open from now on, until `closeMarks`. Until then none that is shown come from there. */
   openMarks(): void
   closeMarks(): void
   /** False when nothing was written. */

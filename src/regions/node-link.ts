@@ -2,6 +2,9 @@
  * The connections to one node, joined: a probe always, a subscriber while the probe is connected (so that a node that is
  * away is tried by one connection, not three), a mark sender while the tracker wants one, and for a moment one that asks
  * for the commands.
+ *
+ * A node that marks are sent to need not show them to us: what it has is what it says. So there it is one or the other, and
+ * each mark costs the primary, and the way from it, one message less (docs/decisions/0022).
  */
 import { CommandAsker } from './command-asker.ts'
 import type { LinkEvents, NodeLink } from './link.ts'
@@ -27,11 +30,21 @@ export function openNodeLink(
     refused: (reason) => events.markRefused(reason),
   })
   const asker = new CommandAsker(address, options, (reply) => events.commands(reply))
+  let isConnected = false
+  let isSending = false
+  const hear = (): void => {
+    if (isConnected && !isSending) subscriber.start()
+    else subscriber.stop()
+  }
   const probe = new Probe(address, options, {
-    open: () => subscriber.start(),
+    open: () => {
+      isConnected = true
+      hear()
+    },
     answered: (round) => events.answered(round),
     lost: (reason) => {
-      subscriber.stop()
+      isConnected = false
+      hear()
       asker.stop()
       events.deaf(reason)
       events.lost(reason)
@@ -40,6 +53,7 @@ export function openNodeLink(
   return {
     start: () => probe.start(),
     stop: () => {
+      isConnected = false
       probe.stop()
       subscriber.stop()
       sender.stop()
@@ -47,8 +61,16 @@ export function openNodeLink(
     },
     askCommands: () => asker.start(),
     probeNow: () => probe.probeNow(),
-    openMarks: () => sender.start(),
-    closeMarks: () => sender.stop(),
+    openMarks: () => {
+      isSending = true
+      sender.start()
+      hear()
+    },
+    closeMarks: () => {
+      isSending = false
+      sender.stop()
+      hear()
+    },
     sendMark: (text) => sender.send(text),
   }
 }

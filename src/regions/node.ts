@@ -84,7 +84,7 @@ export class Node {
   follows = ''
   /** It was loading or syncing: whatever it holds now is not believed until it has shown a mark. */
   owesMark = false
-  /** Subscribed to our marks. */
+  /** Subscribed to our marks; the primary, to which they are sent, is not. */
   isListening = false
   /** When its newest answer was asked for; what it says was true then or later. -Infinity before the first. */
   answeredSinceMs = Number.NEGATIVE_INFINITY

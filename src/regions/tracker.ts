@@ -490,6 +490,7 @@ export class RegionTracker {
     for (const node of this.nodes) node.startIncarnation(now)
     this.marks.setRoundTrip(found.rttMs)
     this.links[found.index]!.openMarks()
+    found.isListening = false
     this.askCommands(found)
     this.log.info({ node: found.address.name, epoch: this.epoch }, 'primary confirmed')
   }

@@ -206,7 +206,8 @@ export class Session implements ReplySink {
   /** A strong read waits for this mark, which was not sent when it came; 0: none does. For so many bytes from there on it holds, */
   readIndex = 0
   readIndexBytes = 0
-  /** and until then a replica may show it. */
+  /** then the nearest replica should have shown it, and until then any may. */
+  readIndexMs = 0
   readIndexUntilMs = 0
   /** Its reads must see what this mark covers (PROXY AFTER); 0: nothing. */
   after = 0

@@ -140,18 +140,35 @@ test('a replica that is cut off from a living primary stops being readable, and 
 })
 
 test('a subscription that silently died is found and opened again', async () => {
-  const primary = await startRedis()
-  const relay = await startRelay({ port: primary.port })
-  const tracker = await startTracker([addressAt('eu', relay.port)], 'eu', { timeoutMs: 500 })
+  const [primary, replica] = [await startRedis(), await startRedis()]
+  await replica.replicaOf('127.0.0.1', primary.port)
+  await replica.untilInSync()
+  const relay = await startRelay({ port: replica.port })
+  const addresses = [addressAt('eu', primary.port), addressAt('us', relay.port)]
+  const tracker = await startTracker(addresses, 'us', { timeoutMs: 500 })
   keepActive(tracker)
-  const [node] = tracker.nodes
-  await untilShown(tracker, node!)
-  const { incarnation } = node!
+  const node = tracker.nodes[1]!
+  await untilShown(tracker, node)
+  const { incarnation } = node
   relay.halfOpen('target')
   // That it was down in between may be over before anybody looks.
-  await waitFor(() => node!.incarnation > incarnation)
-  await waitFor(() => node!.isUp && tracker.primary === node)
-  await untilShown(tracker, node!)
+  await waitFor(() => node.incarnation > incarnation)
+  await waitFor(() => node.isUp)
+  await untilShown(tracker, node)
+})
+
+test('the primary is not listened to, and is as soon as it is no longer the primary', async () => {
+  const { servers, tracker, eu, us } = await threeNodes()
+  await untilShown(tracker, us)
+  const subscribers = async (): Promise<number> =>
+    ((await servers.node('eu').call('PUBSUB', 'NUMSUB', tracker.channel)) as unknown[])[1] as number
+  await waitFor(async () => (await subscribers()) === 0)
+  expect(eu.shownSeq).toBe(0)
+  await servers.node('us').promote()
+  await servers.node('eu').replicaOf('127.0.0.1', servers.node('us').port)
+  await waitFor(() => tracker.primary === us)
+  await untilShown(tracker, eu)
+  expect(await subscribers()).toBe(1)
 })
 
 test('a wrong password is a reason, not a crash, and the right one opens the node', async () => {

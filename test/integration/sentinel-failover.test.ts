@@ -1,13 +1,20 @@
 /**
- * Failovers by real Sentinels under load: the primary is killed, and it is stopped and wakes up later. Every command is
- * answered, nothing runs twice, nothing reaches the old primary once the switch is known; what was lost is told.
+ * Failovers by real Sentinels under load, one after the other in one set: the primary is killed and started again, it is
+ * stopped and wakes up later, it is replaced by order. Every command is answered, nothing runs twice, nothing reaches the
+ * old primary once the switch is known; what was lost is told. A thousand of them: npm run soak -- failover.
  */
-import { type Fault, failoverRound, told } from '../soak/failover.ts'
+import { FailoverRig, type Fault, told } from '../soak/failover.ts'
+
+let rig: FailoverRig
+
+beforeAll(async () => {
+  rig = await FailoverRig.start({ seed: Number(process.env['SEED'] ?? 4), pauseMs: 5 })
+})
 
 test.each<Fault>(['SIGKILL', 'SIGSTOP', 'ordered'])(
   'failover (%s): all is answered, nothing twice, nothing for the old primary once it is known',
   async (fault) => {
-    const report = await failoverRound(fault, Number(process.env['SEED'] ?? 4))
+    const report = await rig.failover(fault)
     console.info(told(report))
     expect(report.wrong.slice(0, 10)).toEqual([])
     expect(report.lateWrites.slice(0, 5)).toEqual([])

@@ -137,6 +137,8 @@ export function simNodeLink(
   let askNow: (() => void) | undefined
   let isAsking = false
   let isHurried = false
+  let isConnected = false
+  let isSending = false
 
   const rest = (): void => {
     timer?.cancel()
@@ -185,12 +187,14 @@ export function simNodeLink(
         if (isAsking) isHurried = true
         else round()
       }
-      subscriber.start()
+      isConnected = true
+      hear()
       round()
     },
     (reason) => {
       rest()
-      subscriber.stop()
+      isConnected = false
+      hear()
       events.deaf(reason)
       events.lost(reason)
     },
@@ -218,6 +222,11 @@ export function simNodeLink(
     },
     (text) => events.mark(text),
   )
+  const hear = (): void => {
+    if (isConnected && !isSending) return subscriber.start()
+    ping?.cancel()
+    subscriber.stop()
+  }
   let publish: ((text: string) => void) | undefined
   const sender = new Line(
     network,
@@ -239,16 +248,23 @@ export function simNodeLink(
   return {
     start: () => probe.start(),
     stop: () => {
+      isConnected = false
       probe.stop()
       subscriber.stop()
       sender.stop()
     },
     probeNow: () => askNow?.(),
     askCommands: () => void time.after(1, () => events.commands(undefined), process),
-    openMarks: () => sender.start(),
+    openMarks: () => {
+      isSending = true
+      sender.start()
+      hear()
+    },
     closeMarks: () => {
       publish = undefined
+      isSending = false
       sender.stop()
+      hear()
     },
     sendMark: (text) => {
       publish?.(text)

@@ -95,6 +95,8 @@ export interface WorldOptions {
   readonly memoryBytes?: number
   /** Reads on the replica stand behind guards. */
   readonly isGuarded?: boolean
+  /** A third node: a replica between the two. */
+  readonly hasFarther?: boolean
 }
 
 export interface MemoryClient {
@@ -153,7 +155,13 @@ const oneTenant: readonly TenantOptions[] = [
 export function buildWorld(options: WorldOptions = {}): World {
   const cells = new Cells({ commandNames: table.specs.map((spec) => spec.name) })
   const clock = { ms: 1_000 }
-  const addresses = ['primary', 'replica'].map((name) => ({ name, region: name, host: 'x', port: 1, tls: false }))
+  const addresses = ['primary', 'replica', ...(options.hasFarther === true ? ['farther'] : [])].map((name) => ({
+    name,
+    region: name,
+    host: 'x',
+    port: 1,
+    tls: false,
+  }))
   const tracker = new RegionTracker({
     addresses,
     region: 'replica',
@@ -165,7 +173,10 @@ export function buildWorld(options: WorldOptions = {}): World {
   Object.assign(primary, { role: 'primary', isUp: true, isReadable: true })
   Object.assign(replica, { role: 'replica', isUp: true, isReadable: true, shownSeq: 1e9, shownSentAtMs: 1e12 })
   tracker.primary = primary
-  tracker.readOrder = [replica, primary]
+  const farther = tracker.nodes.slice(2)
+  for (const node of farther)
+    Object.assign(node, { role: 'replica', isUp: true, isReadable: true, shownSentAtMs: 1e12 })
+  tracker.readOrder = [replica, ...farther, primary]
   const pool = new Pool(
     {
       addresses,

@@ -79,6 +79,24 @@ test('a far primary gets about ten marks in a round trip', () => {
   expect(sent.length - count).toBe(10)
 })
 
+test('readers who wait for a mark get one at once, and then about fourteen in a round trip to a far primary', () => {
+  const { time, marks, sent } = start()
+  marks.setRoundTrip(140)
+  time.pass(50)
+  const count = sent.length
+  marks.wantNow()
+  time.turn()
+  expect(sent.length).toBe(count + 1)
+  for (let ms = 0; ms < 140; ms++) {
+    marks.wantNow()
+    time.pass(1)
+  }
+  expect(sent.length - count - 1).toBe(14)
+  expect(marks.indexGapMs).toBe(10)
+  marks.setRoundTrip(2)
+  expect(marks.indexGapMs).toBe(5)
+})
+
 test('a wish is met in time: the shortest of several decides', () => {
   const { time, marks, sent } = start()
   time.pass(20)

@@ -199,8 +199,8 @@ describe('a strong read by a mark', () => {
   })
 
   /** The primary is 100 ms away, its marks take as long to show next door. */
-  function far() {
-    const world = buildWorld({ consistency: 'strong' })
+  function far(hasFarther = false) {
+    const world = buildWorld({ consistency: 'strong', hasFarther })
     opened.push(world)
     const { tracker, clock } = world
     Object.assign(world.primary, { rttMs: 100 })
@@ -266,5 +266,26 @@ describe('a strong read by a mark', () => {
     slow.replica.markDelayMs = 150
     slow.client('shop').send(['GET', 'a'])
     expect(slow.sentTo(slow.primary)).toContain(text('GET', 'shop:a'))
+  })
+
+  test('waits for the nearest replica when a farther one has shown the mark first, for as long as that is no later', () => {
+    for (const [waitMs, isNear] of [
+      [110, true],
+      [140, true],
+      [160, false],
+    ] as const) {
+      const world = far(true)
+      const farther = world.tracker.nodes[2]!
+      farther.rttMs = 50.2
+      world.client('shop').send(['GET', 'a'])
+      const mark = world.tracker.marks.nextSeq
+      world.clock.ms += waitMs
+      farther.shownSeq = mark
+      show(world, mark - 1)
+      // Expected next door 101.2 ms after it came, or sooner; from there it would be 50 ms more.
+      expect(world.sentTo(farther)).toBe(isNear ? '' : text('GET', 'shop:a'))
+      show(world, mark)
+      expect(world.sentTo(world.replica)).toBe(isNear ? text('GET', 'shop:a') : '')
+    }
   })
 })
