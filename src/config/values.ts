@@ -26,12 +26,14 @@ const rateUnitsMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 
 
 export const durationPattern = '(\\d+(\\.\\d+)?(ms|s|m|h)|0)'
 export const sizePattern = '(\\d+(\\.\\d+)?(B|[KMGT]i?B)|0)'
+const durationExpression = new RegExp(`^${durationPattern}$`)
+const sizeExpression = new RegExp(`^${sizePattern}$`)
 export const ratePattern = '(\\d+/[smh]|0)'
 export const byteRatePattern = `(\\d+(\\.\\d+)?(B|[KMGT]i?B)/[smh]|0)`
 
 /** `250ms`, `2s`, `1m`, `1h`, `0`: milliseconds, at most a year so that every timer can hold it in parts. */
 export function parseDuration(text: string): number | Problem {
-  const found = new RegExp(`^${durationPattern}$`).exec(text)
+  const found = durationExpression.exec(text)
   if (found === null) return new Problem(isBareNumber(text) ? 'a duration needs a unit: ms, s, m or h' : durationWords)
   const ms = text === '0' ? 0 : Number.parseFloat(text) * durationUnitsMs[found[3]!]!
   return ms <= 365 * 86_400_000 ? ms : new Problem('a duration of at most a year is expected')
@@ -40,7 +42,7 @@ const durationWords = 'expected a duration such as 250ms, 2s, 1m or 1h'
 
 /** `512B`, `64KiB`, `50MiB`, `1GB`, `0`: bytes, whole. KiB is 1024, KB is 1000. */
 export function parseSize(text: string): number | Problem {
-  const found = new RegExp(`^${sizePattern}$`).exec(text)
+  const found = sizeExpression.exec(text)
   if (found === null) {
     return new Problem(isBareNumber(text) ? 'a size needs a unit: B, KiB, MiB, GiB, KB, MB or GB' : sizeWords)
   }
