@@ -5,7 +5,7 @@
  *   alone in the last ten seconds   as much as the connection takes
  *   several                         together a small standing window, so that nobody finds a long queue in front of him
  *
- *   window = what waits (`standingUnits`) + what is on its way (commands answered a second x round trip)
+ *   window = what waits (some 5 ms of what the node answers) + what is on its way (what it answers x round trip)
  *   each may always have window / tenants, and what others leave free, as long as there is something free
  *   who wants more waits; the waiting are served in turn by deficit round robin, in units, not in clients
  *
@@ -39,7 +39,10 @@ export interface Shared {
 }
 
 export interface FairSizes {
-  /** Units that may wait at the node, besides those on their way: at 150,000 small commands a second 7 ms. */
+  /** How long what waits at the node may take it, ms: longer, and neighbours notice; shorter, and it may have nothing to do. */
+  readonly standingMs: number
+  /** But at least and at most so many units: the least is what a server reads at once. */
+  readonly standingLeast: number
   readonly standingUnits: number
   /** Each may have so much, however many they are: less would cost a round trip for every few commands. */
   readonly leastUnits: number
@@ -49,7 +52,14 @@ export interface FairSizes {
   readonly quantumUnits: number
 }
 
-export const fairSizes: FairSizes = { standingUnits: 1024, leastUnits: 16, mostUnits: 32_768, quantumUnits: 128 }
+export const fairSizes: FairSizes = {
+  standingMs: 5,
+  standingLeast: 256,
+  standingUnits: 1024,
+  leastUnits: 16,
+  mostUnits: 32_768,
+  quantumUnits: 128,
+}
 
 /** So long after two tenants were seen the connection counts as shared: who comes seldom must not find the queue of one alone. */
 export const sharedForMs = 10_000
@@ -133,7 +143,9 @@ export class FairWindow<S extends Sharer> {
     this.ratePerMs = Math.max((commands * this.cost) / elapsedMs, this.ratePerMs * 0.9)
     const leastRttMs = Math.min(this.rttMs, this.rttBeforeMs)
     const onTheWay = leastRttMs === Number.POSITIVE_INFINITY ? 0 : this.ratePerMs * leastRttMs
-    this.units = Math.min(this.sizes.mostUnits, this.sizes.standingUnits + onTheWay)
+    const { standingMs, standingLeast, standingUnits, mostUnits } = this.sizes
+    const standing = Math.min(standingUnits, Math.max(standingLeast, this.ratePerMs * standingMs))
+    this.units = Math.min(mostUnits, standing + onTheWay)
   }
 
   /** The least of the last seconds: what a busy node adds is the queue, not the way. */
