@@ -69,11 +69,11 @@ const known = {
     clients(3_000, true, async (socket) => {
       socket.write(Buffer.concat([Buffer.from('*2\r\n$3\r\nGET\r\n$64000\r\n'), Buffer.alloc(60_000, 'x')]))
     }),
-  'replies of 10 MB that are not read': () => clients(30, false, (socket) => pour(socket, command('GET', 'large'), 2)),
+  'replies of 10 MB that are not read': () => clients(10, false, (socket) => pour(socket, command('GET', 'large'), 2)),
   'transactions that are queued and not ended': () =>
     clients(20, true, async (socket) => {
       socket.write(command('MULTI'))
-      await pour(socket, command('SET', 'k', Buffer.alloc(50_000, 'x')), 1_000, 30)
+      await pour(socket, command('SET', 'k', Buffer.alloc(50_000, 'x')), 1_000, 15)
     }),
   'transactions of a million small commands': () =>
     clients(8, true, async (socket) => {
