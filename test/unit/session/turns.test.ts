@@ -68,7 +68,7 @@ describe('with a neighbour that was seen a second ago', () => {
     await turn()
     await turn()
     expect(lane.inFlight).toBeLessThanOrEqual(fairSizes.standingUnits)
-    expect(lane.inFlight).toBeGreaterThan(fairSizes.standingUnits / 2)
+    expect(lane.inFlight).toBeGreaterThan(fairSizes.standingLeast / 2)
     modest.raw(gets(1))
     await turn()
     expect(world.lane(world.replica).inFlight).toBeLessThanOrEqual(fairSizes.standingUnits + 1)
