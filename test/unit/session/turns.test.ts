@@ -81,6 +81,14 @@ describe('with a neighbour that was seen a second ago', () => {
     expect(tenantOf(modest).cells.turnsWaited).toBe(0)
   })
 
+  test('a tenant within its part waits for nobody, however many wait', async () => {
+    greedy.raw(gets(10_000))
+    await turn()
+    modest.raw(gets(20))
+    expect(sent(world, 'modest')).toBe(21)
+    await answerAll(world, lane)
+  })
+
   test('tenants that wait are served in turn, however many clients each has and whoever came first', async () => {
     const crowd = Array.from({ length: 20 }, () => world.client('greedy'))
     for (const client of crowd) client.raw(gets(1_000))
