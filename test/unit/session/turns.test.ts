@@ -68,7 +68,7 @@ describe('with a neighbour that was seen a second ago', () => {
     await turn()
     await turn()
     expect(lane.inFlight).toBeLessThanOrEqual(fairSizes.standingUnits)
-    expect(lane.inFlight).toBeGreaterThan(fairSizes.standingUnits / 2)
+    expect(lane.inFlight).toBeGreaterThan(fairSizes.standingLeast / 2)
     modest.raw(gets(1))
     await turn()
     expect(world.lane(world.replica).inFlight).toBeLessThanOrEqual(fairSizes.standingUnits + 1)
@@ -79,6 +79,14 @@ describe('with a neighbour that was seen a second ago', () => {
     expect(tenantOf(greedy).inFlight).toBe(0)
     expect(tenantOf(greedy).cells.turnsWaited).toBeGreaterThan(0)
     expect(tenantOf(modest).cells.turnsWaited).toBe(0)
+  })
+
+  test('a tenant within its part waits for nobody, however many wait', async () => {
+    greedy.raw(gets(10_000))
+    await turn()
+    modest.raw(gets(20))
+    expect(sent(world, 'modest')).toBe(21)
+    await answerAll(world, lane)
   })
 
   test('tenants that wait are served in turn, however many clients each has and whoever came first', async () => {
