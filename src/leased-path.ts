@@ -122,6 +122,8 @@ export class LeasedPath {
   private readonly hands: PathHands
   private readonly parts: LeasedParts
   private readonly table: CommandTable
+  /** How long a script may run. */
+  scriptMs: number
   /** By node: when it last refused a new connection with -BUSY. */
   private readonly busyAtMs = new Map<number, number>()
   readonly ids: Readonly<
@@ -131,6 +133,7 @@ export class LeasedPath {
   constructor(hands: PathHands, parts: LeasedParts) {
     this.hands = hands
     this.parts = parts
+    this.scriptMs = parts.scriptMs
     const { table } = parts
     this.table = table
     const id = (name: string): number => table.byName(name)!.id
@@ -309,7 +312,7 @@ export class LeasedPath {
       if (isOpen) return hands.refuse(session, pos, 'NESTED_MULTI')
       // Reads on a replica may yet be taken back and parsed again; what is queued here could not be.
       if (session.lane !== undefined && !hands.isPrimaryLane(session.lane)) return hands.waitForOrder(session)
-      session.transaction = new Transaction(session.database)
+      session.transaction = new Transaction(session.database, account.route)
       session.mode |= modeMulti
       return hands.local(session, pos, okLine, end)
     }
@@ -380,6 +383,11 @@ export class LeasedPath {
       this.endTransaction(session)
       this.unwatch(session)
       return this.abort(session, pos, 'EXECABORT')
+    }
+    if (transaction.route !== account.route) {
+      // As Redis does (multi.c, execCommand), but all or nothing.
+      const lost = transaction.queued.find((entry) => account.route[entry.id] === ROUTE.denied)
+      if (lost !== undefined) return this.refuseExec(session, pos, 'NOPERM', this.table.specs[lost.id]!.name)
     }
     const isWatching = (session.mode & modePinned) !== 0
     if (session.hasLostWatch) {
@@ -533,7 +541,7 @@ export class LeasedPath {
     hands.enqueue(session, account, lane, id, table.specs[id]!.isWrite)
     if (isLarge) lane.writeLarge([out])
     else this.parts.pool.wantsFlush(lane)
-    if (route === ROUTE.blocking) this.noteBlocked(session, account, lease, this.blockMs(id, frame))
+    if (route === ROUTE.blocking) this.noteBlocked(session, account, id, lease, this.blockMs(id, frame))
     return done
   }
 
@@ -605,8 +613,8 @@ export class LeasedPath {
 
   /** The tenant's code is about to run there: silence is no fault, within the script's budget. */
   private noteScript(account: SessionAccount, lease: Lease): void {
-    const { running, scriptMs, timeoutMs } = this.parts
-    lease.slackMs = scriptMs + timeoutMs
+    const { running, timeoutMs } = this.parts
+    lease.slackMs = this.scriptMs + timeoutMs
     lease.script ??= running.start(lease.key.nodeIndex, account.tenant!.id, lease.lane, this.hands.nowMs)
   }
 
@@ -668,7 +676,8 @@ export class LeasedPath {
     lease.scriptsSent.clear()
   }
 
-  private noteBlocked(session: Session, account: SessionAccount, lease: Lease, timeoutMs: number): void {
+  private noteBlocked(session: Session, account: SessionAccount, id: number, lease: Lease, timeoutMs: number): void {
+    session.blockedId = id
     if (!session.isBlocked) {
       session.isBlocked = true
       account.tenant!.blocked++

@@ -1,5 +1,5 @@
 /**
- * Builds every part from a Config and joins them: start, tick, drain, stop. Nothing here runs per command.
+ * Builds every part from a Config and joins them: start, tick, reload, drain, stop. Nothing here runs per command.
  * ~ a window: timers, the process's own facts.
  */
 import { randomBytes } from 'node:crypto'
@@ -9,7 +9,7 @@ import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
 import { systemClock } from './base/clock.ts'
 import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
-import { type Log, oncePer } from './base/log.ts'
+import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
@@ -30,8 +30,10 @@ import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
+import { changeText, configHash } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
 import { redactedConfig } from './config/print.ts'
+import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
 import { Largest } from './metrics/largest.ts'
@@ -59,6 +61,7 @@ import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
 import { Overload } from './session/overload.ts'
 import { type PauseStart, Pauses } from './session/pauses.ts'
+import { Renewal } from './session/renewal.ts'
 import { modeSubscriber, Session, type SessionAccount, stallBusy, stallPaused } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
 import { Tokens } from './session/tokens.ts'
@@ -77,8 +80,10 @@ import { SubscriptionLink } from './upstream/subscription-link.ts'
 
 export interface ProxyOptions {
   readonly config: Config
-  readonly log: Log
+  readonly log: Log & Partial<Pick<RootLog, 'setLevel'>>
   readonly version: string
+  /** The configuration as it is in its file now, compared with the one that runs; undefined: it is from no file. */
+  readonly prepare?: (running: Config) => Promise<Prepared>
 }
 
 /** Timeouts are looked at this often. */
@@ -87,6 +92,9 @@ const tickMs = 50
 const lingerMs = 500
 /** How long a server may take to listen to SCRIPT KILL: its own busy-reply-threshold, 5 s by default. */
 const killPatienceMs = 6_000
+/** So many lines of a reload are logged and shown. */
+const reloadErrorsTold = 20
+const plus = 0x2b
 /** A client that fails AUTH too often gets its answers this much later. */
 const limitedAnswerMs = 1_000
 
@@ -107,15 +115,24 @@ export class RegisProxy {
   private readonly hasOneDatabase: boolean[] = []
   /** Nodes that are being told to end a script. */
   private readonly killing = new Set<number>()
-  private readonly config: Config
-  private readonly log: Log
+  private config: Config
+  private readonly prepare: ProxyOptions['prepare']
+  private readonly reloader: Reloader | undefined
+  /** Of the newest reload, for people. */
+  private lastReload:
+    | { readonly at: string; readonly by: string; readonly ok: boolean; readonly errors: string[] }
+    | undefined
+  private readonly log: ProxyOptions['log']
   private readonly limitedLog: Log
   private readonly version: string
   private readonly table: CommandTable
   /** Who is configured; what they need to run is made when they come (accounts). */
-  private readonly directory: Directory<UserConfig, TenantConfig>
+  private directory: Directory<UserConfig, TenantConfig>
   private readonly accounts: Accounts
-  private readonly identity: Identity
+  private identity: Identity
+  private readonly renewal: Renewal
+  /** Made at the first `routing.fallback_limit`; who has a claim is kept. */
+  private fallback: FallbackLimit | undefined
   private readonly failures: FailureLimiter
   private readonly path: RequestPath
   private readonly explainer: Explainer
@@ -153,6 +170,7 @@ export class RegisProxy {
   constructor(options: ProxyOptions) {
     const { config, log } = options
     this.config = config
+    this.prepare = options.prepare
     this.log = log
     this.limitedLog = oncePer(log, 60_000)
     this.version = options.version
@@ -313,7 +331,7 @@ export class RegisProxy {
       scripts: this.scripts,
       running: this.running,
       scriptMs: config.limits.scriptMs,
-      fallbackLimit: fallbackLimit(config),
+      fallbackLimit: this.fallbackLimit(),
       cells: this.cells,
       log,
       region: config.region,
@@ -352,7 +370,7 @@ export class RegisProxy {
     this.metrics = new Metrics({
       cells: this.cells,
       build: { version: options.version, region: config.region },
-      tenantLabel: () => config.metrics.tenantLabel,
+      tenantLabel: () => this.config.metrics.tenantLabel,
       tenants: () => ({ count: this.directory.tenants.length, ids: () => this.directory.ids() }),
       rest: () => new Promise((resolve) => setImmediate(resolve)),
       samples: {
@@ -370,6 +388,14 @@ export class RegisProxy {
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
     this.admin = this.buildAdmin()
+    this.renewal = new Renewal(this.table, {
+      accountOf: (user) => this.accounts.get(user),
+      defaultAccount: () => this.defaultAccount(),
+      login: (session, account) => this.login(session, account),
+      unblock: (session) => void this.path.unblock(session, true),
+      retryQuota: (session) => this.path.retryQuota(session),
+    })
+    this.reloader = this.buildReloader()
   }
 
   private buildDiscovery(nodes: readonly (NodeConfig & { region: string })[]): SentinelDiscovery | undefined {
@@ -421,7 +447,7 @@ export class RegisProxy {
         pool: this.pool,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
-        mostFor: (tenant) => this.accounts.usedTenant(tenant)?.limits?.leases ?? config.limits.leasesPerTenant,
+        mostFor: (tenant) => this.accounts.usedTenant(tenant)?.limits?.leases ?? this.config.limits.leasesPerTenant,
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),
@@ -583,6 +609,94 @@ export class RegisProxy {
     this.isListening = false
   }
 
+  // ---- reload ----
+
+  /** It has started and is not ending. */
+  get isServing(): boolean {
+    return this.isListening && !this.isDraining
+  }
+
+  /** Takes what is in the file now, whole or not at all. `by`: who asks, for the log. */
+  async reload(by: string, kind: ReloadKind = 'reload'): Promise<ReloadOutcome> {
+    if (this.reloader !== undefined && this.isServing) return this.reloader.run(by, kind)
+    const why = this.reloader === undefined ? 'it was not started from a file' : 'it is ending'
+    this.log.warn({ by }, `no reload of this proxy: ${why}`)
+    const error = { severity: 'error', file: '-', message: `no reload of this proxy: ${why}` } as const
+    return { ok: false, changes: [], errors: [error], warnings: [] }
+  }
+
+  private buildReloader(): Reloader | undefined {
+    const { prepare } = this
+    if (prepare === undefined) return undefined
+    return new Reloader({
+      prepare: () => prepare(this.config),
+      apply: (config) => this.apply(config),
+      done: (outcome, by) => this.noteReload(outcome, by),
+      // Half of a configuration: the process must not go on.
+      broken: (error) =>
+        setImmediate(() => {
+          throw error
+        }),
+    })
+  }
+
+  /**
+   * Another configuration, in this turn. Nobody's command is half done: what is in flight keeps the prefix, the place and the
+   * promise with which it was sent. What can fail comes first.
+   */
+  private apply(config: Config): () => void {
+    const directory = new Directory(config)
+    const identity = new Identity({ users: credentials(directory) })
+    const renewed = this.accounts.replace(config, directory, Math.floor(this.path.now() * 1000))
+    return () => {
+      this.config = config
+      this.directory = directory
+      this.identity = identity
+      this.failures.setRate(config.limits.authFailures)
+      this.admin.setToken(config.admin.token)
+      this.log.setLevel?.(config.logging.level)
+      this.scripts.renew()
+      for (const { node, tenant, request } of this.tenantUsers.renew()) {
+        this.pool.askShared(node, request, (reply) => {
+          if (reply?.[0] !== plus) this.tenantUsers.forget(tenant, node)
+        })
+      }
+      this.path.setLimits({
+        scriptMs: config.limits.scriptMs,
+        fallbackLimit: this.fallbackLimit(),
+        maxRequestBytes: config.limits.maxRequestBytes,
+        maxOutputBytes: config.limits.outputBytes,
+      })
+      this.path.rightsChanged()
+      const expelled = this.renewal.renew(this.sessions.values(), renewed)
+      if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
+    }
+  }
+
+  private noteReload({ ok, changes, errors, warnings }: ReloadOutcome, by: string): void {
+    const { cells, log } = this
+    cells.configReloads.add([ok ? 'ok' : 'refused'])
+    cells.configLastReloadOk = ok
+    if (ok) cells.configLastReloadSeconds = Date.now() / 1000
+    const told = errors.slice(0, reloadErrorsTold).map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`)
+    this.lastReload = { at: new Date().toISOString(), by, ok, errors: told }
+    for (const { file, line, message } of warnings.slice(0, reloadErrorsTold))
+      log.warn({ at: `${file}:${line ?? 0}` }, message)
+    // Paths alone: values may be patterns of keys.
+    const paths = changes.slice(0, reloadErrorsTold).map(({ path, what }) => `${path} ${what}`)
+    if (ok) log.info({ by, changes: changes.length, paths }, 'configuration reloaded')
+    else
+      log.error({ by, errors: told, more: errors.length - told.length }, 'configuration refused, the old one goes on')
+  }
+
+  private fallbackLimit(): FallbackLimit | undefined {
+    const rate = this.config.routing.fallbackLimit
+    if (rate === undefined || rate.count === 0) return undefined
+    if (this.fallback === undefined) this.fallback = new FallbackLimit(rate.count, rate.perMs)
+    else this.fallback.setRate(rate.count, rate.perMs)
+    return this.fallback
+  }
+
   /** An exception that nobody caught: the process must not go on. For the tripwire only. */
   noteUncaught(): void {
     this.cells.tripwires.uncaught++
@@ -694,16 +808,27 @@ export class RegisProxy {
   private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
     const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
     const isLimited = this.failures.isLimited(ip, user, this.path.now())
+    const { identity } = this
     const finish = (it: Verdict): SessionAccount | undefined => {
-      if (it.ok) return this.accounts.get(it.user)
+      const account = it.ok ? this.accounts.get(it.user) : undefined
+      if (account !== undefined) return account
       this.failures.noteFailure(ip, user, this.path.now())
-      this.cells.authFailures.add([it.reason])
+      this.cells.authFailures.add([it.ok ? 'credentials' : it.reason])
       this.limitedLog.warn({ user: user.slice(0, 64) }, 'authentication failed')
       return undefined
     }
     if (!isLimited) {
-      const verdict = this.identity.verify(user, password)
-      return verdict instanceof Promise ? verdict.then(finish) : finish(verdict)
+      const verdict = identity.verify(user, password)
+      if (!(verdict instanceof Promise)) return finish(verdict)
+      const copy = Buffer.from(password)
+      // A reload may have come in between: the new configuration judges, not the old one.
+      const judge = (it: Verdict, by: Identity): SessionAccount | undefined | Promise<SessionAccount | undefined> => {
+        if (by === this.identity) return finish(it)
+        const now = this.identity
+        const again = now.verify(user, copy)
+        return again instanceof Promise ? again.then((second) => judge(second, now)) : finish(again)
+      }
+      return verdict.then((it) => judge(it, identity))
     }
     // Too many failures: right or wrong, the answer is the refusal, it is slow, and it costs us no hashing.
     this.cells.authFailures.add(['limited'])
@@ -733,9 +858,15 @@ export class RegisProxy {
       region: config.region,
       version: this.version,
       runId: this.runId,
-      maxClients: config.limits.maxClients,
-      maxRequestBytes: config.limits.maxRequestBytes,
-      idleTimeoutSeconds: Math.floor(config.limits.idleTimeoutMs / 1000),
+      get maxClients() {
+        return self.config.limits.maxClients
+      },
+      get maxRequestBytes() {
+        return self.config.limits.maxRequestBytes
+      },
+      get idleTimeoutSeconds() {
+        return Math.floor(self.config.limits.idleTimeoutMs / 1000)
+      },
       get isDefaultOpen() {
         return self.identity.withoutAuth() !== undefined
       },
@@ -804,6 +935,11 @@ export class RegisProxy {
         },
         pause: (id, ms) => self.pause(id, ms),
         resume: (id) => self.resume(id),
+        reload: async () => {
+          const { ok, changes, errors } = await self.reload('PROXY RELOAD')
+          if (ok) return { ok, lines: changes.map(changeText) }
+          return { ok, lines: errors.map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`) }
+        },
         // After the reply to who asks.
         drain: () => setImmediate(() => self.beginDrain()),
       },
@@ -1176,14 +1312,17 @@ export class RegisProxy {
       regions: () => this.regionsView(),
       tenants: () => this.tenantsView(),
       clients: () => this.clientsView(),
-      rules: () => config.routing.rules,
-      config: () => redactedConfig(config, rowsShownMax) as object,
+      rules: () => this.config.routing.rules,
+      config: () => redactedConfig(this.config, rowsShownMax) as object,
       stats: () => this.stats(),
-      slowlog: () => this.slowlog.all(config.tenants),
+      slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => this.beginDrain(),
       pause: (tenant, ms) => pauseByHttp(tenant, ms, (id, time) => this.pause(id, time)),
       resume: (tenant) => resumeByHttp(this.resume(tenant)),
+      ...(this.prepare === undefined
+        ? {}
+        : { reload: (isDryRun: boolean) => this.reload('POST /-/reload', isDryRun ? 'dry run' : 'reload') }),
     })
   }
 
@@ -1293,6 +1432,11 @@ export class RegisProxy {
       epoch: this.tracker.epoch,
       ...(this.discovery === undefined ? {} : { discovery: this.discovery.status() }),
       draining: this.isDraining,
+      config: {
+        hash: configHash(redactedConfig(this.config, rowsShownMax)),
+        taken_at: new Date(this.cells.configLastReloadSeconds * 1000).toISOString(),
+        last_reload: this.lastReload ?? null,
+      },
     }
   }
 
@@ -1398,11 +1542,6 @@ const idleCells = new TenantCells()
 function scriptSecret(config: Config): string {
   const nodes = config.regions.flatMap((region) => region.nodes)
   return config.upstream.password ?? nodes.find((node) => node.password !== undefined)?.password ?? ''
-}
-
-function fallbackLimit({ routing }: Config): FallbackLimit | undefined {
-  const rate = routing.fallbackLimit
-  return rate === undefined || rate.count === 0 ? undefined : new FallbackLimit(rate.count, rate.perMs)
 }
 
 /** Bytes of the replication stream that it has not applied, as the servers last said; null: not known. */

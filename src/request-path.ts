@@ -72,6 +72,7 @@ import {
   modeMonitor,
   modeMulti,
   modePinned,
+  modeRenew,
   modeShown,
   modeSubscriber,
   modeTracking,
@@ -106,7 +107,18 @@ import type { LaneUse } from './upstream/lane-use.ts'
 import type { Leases } from './upstream/leases.ts'
 import type { Pool } from './upstream/pool.ts'
 
-export interface Parts {
+/** What a reload may set anew. */
+export interface PathLimits {
+  /** How long a script may run. */
+  readonly scriptMs: number
+  /** `routing.fallback_limit`; undefined: none. */
+  readonly fallbackLimit?: FallbackLimit | undefined
+  readonly maxRequestBytes: number
+  /** Unread output of all clients together. */
+  readonly maxOutputBytes: number
+}
+
+export interface Parts extends PathLimits {
   readonly table: CommandTable
   readonly builtins: readonly (Builtin | undefined)[]
   readonly host: BuiltinHost
@@ -115,18 +127,11 @@ export interface Parts {
   readonly tracker: RegionTracker
   readonly scripts: Scripts
   readonly running: RunningScripts
-  /** How long a script may run. */
-  readonly scriptMs: number
-  /** `routing.fallback_limit`; undefined: none. */
-  readonly fallbackLimit?: FallbackLimit | undefined
   readonly cells: Cells
   readonly log: Log
   readonly region: string
-  readonly maxRequestBytes: number
   /** How long a node may take to answer, and a client waits for a connection of its own, ms. */
   readonly timeoutMs: number
-  /** Unread output of all clients together. */
-  readonly maxOutputBytes: number
   /** Every command of a run is checked for its prefix at the socket, not only the first: for tests. */
   readonly isParanoid: boolean
   now(): number
@@ -206,7 +211,7 @@ const keysApartMax = 16
 export class RequestPath implements SessionHost {
   readonly slab: Buffer
   readonly readAt: number
-  readonly maxRequestBytes: number
+  maxRequestBytes: number
   readonly nodes: readonly Node[]
   readonly marks: RegionTracker['marks']
   private readonly parts: Parts
@@ -295,8 +300,11 @@ export class RequestPath implements SessionHost {
   readonly tracking: TrackingPath
   readonly admission: Admission
 
+  private fallbackLimit: FallbackLimit | undefined
+
   constructor(parts: Parts) {
     this.parts = parts
+    this.fallbackLimit = parts.fallbackLimit
     this.table = parts.table
     this.tracker = parts.tracker
     this.calls = parts.cells.commands.calls
@@ -463,6 +471,22 @@ export class RequestPath implements SessionHost {
     }
   }
 
+  /** Limits of another configuration: they hold from the next command on. */
+  setLimits(limits: PathLimits): void {
+    this.fallbackLimit = limits.fallbackLimit
+    this.maxRequestBytes = limits.maxRequestBytes
+    this.check.maxRequestBytes = limits.maxRequestBytes * 2
+    this.secondLook.setLimit(limits.maxRequestBytes)
+    this.bounds.setMaxOutput(limits.maxOutputBytes)
+    this.leased.scriptMs = limits.scriptMs
+  }
+
+  /** The quota that this client waits for is another now, or there is none any more. */
+  retryQuota(session: Session): void {
+    this.admission.left(session)
+    this.waiting.resumeSoon(session)
+  }
+
   /** The command table or the users' rights are others than they were. */
   rightsChanged(): void {
     this.filteredReplies.clear()
@@ -572,6 +596,10 @@ export class RequestPath implements SessionHost {
       }
     }
     if (session.mode !== 0) {
+      if ((session.mode & modeRenew) !== 0) {
+        if (session.inFlight > 0) return this.wait(session, stallOrder)
+        session.rehold()
+      }
       if (this.isOutOfContext(session, id, route)) return this.refuseEarly(session, pos, id, 'SUBSCRIBER_CONTEXT')
       if (account !== undefined && (session.mode & modeMulti) !== 0) {
         const step = this.leased.queue(session, account, id, route, pos)
@@ -1349,7 +1377,7 @@ export class RequestPath implements SessionHost {
    * it: if it may; else `isOverLimit`. Strong reads may, and those that ask for no proof at all.
    */
   private limit(session: Session, account: SessionAccount): boolean {
-    const limit = this.parts.fallbackLimit
+    const limit = this.fallbackLimit
     if (limit === undefined) return true
     session.isLimited = true
     const { level, maxStalenessMs } = this.need

@@ -29,8 +29,11 @@ export interface Health {
 
 export interface ReloadResult {
   readonly ok: boolean
-  /** One line each; of a refused configuration, with file:line:col. */
-  readonly messages: readonly string[]
+  /** What differs from what runs, key by key. */
+  readonly changes: readonly object[]
+  /** With file, line and column; of a refused configuration. */
+  readonly errors: readonly object[]
+  readonly warnings: readonly object[]
 }
 
 export type Explained =
@@ -56,7 +59,8 @@ export interface AdminOptions {
   readonly slowlog: () => Promise<object>
   /** What would become of a command of this user, and why. `command`: as redis-cli takes it. */
   readonly explain: (user: string, command: string, level: string | undefined) => Explained
-  readonly reload?: () => Promise<ReloadResult>
+  /** `isDryRun`: says what would become of it, and changes nothing. */
+  readonly reload?: (isDryRun: boolean) => Promise<ReloadResult>
   /** Begins to drain and returns at once. */
   readonly drain?: () => void
   /** Has a tenant's commands wait, or go on. `ms`: as it was written. */
@@ -113,13 +117,12 @@ const failure = (status: number, error: string, headers?: Readonly<Record<string
 
 export class AdminServer {
   readonly #options: AdminOptions
-  readonly #access: AccessOptions
+  #access: AccessOptions
   readonly #log: Log
   readonly #routes: ReadonlyMap<string, Route>
   readonly #server: Server
   /** Scrapes that come while one is being answered share its page. */
   #rendering: Promise<string> | undefined
-  #reloading: Promise<ReloadResult> | undefined
 
   constructor(options: AdminOptions) {
     this.#options = options
@@ -140,6 +143,11 @@ export class AdminServer {
     this.#server.on('clientError', refuseBytes)
     // A reader that stops reading holds a page of text and one connection, until here.
     this.#server.setTimeout(requestMs * 2)
+  }
+
+  /** Another token, or none, from the next request on. */
+  setToken(token: string | undefined): void {
+    this.#access = { ...this.#access, token }
   }
 
   /** Resolves with the port; rejects when it cannot listen. */
@@ -188,8 +196,7 @@ export class AdminServer {
       ['/api/v1/slowlog', { method: 'GET', answer: async () => json(200, await options.slowlog()) }],
     ])
     routes.set('/api/v1/explain', { method: 'GET', answer: (_request, url) => this.#explain(url) })
-    if (options.reload !== undefined) routes.set('/-/reload', { method: 'POST', answer: () => this.#reload() })
-    const { drain, pause, resume } = options
+    const { drain, reload, pause, resume } = options
     const tenantOf = (url: URL): string => url.searchParams.get('tenant') ?? ''
     if (pause !== undefined) {
       routes.set('/-/pause', {
@@ -209,6 +216,8 @@ export class AdminServer {
         },
       })
     }
+    if (reload !== undefined)
+      routes.set('/-/reload', { method: 'POST', answer: (_request, url) => answerReload(reload, url) })
     if (drain !== undefined) {
       routes.set('/-/drain', {
         method: 'POST',
@@ -298,15 +307,13 @@ export class AdminServer {
     const found = this.#options.explain(user, command, url.searchParams.get('level') ?? undefined)
     return found.status === 200 ? json(200, found.explained) : failure(found.status, found.error)
   }
+}
 
-  async #reload(): Promise<Answer> {
-    // Two at once are one: both callers mean the file as it is now.
-    this.#reloading ??= (this.#options.reload?.() ?? Promise.resolve({ ok: false, messages: [] })).finally(() => {
-      this.#reloading = undefined
-    })
-    const { ok, messages } = await this.#reloading
-    return ok ? json(200, { reloaded: true, messages }) : json(422, { error: 'configuration refused', messages })
-  }
+async function answerReload(reload: NonNullable<AdminOptions['reload']>, url: URL): Promise<Answer> {
+  const isDryRun = url.searchParams.has('dry_run')
+  const { ok, changes, errors, warnings } = await reload(isDryRun)
+  if (!ok) return json(422, { error: 'configuration refused', errors, warnings, changes })
+  return json(200, { reloaded: !isDryRun, changes, warnings })
 }
 
 /** Only the form `/path?query`: no absolute URLs, no `*`, nothing that two parsers could read in two ways. */

@@ -264,6 +264,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'PROXY SHOW of something else',
   },
+  RELOAD_REFUSED: {
+    text: 'ERR configuration refused, nothing has changed: %s',
+    fate: 'notExecuted',
+    when: 'PROXY RELOAD of a file that is not valid, or with a change that a running proxy cannot take',
+  },
   EXPLAIN_LIMIT: {
     text: 'ERR a command of more than %s arguments is not explained',
     fate: 'notExecuted',

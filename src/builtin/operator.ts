@@ -1,5 +1,5 @@
 /**
- * PROXY SHOW, KILL, PAUSE, RESUME and DRAIN: for operators, who have no keys. What they are shown is what the admin API shows, as maps on
+ * PROXY SHOW, KILL, PAUSE, RESUME, RELOAD and DRAIN: for operators, who have no keys. What they are shown is what the admin API shows, as maps on
  * RESP3 and flat arrays on RESP2; no tenant may run them.
  */
 import { errorText } from '../base/errors.ts'
@@ -24,7 +24,17 @@ export interface OperatorHost {
   resume(tenant: string): number | 'not paused' | undefined
   /** Begins to drain; returns at once. */
   drain(): void
+  /** Takes the configuration as it is in the file now, whole or not at all. */
+  reload(): Promise<Reloaded>
 }
+
+export interface Reloaded {
+  readonly ok: boolean
+  /** A line for each key that has changed; when it was refused, for each reason. */
+  readonly lines: readonly string[]
+}
+
+const linesShownMax = 1_000
 
 export const operatorHelp = [
   `SHOW <${showable.join('|')}>`,
@@ -35,6 +45,8 @@ export const operatorHelp = [
   `    Have the commands of the tenant wait (default ${pauseMsDefault}, at most ${pauseMsMax}); returns when all in flight are answered.`,
   'RESUME <tenant>',
   '    Have them go on.',
+  'RELOAD',
+  '    Take the configuration as it is in the file now, whole or not at all.',
   'DRAIN',
   '    Accept nobody any more, and close each client after its last reply.',
 ]
@@ -76,6 +88,15 @@ export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
       const waited = host.operator.resume(args[2]!.toString('utf8'))
       if (waited === undefined) return failure(errorText('PAUSE_TENANT'))
       return waited === 'not paused' ? failure(errorText('NOT_PAUSED')) : integer(waited)
+    },
+  },
+  'proxy|reload': {
+    isStateful: true,
+    run: async (_args, _session, host) => {
+      const { ok: isTaken, lines } = await host.operator.reload()
+      if (isTaken) return array(lines.slice(0, linesShownMax).map((line) => bulk(line)))
+      const more = lines.length > 1 ? ` (and ${lines.length - 1} more, see the log)` : ''
+      return failure(errorText('RELOAD_REFUSED', `${lines[0] ?? ''}${more}`))
     },
   },
   'proxy|drain': {

@@ -1,9 +1,9 @@
 /**
- * Asking the admin port of a running proxy: where it is, with which token, and what it says. ~ HTTP requests. The address
+ * Asking the admin port of a running proxy, or telling it something: where it is, with which token, and what it says. ~ HTTP requests. The address
  * and the token come from the configuration, or from --url and $REGIS_ADMIN_TOKEN (an argument would be seen in `ps`).
  */
-import { get as getHttp } from 'node:http'
-import { get as getHttps } from 'node:https'
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError, loadConfig } from '../config/load.ts'
 import { formatAddress, Problem, parseDuration } from '../config/values.ts'
@@ -33,12 +33,14 @@ export interface Answer {
 const bodyBytesMax = 64 * 1024 * 1024
 
 /** The options that every verb has which asks a running proxy. */
-export function adminOptions(verb: Command): Command {
+export function adminOptions(verb: Command, timeoutText = '2s'): Command {
   return verb
     .addOption(configOption())
     .addOption(regionOption())
     .addOption(new Option('--url <url>', 'ask here instead of where the configuration says').argParser(url))
-    .addOption(new Option('--timeout <time>', 'at most this long').default(2000, '2s').argParser(timeout))
+    .addOption(
+      new Option('--timeout <time>', 'at most this long').default(timeout(timeoutText), timeoutText).argParser(timeout),
+    )
 }
 
 /** Throws ConfigError. With --url no configuration is read; the token is then $REGIS_ADMIN_TOKEN. */
@@ -56,13 +58,13 @@ export function adminOf(options: AdminOptions, context: CliContext): Admin {
 }
 
 /** Never rejects. */
-export function ask(admin: Admin, path: string): Promise<Answer> {
+export function ask(admin: Admin, path: string, method: 'GET' | 'POST' = 'GET'): Promise<Answer> {
   return new Promise((resolve) => {
     const target = new URL(path, admin.url)
     const fail = (problem: string) => resolve({ status: 0, body: '', problem })
-    const get = target.protocol === 'https:' ? getHttps : getHttp
+    const open = target.protocol === 'https:' ? requestHttps : requestHttp
     const headers = admin.token === undefined ? {} : { Authorization: `Bearer ${admin.token}` }
-    const request = get(target, { agent: false, headers }, (response) => {
+    const request = open(target, { agent: false, headers, method }, (response) => {
       let body = ''
       response.setEncoding('utf8').on('data', (text: string) => {
         body += text
@@ -76,17 +78,23 @@ export function ask(admin: Admin, path: string): Promise<Answer> {
       fail(error.code === 'ECONNREFUSED' ? 'nothing listens there' : error.message),
     )
     request.on('close', () => clearTimeout(timer))
+    request.end()
   })
 }
 
 /** The body of a 200; throws with what was wrong, in words for a person. */
 export async function askOrFail(admin: Admin, path: string): Promise<string> {
-  const { status, body, problem } = await ask(admin, path)
-  if (status === 200) return body
-  if (problem !== undefined) throw new Error(`${admin.url}: ${problem}`)
+  const answer = await ask(admin, path)
+  if (answer.status === 200) return answer.body
+  throw refusedBy(admin, answer)
+}
+
+/** What was wrong, in words for a person. */
+export function refusedBy(admin: Admin, { status, body, problem }: Answer): Error {
+  if (problem !== undefined) return new Error(`${admin.url}: ${problem}`)
   if (status === 401)
-    throw new Error(`${admin.url}: the token is not right (admin.token, or REGIS_ADMIN_TOKEN with --url)`)
-  throw new Error(`${admin.url}: ${errorOf(body) ?? status}`)
+    return new Error(`${admin.url}: the token is not right (admin.token, or REGIS_ADMIN_TOKEN with --url)`)
+  return new Error(`${admin.url}: ${errorOf(body) ?? status}`)
 }
 
 function errorOf(body: string): string | undefined {

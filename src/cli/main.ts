@@ -11,6 +11,7 @@ import { register as explain } from './explain.ts'
 import { register as hashPassword } from './hash-password.ts'
 import { register as healthcheck } from './healthcheck.ts'
 import { register as init } from './init.ts'
+import { register as reload } from './reload.ts'
 import { register as run } from './run.ts'
 import { register as schema } from './schema.ts'
 import { registerStatus, registerTop } from './status.ts'
@@ -19,7 +20,7 @@ import { register as version, versionText } from './version.ts'
 
 /** In the order of the help. */
 const verbs = [
-  ...[run, check, verify, demo, explain, registerStatus, registerTop],
+  ...[run, check, reload, verify, demo, explain, registerStatus, registerTop],
   ...[hashPassword, init, schema, healthcheck, version],
 ]
 

@@ -2,7 +2,11 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { createLog, type Log } from '../base/log.ts'
-import { ConfigError, loadConfig } from '../config/load.ts'
+import type { Config } from '../config/config.ts'
+import { ConfigError, type LoadOptions, loadConfig } from '../config/load.ts'
+import type { Prepared } from '../config/reload.ts'
+import { prepareApart } from '../config/reload-thread.ts'
+import { FileWatch } from '../config/watch.ts'
 import { RegisProxy } from '../proxy.ts'
 import { type CliContext, configOption, exitCodes, writeDiagnostics } from './context.ts'
 
@@ -11,22 +15,27 @@ interface RunOptions {
   readonly region?: string
   readonly listen?: string
   readonly admin?: string
+  readonly watch?: true
 }
 
 export function register(program: Command, context: CliContext): void {
   program
     .command('run')
-    .description('Run the proxy of one region. SIGTERM drains (a second one ends at once).')
+    .description(
+      'Run the proxy of one region. SIGHUP takes the file as it is then. SIGTERM drains (a second one ends at once).',
+    )
     .addOption(configOption())
     .option('--region <name>', 'the region that this proxy stands in (default: the file, then $REGION)')
     .option('--listen <host:port>', 'replaces the listeners of the file by this one')
     .option('--admin <host:port>', 'replaces the admin address of the file')
+    .option('--watch', 'reload whenever the file, or one that it names, has changed')
     .addHelpText(
       'after',
       `
 Examples:
   regis run -c proxy.yaml
   regis run -c proxy.yaml --region us-east
+  regis run -c /etc/regis/proxy.yaml --watch
   REGION=ap-south regis run -c proxy.yaml --listen 127.0.0.1:6390 --admin 127.0.0.1:9390`,
     )
     .action(async (options: RunOptions) => {
@@ -35,12 +44,13 @@ Examples:
 }
 
 async function run(options: RunOptions, context: CliContext): Promise<number> {
-  const loaded = loadConfig(options.config, {
+  const loadOptions: LoadOptions = {
     env: context.env,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.admin === undefined ? {} : { admin: options.admin }),
-  })
+  }
+  const loaded = loadConfig(options.config, loadOptions)
   if (loaded.config === undefined) {
     writeDiagnostics([...loaded.errors, ...loaded.warnings], context)
     return exitCodes.config
@@ -55,6 +65,13 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
     log.warn({ at: `${diagnostic.file}:${diagnostic.line ?? 0}` }, diagnostic.message)
   warnOfOldNode(log)
   let proxy: RegisProxy | undefined
+  // From here on a SIGHUP ends nobody.
+  process.on('SIGHUP', () => {
+    if (proxy?.isServing === true) void proxy.reload('SIGHUP')
+    else log.warn({ signal: 'SIGHUP' }, 'no reload: the proxy is starting or ending')
+  })
+  const watch = options.watch ? new FileWatch(() => void proxy?.reload('--watch')) : undefined
+  await watch?.wereRead(loaded.files, new Map())
   const die = (what: string) => (error: unknown) => {
     proxy?.noteUncaught()
     log.fatal({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, what)
@@ -63,7 +80,12 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
   process.on('uncaughtException', die('uncaught exception'))
   process.on('unhandledRejection', die('unhandled rejection'))
   try {
-    proxy = new RegisProxy({ config, log, version: ownVersion() })
+    proxy = new RegisProxy({
+      config,
+      log,
+      version: ownVersion(),
+      prepare: (running) => prepare(options.config, loadOptions, running, watch),
+    })
     await proxy.start()
   } catch (error) {
     log.fatal({ error: error instanceof Error ? error.message : String(error) }, 'the proxy cannot start')
@@ -71,7 +93,20 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
     return error instanceof ConfigError ? exitCodes.config : exitCodes.runtime
   }
   await untilToldToEnd(proxy, log)
+  watch?.stop()
   return exitCodes.ok
+}
+
+async function prepare(
+  file: string,
+  options: LoadOptions,
+  running: Config,
+  watch: FileWatch | undefined,
+): Promise<Prepared> {
+  const before = (await watch?.states()) ?? new Map()
+  const prepared = await prepareApart(file, options, running)
+  await watch?.wereRead(prepared.files, before)
+  return prepared
 }
 
 /** SIGTERM and SIGINT drain; the second signal ends at once. */

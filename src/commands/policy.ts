@@ -153,7 +153,7 @@ export const policy: readonly PolicyGroup[] = [
     of: 'operator',
     inMulti: 'denied',
     why: 'for operators; to a tenant it does not exist',
-    commands: 'proxy|drain proxy|kill proxy|pause proxy|resume proxy|show',
+    commands: 'proxy|drain proxy|kill proxy|pause proxy|reload proxy|resume proxy|show',
   },
   {
     family: "connections of the tenant's own",
@@ -438,6 +438,7 @@ export const ours: readonly FactRow[] = [
   { name: 'proxy|help', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },
   { name: 'proxy|kill', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|pause', arity: -3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
+  { name: 'proxy|reload', arity: 2, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|resume', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|show', arity: 3, flags: 'admin loading stale', categories: 'admin slow dangerous' },
   { name: 'proxy|token', arity: 2, flags: 'loading stale fast', categories: 'connection fast' },

@@ -40,6 +40,10 @@ export interface Loaded {
   readonly config?: Config
   readonly errors: Diagnostic[]
   readonly warnings: Diagnostic[]
+  /** All files that were read, or were to be: a change of one of them may change the configuration. */
+  readonly files: readonly string[]
+  /** An error at the key with this path, or at the nearest one above it that is in the file. */
+  place(steps: readonly (string | number)[], message: string): Diagnostic
 }
 
 /** A file for a hundred thousand tenants has some 20 MB. */
@@ -79,8 +83,15 @@ function atOnce<T>(steps: Generator<undefined, T>): T {
 
 function* loading(file: string, options: LoadOptions): Generator<undefined, Loaded> {
   const read = readText(file)
-  if ('problem' in read)
-    return { errors: [{ severity: 'error', file, message: `cannot be read: ${read.problem}` }], warnings: [] }
+  if ('problem' in read) {
+    const error: Diagnostic = { severity: 'error', file, message: `cannot be read: ${read.problem}` }
+    return {
+      errors: [error],
+      warnings: [],
+      files: [path.resolve(file)],
+      place: (_, message) => ({ severity: 'error', file, message }),
+    }
+  }
   return yield* parsing(read.text, { ...options, file })
 }
 
@@ -137,12 +148,15 @@ function* parsing(text: string, options: LoadOptions & { readonly file: string }
       ...optionErrors,
     ],
     warnings: [...ordered(warnings).map((it) => view.diagnostic('warning', it)), ...(more?.report.warnings ?? [])],
+    files: [path.resolve(options.file), ...(more?.files ?? []), ...files.names],
+    place: (steps, message) => view.diagnostic('error', { ...placeOf(document.root, steps), message }),
   }
 }
 
 interface MoreTenants {
   readonly tenants: readonly TenantConfig[]
   readonly report: LineReport
+  readonly files: readonly string[]
 }
 
 /** `tenants_file`, read and compared with those of proxy.yaml; what is wrong with the file as a whole is said in proxy.yaml's place. */
@@ -173,7 +187,7 @@ function* moreTenants(
     const shown = isNamed && !node.replaced ? ` ${node.text}` : ''
     sink.errors.push({ ...span(node), message: `the file${shown} cannot be read: ${problem}` })
   }
-  return { tenants, report }
+  return { tenants, report, files: isNamed ? [place] : [] }
 }
 
 function* piecesOf(file: string): Generator<Buffer, void> {
@@ -191,6 +205,19 @@ function* piecesOf(file: string): Generator<Buffer, void> {
   } finally {
     closeSync(handle)
   }
+}
+
+/** Of the key; of what holds it where the key itself is not written down. */
+function placeOf(root: Node | undefined, steps: readonly (string | number)[]): Span {
+  if (root === undefined) return { start: 0, end: 0 }
+  for (let count = steps.length; count > 0; count--) {
+    const { node, entry, missing } = locate(root, steps.slice(0, count))
+    if (missing === undefined && (count > 1 || steps[0] !== 'tenants')) return span(entry?.key ?? node)
+  }
+  // A tenant that is not in proxy.yaml itself.
+  const file = locate(root, ['tenants_file'])
+  if (steps[0] === 'tenants' && file.missing === undefined) return span(file.entry?.key ?? file.node)
+  return { start: 0, end: 0 }
 }
 
 /** The command table costs a few ms: only built where a list is to be looked at. */
@@ -304,6 +331,10 @@ class Files {
     const known = this.#read.get(file) ?? readText(file)
     this.#read.set(file, known)
     return known
+  }
+
+  get names(): string[] {
+    return [...this.#read.keys()]
   }
 
   contents(name: string): string {

@@ -1,5 +1,6 @@
 /** docs/config.md and config/schema.json, rendered from the table of keys. Pure; who writes the files is cli/docs.ts. */
 import { z } from 'zod'
+import { reloadClasses } from './changes.ts'
 import { alternatives, type Facts, facts, inner, shapeOf } from './fields.ts'
 import { schema } from './schema.ts'
 import { namePattern } from './tenant-checks.ts'
@@ -43,7 +44,7 @@ export function renderConfigPage(): string {
   const parts = [intro]
   for (const [name, member] of Object.entries(schema.shape) as [string, z.ZodType][]) {
     parts.push(
-      `## ${name}\n\n| key | value | default | |\n|---|---|---|---|\n${rows(name, member).map(line).join('\n')}\n`,
+      `## ${name}\n\n| key | value | default | reload | |\n|---|---|---|---|---|\n${rows(name, member).map(line).join('\n')}\n`,
     )
   }
   return parts.join('\n')
@@ -58,7 +59,15 @@ export function configKeys(): string[] {
 
 function line(row: Row): string {
   const cell = (text: string) => text.replaceAll('|', '\\|')
-  return `| \`${row.path}\` | ${cell(row.kind)} | ${cell(row.preset)} | ${cell(row.about)} |`
+  return `| \`${row.path}\` | ${cell(row.kind)} | ${cell(row.preset)} | ${reloadOf(row.path)} | ${cell(row.about)} |`
+}
+
+const reloadWords = { live: 'live', restart: 'restart', never: 'refused' } as const
+
+/** Of what is in a list that counts as one key: the list's. */
+function reloadOf(path: string): string {
+  const key = Object.hasOwn(reloadClasses, path) ? path : path.slice(0, Math.max(0, path.indexOf('[]')))
+  return Object.hasOwn(reloadClasses, key) ? reloadWords[reloadClasses[key]!] : ''
 }
 
 function rows(path: string, member: z.ZodType): Row[] {
@@ -133,5 +142,8 @@ and a full file.
   it ends at the last \`@\`.
 - \`--listen HOST:PORT\` keeps the first listener alone, at that address; \`--admin HOST:PORT\` replaces \`admin.address\`.
 
-Columns: key, kind of value, default, what it is for.
+- **Reload** (SIGHUP, \`PROXY RELOAD\`, \`regis reload\`, \`--watch\`): a change of a key with *live* acts from the next command on; with
+  *restart* it needs one; with *refused* it would leave keys behind. A file with one change that cannot be taken is not taken at all.
+
+Columns: key, kind of value, default, what a reload does with it, what it is for.
 `

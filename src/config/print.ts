@@ -1,28 +1,54 @@
-/** Config -> the words of proxy.yaml, every default written out, every secret as `***`. For `check --print` and the admin side. Pure. */
-import type { Config, DiscoveryConfig, NodeConfig, QuotaConfig, UserConfig } from './config.ts'
+/**
+ * Config -> the words of proxy.yaml, every default written out. For `check --print` and the admin side every secret is
+ * `***`; for telling two configurations apart (changes.ts) it is a digest of itself. Pure.
+ */
+import type { Config, DiscoveryConfig, NodeConfig, QuotaConfig, TenantConfig, UserConfig } from './config.ts'
 import { formatAddress, formatDuration, formatRate, formatSize } from './values.ts'
 
 const mask = '***'
 
+/** What stands in the place of what is not to be read. */
+export interface Veil {
+  secret(text: string): string
+  /** Contents of a PEM file. */
+  pem(contents: string): string
+}
+
+/** Certificates are public, but long. */
+const hidden: Veil = { secret: () => mask, pem: (contents) => `(${Buffer.byteLength(contents)} bytes of PEM)` }
+
 /** `tenantsMax`: of more tenants only so many are shown, and `tenants_left_out` says how many are not. */
 export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFINITY): Record<string, unknown> {
+  return configWords(config, hidden, tenantsMax)
+}
+
+export function configWords(
+  config: Config,
+  veil: Veil,
+  tenantsMax = Number.POSITIVE_INFINITY,
+): Record<string, unknown> {
   const { routing, limits } = config
+  const { pem } = veil
   return {
     region: config.region,
     listeners: config.listeners.map((listener) => ({
       address: formatAddress(listener.host, listener.port),
       ...when(listener.tls, (tls) => ({
-        tls: { cert: pem(tls.cert), key: mask, ...when(tls.clientCa, (ca) => ({ client_ca: pem(ca) })) },
+        tls: {
+          cert: pem(tls.cert),
+          key: veil.secret(tls.key),
+          ...when(tls.clientCa, (ca) => ({ client_ca: pem(ca) })),
+        },
       })),
       proxy_protocol: listener.proxyProtocol,
     })),
     admin: {
       address: formatAddress(config.admin.host, config.admin.port),
-      ...when(config.admin.token, () => ({ token: mask })),
+      ...when(config.admin.token, (token) => ({ token: veil.secret(token) })),
     },
     upstream: {
       ...when(config.upstream.username, (username) => ({ username })),
-      ...when(config.upstream.password, () => ({ password: mask })),
+      ...when(config.upstream.password, (password) => ({ password: veil.secret(password) })),
       timeout: formatDuration(config.upstream.timeoutMs),
       connections: config.upstream.connections,
       acl: config.upstream.acl,
@@ -30,12 +56,12 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
       strict: config.upstream.strict,
     },
     ...when(config.primaryRegion, (primary) => ({ primary })),
-    ...when(config.discovery, discoveryWords),
+    ...when(config.discovery, (discovery) => discoveryWords(discovery, veil)),
     regions: Object.fromEntries(
       config.regions.map((region) => [
         region.name,
         {
-          nodes: region.nodes.map((node) => nodeWords(node, config)),
+          nodes: region.nodes.map((node) => nodeWords(node, config, veil)),
           ...when(region.distanceMs, (ms) => ({ distance: { [config.region]: formatDuration(ms) } })),
         },
       ]),
@@ -45,6 +71,7 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
       ...(routing.maxStalenessIsCeiling ? { max_staleness: formatDuration(routing.maxStalenessMs) } : {}),
       when_stale: routing.whenStale,
       max_wait: formatDuration(routing.maxWaitMs),
+      ...when(routing.fallbackLimit, (limit) => ({ fallback_limit: formatRate(limit) })),
       rules: routing.rules.map((rule) => ({
         ...when(rule.tenant, (tenant) => ({ tenant })),
         keys: rule.keys,
@@ -53,25 +80,10 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
       })),
     },
     tenants: Object.fromEntries(
-      config.tenants.slice(0, tenantsMax).map((tenant) => [
-        tenant.id,
-        {
-          prefix: tenant.prefix,
-          isolation: tenant.database === 0 ? 'prefix' : { database: tenant.database },
-          databases: tenant.databases,
-          users: Object.fromEntries(tenant.users.map((user) => [user.name, userWords(user)])),
-          ...levelWords(tenant),
-          scripts: tenant.scripts,
-          ...when(tenant.durability, ({ replicas, timeoutMs }) => ({
-            durability: { replicas, timeout: formatDuration(timeoutMs) },
-          })),
-          ...when(tenant.quota, (quota) => ({ quota: quotaWords(quota, true) })),
-          deny: tenant.deny,
-        },
-      ]),
+      config.tenants.slice(0, tenantsMax).map((tenant) => [tenant.id, tenantWords(tenant, veil)]),
     ),
     ...(config.tenants.length > tenantsMax ? { tenants_left_out: config.tenants.length - tenantsMax } : {}),
-    operators: Object.fromEntries(config.operators.map((user) => [user.name, secretWords(user)])),
+    operators: Object.fromEntries(config.operators.map((user) => [user.name, secretWords(user, veil)])),
     logging: {
       level: config.logging.level,
       format: config.logging.format,
@@ -97,12 +109,28 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
   }
 }
 
+export function tenantWords(tenant: TenantConfig, veil: Veil): Record<string, unknown> {
+  return {
+    prefix: tenant.prefix,
+    isolation: tenant.database === 0 ? 'prefix' : { database: tenant.database },
+    databases: tenant.databases,
+    users: Object.fromEntries(tenant.users.map((user) => [user.name, userWords(user, veil)])),
+    ...levelWords(tenant),
+    scripts: tenant.scripts,
+    ...when(tenant.durability, ({ replicas, timeoutMs }) => ({
+      durability: { replicas, timeout: formatDuration(timeoutMs) },
+    })),
+    ...when(tenant.quota, (quota) => ({ quota: quotaWords(quota, true) })),
+    deny: tenant.deny,
+  }
+}
+
 /** The URL with its login only where that is not upstream's. */
-function nodeWords(node: NodeConfig, config: Config): unknown {
+function nodeWords(node: NodeConfig, config: Config, { secret, pem }: Veil): unknown {
   const hasOwnLogin = node.username !== config.upstream.username || node.password !== config.upstream.password
   const login =
     hasOwnLogin && node.username !== undefined
-      ? `${encodeURIComponent(node.username)}${node.password === undefined ? '' : `:${mask}`}@`
+      ? `${encodeURIComponent(node.username)}${node.password === undefined ? '' : `:${secret(node.password)}`}@`
       : ''
   const url = `${node.tls ? 'rediss' : 'redis'}://${login}${node.name}`
   const ownCa = node.ca === config.upstream.ca ? undefined : node.ca
@@ -110,9 +138,9 @@ function nodeWords(node: NodeConfig, config: Config): unknown {
   return { url, ...when(ownCa, (ca) => ({ ca: pem(ca) })), ...when(node.servername, (servername) => ({ servername })) }
 }
 
-function userWords(user: UserConfig): Record<string, unknown> {
+function userWords(user: UserConfig, veil: Veil): Record<string, unknown> {
   return {
-    ...secretWords(user),
+    ...secretWords(user, veil),
     ...(user.nopass ? { nopass: true } : {}),
     access: user.readOnly ? 'read-only' : 'read-write',
     ...levelWords(user),
@@ -148,8 +176,8 @@ function ratePerWords(perSecond: number, words: (count: number) => string): stri
   return `${words(Math.round(perSecond * 3600))}/h`
 }
 
-function secretWords(user: UserConfig): Record<string, unknown> {
-  const masks = (secrets: readonly string[]) => (secrets.length === 1 ? mask : secrets.map(() => mask))
+function secretWords(user: UserConfig, { secret }: Veil): Record<string, unknown> {
+  const masks = (secrets: readonly string[]) => (secrets.length === 1 ? secret(secrets[0]!) : secrets.map(secret))
   return {
     ...(user.passwords.length > 0 ? { password: masks(user.passwords) } : {}),
     ...(user.passwordHashes.length > 0 ? { password_hash: masks(user.passwordHashes) } : {}),
@@ -168,23 +196,18 @@ function levelWords(it: {
   }
 }
 
-/** Certificates are public, but long. */
-function pem(contents: string): string {
-  return `(${Buffer.byteLength(contents)} bytes of PEM)`
-}
-
 function when<T>(value: T | undefined, words: (value: T) => Record<string, unknown>): Record<string, unknown> {
   return value === undefined ? {} : words(value)
 }
 
-function discoveryWords({ sentinels, master }: DiscoveryConfig): Record<string, unknown> {
+function discoveryWords({ sentinels, master }: DiscoveryConfig, veil: Veil): Record<string, unknown> {
   const { username, password, tls } = sentinels[0]!
   return {
     discovery: {
       sentinels: sentinels.map(({ name }) => name),
       master,
       ...when(username, (it) => ({ username: it })),
-      ...when(password, () => ({ password: mask })),
+      ...when(password, (it) => ({ password: veil.secret(it) })),
       tls,
     },
   }

@@ -27,8 +27,8 @@ export interface FallbackUse {
 }
 
 export class FallbackLimit {
-  private readonly count: number
-  private readonly perMs: number
+  private count: number
+  private perMs: number
   /** Of a token, in units of 1/perMs: carried on, so that 5/s is five and not none. */
   private rest = 0
   private free = 0
@@ -43,6 +43,13 @@ export class FallbackLimit {
   constructor(count: number, perMs: number) {
     this.count = count
     this.perMs = perMs
+  }
+
+  /** From the next window on. Who has a claim keeps it. */
+  setRate(count: number, perMs: number): void {
+    this.count = count
+    this.perMs = perMs
+    this.rest = 0
   }
 
   /** May one more such read of this tenant go to the primary? Takes a token when it may. */

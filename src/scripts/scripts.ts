@@ -130,15 +130,25 @@ export class Scripts {
   }
 
   /** The preludes of one tenant are some ten kilobytes of text. */
-  #make(id: string): readonly TenantScripts[] | undefined {
+  #make(id: string, before?: readonly TenantScripts[]): readonly TenantScripts[] | undefined {
     const tenant = this.#tenant(id)
     if (tenant === undefined || tenant.scripts === 'off') return undefined
     const prefixes = keyPrefixes(tenant.prefix, tenant.databases ?? 1)
-    const made = prefixes.map(
-      (prefix) => new TenantScripts(tenant, this.#table, prefix, prefixes.length === 1, this.#secret),
-    )
+    const made = prefixes.map((prefix, i) => {
+      const one = before?.[i]
+      if (one?.mode === tenant.scripts && one.prefix.equals(prefix)) return one
+      return new TenantScripts(tenant, this.#table, prefix, prefixes.length === 1, this.#secret)
+    })
     this.#tenants.set(id, made)
     return made
+  }
+
+  /** Tenants are configured otherwise. Who keeps its way of running scripts keeps those that it has brought. */
+  renew(): void {
+    for (const [id, before] of [...this.#tenants]) {
+      this.#tenants.delete(id)
+      this.#make(id, before)
+    }
   }
 
   /**

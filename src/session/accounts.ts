@@ -3,6 +3,7 @@
  * One account a user, one state a tenant, whatever the number of connections. Both are made at first use (a login, or an
  * operator who asks about the user) and stay: a tenant that nobody uses has none, only its place in the directory.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { denyColumn } from '../commands/deny.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { closedInOwnDatabase } from '../commands/policy.ts'
@@ -12,7 +13,7 @@ import type { QuotaLimits } from '../quota/tenant-quota.ts'
 import { LEVEL, type LevelCode, type LevelName } from '../routing/choose.ts'
 import { type Rule, TenantRules, type WhenStale } from '../routing/rules.ts'
 import { type DurabilityPromise, isMeteredBy, TenantState } from '../tenant/account.ts'
-import { Directory } from '../tenant/directory.ts'
+import { Directory, type Found } from '../tenant/directory.ts'
 import type { SessionAccount } from './session.ts'
 
 /** The part of a configuration that logins are made of. */
@@ -60,14 +61,29 @@ export interface UserOptions {
 /** Concern what other users of the tenant are running. */
 const takesFromOthers = new Set(['script|flush', 'script|kill', 'function|kill'])
 
+/** Of tenants that were there before. */
+export interface Renewed {
+  /** Whose `durability` is another now. */
+  readonly reheld: ReadonlySet<TenantState>
+  /** Who has other quotas, or of whose users one has. */
+  readonly relimited: ReadonlySet<TenantState>
+}
+
+/** In `routes`; others begin with r or w. */
+const operatorKey = 'operator'
+/** A tenant that was used has some KB; in a fleet that comes and goes the oldest are forgotten. */
+const retiredMax = 1_000
+
 export class Accounts<T extends TenantOptions = TenantOptions> {
-  readonly directory: Directory<UserOptions, T>
+  private directory: Directory<UserOptions, T>
   private readonly states = new Map<string, TenantState>()
-  private readonly rules = new Map<TenantState, TenantRules>()
+  private rules = new Map<TenantState, TenantRules>()
+  /** Of tenants that have left the configuration. One that comes back goes on where it was. */
+  private readonly retired = new Map<string, TenantState>()
   private readonly byUser = new Map<string, SessionAccount>()
   /** Route columns that users share: most have no deny list. */
   private readonly routes = new Map<string, Uint8Array>()
-  private readonly config: AccountOptions
+  private config: AccountOptions
   private readonly table: CommandTable
   private readonly cells: Cells
   /** Route columns before the primary was asked for its commands, by the column that sessions read. */
@@ -87,8 +103,7 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
     if (known !== undefined) return known
     const found = this.directory.user(name)
     if (found === undefined) return undefined
-    const account =
-      found.tenant === undefined ? this.operatorAccount(found.user) : this.tenantAccount(found.tenant, found.user)
+    const account = this.make(found)
     this.byUser.set(name, account)
     return account
   }
@@ -117,11 +132,92 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
     return found !== undefined && found.tenant?.id === tenantId
   }
 
-  private makeState(tenant: T): TenantState {
-    const state = new TenantState(tenant.id, tenant.prefix, this.cells.tenant(tenant.id), tenant)
-    this.states.set(tenant.id, state)
-    const rules = TenantRules.compile(this.config.routing.rules, tenant.id)
+  /**
+   * Another configuration, whole, in this turn; throws before anything has changed or not at all. Who is in both stays the
+   * same object, account and state, so that open connections have their new rights at once and counters, fences and quotas
+   * live on. Who is not is found no more.
+   */
+  replace(config: AccountOptions, directory: Directory<UserOptions, T>, nowUs: number): Renewed {
+    const before = { config: this.config, directory: this.directory, rules: this.rules }
+    const renewed: [SessionAccount, SessionAccount][] = []
+    const gone: string[] = []
+    try {
+      this.config = config
+      this.directory = directory
+      this.rules = new Map()
+      for (const [id, state] of this.states) {
+        const tenant = directory.tenant(id)
+        if (tenant === undefined) continue
+        if (!isSameKeyspace(state, tenant)) throw new Error(`the keys of tenant ${id} would be others`)
+        this.compileRules(state)
+      }
+      for (const [name, account] of this.byUser) {
+        const found = directory.user(name)
+        if (found === undefined || found.tenant?.id !== account.tenant?.id) gone.push(name)
+        else renewed.push([account, this.make(found)])
+      }
+    } catch (error) {
+      Object.assign(this, before)
+      throw error
+    }
+    for (const name of gone) this.byUser.delete(name)
+    for (const [account, { use: _use, limits: _limits, ...now }] of renewed) Object.assign(account, now)
+    const changed = this.renewStates(before.directory, nowUs)
+    this.forgetColumns()
+    return changed
+  }
+
+  private renewStates(before: Directory<UserOptions, T>, nowUs: number): Renewed {
+    const reheld = new Set<TenantState>()
+    const relimited = new Set<TenantState>()
+    for (const [id, state] of [...this.states]) {
+      const tenant = this.directory.tenant(id)
+      if (tenant === undefined) {
+        this.states.delete(id)
+        this.retired.delete(id)
+        this.retired.set(id, state)
+        state.setLimits(undefined, false, nowUs)
+        if (this.retired.size > retiredMax) this.retired.delete(this.retired.keys().next().value!)
+        continue
+      }
+      if (state.renew(tenant)) reheld.add(state)
+      if (isDeepStrictEqual(quotasOf(before.tenant(id)), quotasOf(tenant))) continue
+      this.setLimits(tenant, nowUs)
+      relimited.add(state)
+    }
+    return { reheld, relimited }
+  }
+
+  /** Columns that nobody has any more. */
+  private forgetColumns(): void {
+    const used = new Set<Uint8Array>()
+    for (const { route } of this.byUser.values()) used.add(route)
+    for (const [key, column] of this.routes) if (!used.has(column)) this.routes.delete(key)
+    for (const column of this.bases.keys()) if (!used.has(column)) this.bases.delete(column)
+  }
+
+  private compileRules(state: TenantState): TenantRules | undefined {
+    const rules = TenantRules.compile(this.config.routing.rules, state.id)
     if (rules !== undefined) this.rules.set(state, rules)
+    return rules
+  }
+
+  private make({ tenant, user }: Found<T, UserOptions>): SessionAccount {
+    return tenant === undefined ? this.operatorAccount(user) : this.tenantAccount(tenant, user)
+  }
+
+  private makeState(tenant: T): TenantState {
+    const known = this.retired.get(tenant.id)
+    const isBack = known !== undefined && isSameKeyspace(known, tenant)
+    const state = isBack ? known : new TenantState(tenant.id, tenant.prefix, this.cells.tenant(tenant.id), tenant)
+    this.retired.delete(tenant.id)
+    this.states.set(tenant.id, state)
+    const rules = this.compileRules(state)
+    if (isBack) {
+      state.renew(tenant)
+      this.setLimits(tenant, 0)
+      return state // what it wrote without session reads is found by the first of them (fences.ts, beginSessionReads)
+    }
     // Of all its users, also those who have not come yet: what the first one writes the next one may read.
     state.hasSessionReads =
       rules?.mayAsk(LEVEL.session) === true || tenant.users.some((user) => this.levelOf(tenant, user) === LEVEL.session)
@@ -190,15 +286,11 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
 
   /** No keyspace: what names a key, or travels to a node at all, is denied. */
   private operatorAccount(user: UserOptions): SessionAccount {
-    const base = this.table.route.slice()
-    for (const { id, categories, isTenantOnly } of this.table.specs) {
-      if (base[id]! >= ROUTE.read || isTenantOnly || categories.includes('pubsub')) base[id] = ROUTE.denied
-    }
     return {
       user: user.name,
       tenant: undefined,
       isReadOnly: true,
-      route: this.column(base),
+      route: this.operatorColumn(),
       level: LEVEL.eventual,
       levelFrom: 'routing',
       hasStrongReads: false,
@@ -210,6 +302,19 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
       limits: undefined,
       use: undefined,
     }
+  }
+
+  private operatorColumn(): Uint8Array {
+    let column = this.routes.get(operatorKey)
+    if (column === undefined) {
+      const base = this.table.route.slice()
+      for (const { id, categories, isTenantOnly } of this.table.specs) {
+        if (base[id]! >= ROUTE.read || isTenantOnly || categories.includes('pubsub')) base[id] = ROUTE.denied
+      }
+      column = this.column(base)
+      this.routes.set(operatorKey, column)
+    }
+    return column
   }
 
   private routeColumn(tenant: TenantOptions, isReadOnly: boolean): Uint8Array {
@@ -240,4 +345,23 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
     const isFree = route === ROUTE.primary || (route === ROUTE.script && !spec.flags.includes('readonly'))
     return isFree && this.table.keyMode[spec.id] !== KEYS.none
   }
+}
+
+/** Its own and its users'. */
+function quotasOf(tenant: TenantOptions | undefined): unknown {
+  return [
+    tenant?.quota,
+    tenant?.users.filter(({ quota }) => quota !== undefined).map(({ name, quota }) => [name, quota]),
+  ]
+}
+
+/** What names its keys upstream is the same; more databases beside those that there are change nothing. */
+function isSameKeyspace(state: TenantState, { prefix, database, databases }: TenantOptions): boolean {
+  const count = databases ?? 1
+  const had = state.prefixes.length
+  return (
+    state.prefix.equals(Buffer.from(prefix)) &&
+    state.database === (database ?? 0) &&
+    (had === count || (had > 1 && count > had))
+  )
 }

@@ -12,7 +12,7 @@
  */
 import { errorText } from '../base/errors.ts'
 import { clientOutputHardBytes, heldBytesSoft, heldReplyBytes } from '../base/limits.ts'
-import type { TenantState } from '../tenant/account.ts'
+import type { DurabilityPromise, TenantState } from '../tenant/account.ts'
 import { type DurableLine, neverConfirmed, type Waiter } from '../upstream/durability.ts'
 import type { Lane, Transform } from '../upstream/lane.ts'
 import { type Session, stallNone, stallOrder } from './session.ts'
@@ -44,7 +44,8 @@ export class HeldReplies extends SinkFor<Session> implements Waiter {
   bytes = 0
   private readonly line: DurableLine
   private readonly tenant: TenantState
-  private readonly timeoutMs: number
+  /** As it was when this began: a change makes another one. */
+  private readonly promise: DurabilityPromise
   private held: Held[] = []
   private first = 0
   /** Commands whose replies are held. */
@@ -60,7 +61,7 @@ export class HeldReplies extends SinkFor<Session> implements Waiter {
     super(session)
     this.tenant = tenant
     this.line = line
-    this.timeoutMs = tenant.durability!.timeoutMs
+    this.promise = tenant.durability!
   }
 
   get count(): number {
@@ -120,7 +121,7 @@ export class HeldReplies extends SinkFor<Session> implements Waiter {
     const { session } = this
     const atMs = this.line.now()
     const isWrite = position !== notAWrite
-    const dueAtMs = isWrite ? atMs + this.timeoutMs : Number.POSITIVE_INFINITY
+    const dueAtMs = isWrite ? atMs + this.promise.timeoutMs : Number.POSITIVE_INFINITY
     this.held.push({ bytes, completed, position, history: this.line.history, atMs, dueAtMs, isMidReply })
     this.answered += completed
     this.bytes += bytes.length + heldReplyBytes
@@ -171,7 +172,7 @@ export class HeldReplies extends SinkFor<Session> implements Waiter {
   /** What the client gets in its place; undefined: that is not known yet. */
   private verdict(one: Held, line: DurableLine, nowMs: number): Buffer | undefined {
     if (one.position === notAWrite) return one.bytes
-    const { cells, durability } = this.tenant
+    const { cells } = this.tenant
     if (one.position <= line.confirmed) {
       cells.durableConfirmed++
       cells.durableWait.observe(nowMs - one.atMs, 1)
@@ -182,7 +183,7 @@ export class HeldReplies extends SinkFor<Session> implements Waiter {
     cells.durableDenied++
     cells.durableWait.observe(nowMs - one.atMs, 1)
     const count = isLost ? 0 : line.countOf(one.position)
-    const { replicas, timeoutMs } = durability!
+    const { replicas, timeoutMs } = this.promise
     return Buffer.from(`-${errorText('NOTDURABLE', count, replicas, timeoutMs)}\r\n`)
   }
 

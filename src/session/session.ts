@@ -77,6 +77,8 @@ export const modeSubscriber = 4
 export const modeTracking = 16
 /** Is shown the commands of its tenant (MONITOR). */
 export const modeMonitor = 8
+/** Whether its replies are held is decided anew before its next command: `durability` of its tenant has changed. */
+export const modeRenew = 32
 /** Somebody of its tenant is in MONITOR: its commands are shown. */
 export const modeShown = 64
 
@@ -183,6 +185,8 @@ export class Session implements ReplySink {
   isCachingNext = false
   /** A command of it waits on the server for something to happen. */
   isBlocked = false
+  /** Which command that is. */
+  blockedId = -1
   /** The connection on which it watched keys is lost: its next EXEC fails as if one had changed. */
   hasLostWatch = false
   /** Between MULTI and EXEC. */
@@ -274,7 +278,12 @@ export class Session implements ReplySink {
     if (!isSame) this.after = 0
     this.select(isSame ? this.database : 0)
     this.limitsChanged()
-    if (isSame) return
+    if (!isSame) this.rehold()
+  }
+
+  /** Whether its writes are held until replicas have them. Nothing of it is in flight. */
+  rehold(): void {
+    this.mode &= ~modeRenew
     this.held?.leave()
     this.held = this.host.heldRepliesOf(this)
     this.unusualReplies = this.replyMode | (this.held === undefined ? 0 : repliesHeld)
@@ -690,6 +699,20 @@ export class Session implements ReplySink {
     this.isEnding = true
     this.dropPending()
     this.afterProgress()
+  }
+
+  /** Its login is no more: what is in flight is answered, then the connection ends. None of its commands is taken any more. */
+  expel(): void {
+    if (this.isClosed) return
+    this.dropPending()
+    if (this.isBlocked) {
+      if (this.inFlight === 1) this.writeOwn(Buffer.from(`-${errorText('UNBLOCKED')}\r\n`))
+      return this.finish('login removed')
+    }
+    if (this.stall !== stallBusy) return this.endWhenAnswered()
+    // The proxy itself is about to answer it.
+    this.isHalfClosed = true
+    this.isDeaf = true
   }
 
   /** The proxy is going: what was received whole is answered, then the connection ends. */

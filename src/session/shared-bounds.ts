@@ -28,8 +28,9 @@ export class SharedBounds {
   private grown = 0
   private lookBytes = Number.POSITIVE_INFINITY
   private memory: MemoryWatch | undefined
+  /** The part of the memory that is there for replies. */
+  private outputPart = Number.POSITIVE_INFINITY
 
-  /** `maxOutputBytes`: unread replies of all clients together, `limits.output`. */
   constructor(maxOutputBytes: number) {
     this.maxOutputBytes = maxOutputBytes
   }
@@ -41,10 +42,16 @@ export class SharedBounds {
   watch(memory: MemoryWatch): void {
     const part = memory.roomBytes / 3
     this.memory = memory
-    this.maxOutputBytes = Math.min(this.maxOutputBytes, part)
+    this.outputPart = part
+    this.setMaxOutput(this.maxOutputBytes)
     this.maxLargeBytes = Math.min(bigRequestBytesMax, part)
     this.maxRequestBytes = 2 * part
     this.lookBytes = Math.max(outputLookBytes, memory.roomBytes / looksPerRoom)
+  }
+
+  /** Unread replies of all clients together, `limits.output`. */
+  setMaxOutput(bytes: number): void {
+    this.maxOutputBytes = Math.min(bytes, this.outputPart)
   }
 
   /** A client has the proxy keep so much more. */

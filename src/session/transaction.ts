@@ -42,8 +42,12 @@ export class Transaction {
   /** It holds a SELECT, which stands after EXEC only if EXEC runs: nothing of the client may follow before its reply. */
   selects = false
 
-  constructor(database: number) {
+  /** The rights by which its commands were queued: they are asked again at EXEC where others hold by then. */
+  readonly route: Uint8Array | undefined
+
+  constructor(database: number, route?: Uint8Array) {
     this.database = database
+    this.route = route
   }
 
   /** Nothing of it will run, and memory is short. */

@@ -59,7 +59,7 @@ export class TenantState {
   /** As Redis's error texts begin a name. */
   readonly quotedPrefix: Buffer
   /** Of its keys, by the database that a client has selected; a session holds the one that counts (`session.prefix`). */
-  readonly prefixes: readonly Buffer[]
+  prefixes: readonly Buffer[]
   /** What all of these begin with: the prefix; nothing where a database of the servers is the tenant's own. */
   readonly keyPrefix: Buffer
   /** The logical database of the servers that holds its keys, on lanes of its own; 0: the one that prefixes share. */
@@ -81,7 +81,7 @@ export class TenantState {
   /** What it has of `routing.fallback_limit`. */
   readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /** Undefined: a write is acknowledged when the primary has it. */
-  readonly durability: DurabilityPromise | undefined
+  durability: DurabilityPromise | undefined
   /**
    * Writes that session reads must see (regions/fences.ts keeps them by key). `floor`: a mark that a replica must have shown
    * before it may serve any of them; Infinity: a write of unknown fate, so no replica will do.
@@ -113,6 +113,17 @@ export class TenantState {
     this.prefixes = this.database === 0 ? keyPrefixes(prefix, space.databases ?? 1) : [this.keyPrefix]
     this.cells = cells
     this.durability = space.durability
+  }
+
+  /** Configured otherwise, with the same keys: more databases, another durability. True: the latter. */
+  renew(space: KeySpace): boolean {
+    const count = space.databases ?? 1
+    if (count > this.prefixes.length) this.prefixes = keyPrefixes(this.prefix.toString(), count)
+    const { durability } = this
+    const isSame =
+      durability?.replicas === space.durability?.replicas && durability?.timeoutMs === space.durability?.timeoutMs
+    if (!isSame) this.durability = space.durability
+    return !isSame
   }
 
   /** Others than they were, at once: for commands to come, and those that wait. `isMetered`: some of its users are, if it is not. */

@@ -306,15 +306,20 @@ function keep(cache: NodeCache, key: string, verdict: Verdict): void {
 export class FailureLimiter {
   /** When the pair's debt is paid, ms; in the order of last failure. */
   readonly #paidAt = new Map<string, number>()
-  readonly #stepMs: number
-  readonly #perMs: number
+  #stepMs = 0
+  #perMs = 0
   readonly #pairsMax: number
 
   /** `count` 0 = off. */
   constructor(rate: { readonly count: number; readonly perMs: number }, pairsMax = 65_536) {
+    this.setRate(rate)
+    this.#pairsMax = pairsMax
+  }
+
+  /** What is owed stays owed. */
+  setRate(rate: { readonly count: number; readonly perMs: number }): void {
     this.#stepMs = rate.count === 0 ? 0 : rate.perMs / rate.count
     this.#perMs = rate.perMs
-    this.#pairsMax = pairsMax
   }
 
   noteFailure(ip: string, user: string, nowMs: number): void {
@@ -328,7 +333,7 @@ export class FailureLimiter {
   }
 
   isLimited(ip: string, user: string, nowMs: number): boolean {
-    const paidAt = this.#paidAt.get(pair(ip, user))
+    const paidAt = this.#stepMs === 0 ? undefined : this.#paidAt.get(pair(ip, user))
     return paidAt !== undefined && paidAt - nowMs > this.#perMs - this.#stepMs
   }
 }

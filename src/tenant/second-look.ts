@@ -15,6 +15,10 @@ export class SecondLook {
 
   constructor(table: CommandTable, maxRequestBytes: number) {
     this.table = table
+    this.setLimit(maxRequestBytes)
+  }
+
+  setLimit(maxRequestBytes: number): void {
     // Prefixes have made requests longer than they came.
     this.frame.maxRequestBytes = maxRequestBytes * 2
   }

@@ -108,25 +108,58 @@ export class TenantUsers {
     this.#options = options
   }
 
+  /**
+   * Tenants are configured otherwise: what must be said to nodes now. A user that is there has its other rights from that
+   * moment on, on all its connections. What a node does not take is said at the tenant's next lease (`forget`).
+   */
+  renew(): { node: number; tenant: string; request: readonly string[] }[] {
+    const requests: { node: number; tenant: string; request: readonly string[] }[] = []
+    for (const [node, { has }] of this.#nodes) {
+      for (const [tenant, kind] of has) {
+        const options = this.#options.tenant(tenant)
+        if (options === undefined) has.delete(tenant)
+        else if (this.kindOf(options, node) !== kind) {
+          has.set(tenant, this.kindOf(options, node))
+          requests.push({ node, tenant, request: this.setUser(tenant, options, node) })
+        }
+      }
+    }
+    return requests
+  }
+
+  /** This node was not told. */
+  forget(tenant: string, nodeIndex: number): void {
+    this.#nodes.get(nodeIndex)?.has.delete(tenant)
+  }
+
   /** Commands that make a new connection the tenant's own; undefined: not on this node, it stays the proxy's. */
   login(tenant: string, nodeIndex: number, runId: string): readonly (readonly string[])[] | undefined {
     const options = this.#options.tenant(tenant)
     if (options === undefined || this.isRefused(nodeIndex, runId)) return undefined
-    const user = tenantUserName(tenant)
-    const secret = tenantUserSecret(this.#options.password(nodeIndex), tenant)
-    const auth = ['AUTH', user, secret]
+    const auth = ['AUTH', tenantUserName(tenant), tenantUserSecret(this.#options.password(nodeIndex), tenant)]
     let node = this.#nodes.get(nodeIndex)
     if (node === undefined || node.runId !== runId) {
       node = { runId, has: new Map() }
       this.#nodes.set(nodeIndex, node)
     }
-    const { table, version, hasOneDatabase } = this.#options
-    const isAlone = hasOneDatabase(nodeIndex)
-    const kind = `${version(nodeIndex)} ${isAlone}`
+    const kind = this.kindOf(options, nodeIndex)
     if (node.has.get(tenant) === kind) return [auth]
     // Noted before the answer: the same words again would do no harm, and a refusal takes the note back.
     node.has.set(tenant, kind)
-    return [['ACL', 'SETUSER', user, ...this.rules(options, table, version(nodeIndex), isAlone, secret)], auth]
+    return [this.setUser(tenant, options, nodeIndex), auth]
+  }
+
+  /** What its rules are made of, as far as it may change. */
+  private kindOf({ deny, keyPrefixes }: TenantUserOptions, nodeIndex: number): string {
+    const { version, hasOneDatabase } = this.#options
+    return `${version(nodeIndex)} ${hasOneDatabase(nodeIndex)} ${keyPrefixes?.length ?? 1} ${deny.join(' ')}`
+  }
+
+  private setUser(tenant: string, options: TenantUserOptions, nodeIndex: number): string[] {
+    const { table, version, hasOneDatabase, password } = this.#options
+    const secret = tenantUserSecret(password(nodeIndex), tenant)
+    const rules = this.rules(options, table, version(nodeIndex), hasOneDatabase(nodeIndex), secret)
+    return ['ACL', 'SETUSER', tenantUserName(tenant), ...rules]
   }
 
   private rules(

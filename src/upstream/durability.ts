@@ -248,9 +248,15 @@ export class Durability {
     for (const count of options.counts) if (!this.lines.has(count)) this.lines.set(count, new DurableLine(this, count))
   }
 
-  /** Of one of the numbers in `counts`. */
+  /** A number that is not among `counts` has a line from now on (a reload brought it). */
   line(replicas: number): DurableLine {
-    return this.lines.get(replicas)!
+    const known = this.lines.get(replicas)
+    if (known !== undefined) return known
+    const line = new DurableLine(this, replicas)
+    this.lines.set(replicas, line)
+    if (this.nodeIndex >= 0 && !this.isStopped) line.connect(() => this.open(this.nodeIndex, line))
+    this.changed() // the first of all: until now nobody looked who the primary is
+    return line
   }
 
   isOfHistory(nodeIndex: number, history: number): boolean {

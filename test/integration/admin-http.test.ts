@@ -5,7 +5,7 @@ const healthy: Health = { live: true, ready: true, checks: [{ name: 'nodes', ok:
 
 interface Fake {
   health: Health
-  reload: () => Promise<ReloadResult>
+  reload: (isDryRun: boolean) => Promise<ReloadResult>
   drained: number
 }
 
@@ -17,7 +17,7 @@ afterEach(async () => {
 async function serve(change: Partial<AdminOptions> = {}) {
   const fake: Fake = {
     health: healthy,
-    reload: async () => ({ ok: true, messages: [] }),
+    reload: async () => ({ ok: true, changes: [], errors: [], warnings: [] }),
     drained: 0,
   }
   const server = new AdminServer({
@@ -38,7 +38,7 @@ async function serve(change: Partial<AdminOptions> = {}) {
     slowlog: () => Promise.resolve([]),
     explain: (user, command) =>
       user === 'shop-app' ? { status: 200, explained: { command } } : { status: 404, error: 'no such user' },
-    reload: () => fake.reload(),
+    reload: (isDryRun) => fake.reload(isDryRun),
     drain: () => {
       fake.drained++
     },
@@ -121,26 +121,25 @@ describe('the admin server', () => {
     expect(fake.drained).toBe(0)
   })
 
-  test('reload says what is wrong with a refused configuration; two at once are one', async () => {
+  test('reload says what has changed, or what is wrong with a refused configuration; a dry run says so', async () => {
     const { ask, fake } = await serve()
-    fake.reload = async () => ({ ok: false, messages: ['proxy.yaml:3:1: unknown key'] })
+    const errors = [{ file: 'proxy.yaml', line: 3, message: 'unknown key' }]
+    fake.reload = async () => ({ ok: false, changes: [], errors, warnings: [] })
     const refused = await ask('/-/reload', { method: 'POST' })
     expect(refused.status).toBe(422)
-    expect(JSON.parse(refused.text).messages).toEqual(['proxy.yaml:3:1: unknown key'])
-    let calls = 0
-    let release = () => {}
-    fake.reload = () => {
-      calls++
-      return new Promise((resolve) => {
-        release = () => resolve({ ok: true, messages: [] })
-      })
+    expect(JSON.parse(refused.text)).toMatchObject({ error: 'configuration refused', errors })
+    const changes = [{ path: 'limits.output' }]
+    const dryRuns: boolean[] = []
+    fake.reload = async (isDryRun) => {
+      dryRuns.push(isDryRun)
+      return { ok: true, changes, errors: [], warnings: [] }
     }
-    const both = Promise.all([ask('/-/reload', { method: 'POST' }), ask('/-/reload', { method: 'POST' })])
-    while (calls === 0) await new Promise((resolve) => setImmediate(resolve))
-    for (let i = 0; i < 10; i++) await ask('/livez') // round trips: the second request is in by now
-    release()
-    for (const { status } of await both) expect(status).toBe(200)
-    expect(calls).toBe(1)
+    const taken = await ask('/-/reload', { method: 'POST' })
+    expect([taken.status, JSON.parse(taken.text)]).toEqual([200, { reloaded: true, changes, warnings: [] }])
+    const dry = await ask('/-/reload?dry_run=1', { method: 'POST' })
+    expect(JSON.parse(dry.text)).toEqual({ reloaded: false, changes, warnings: [] })
+    expect(dryRuns).toEqual([false, true])
+    expect((await ask('/-/reload')).status).toBe(405)
   })
 
   test('drain answers 202 and is called once', async () => {

@@ -48,6 +48,8 @@ export const windows: Readonly<Record<string, Window>> = {
   'base/log.ts': 'writes the log to stdout',
   'base/memory.ts': { only: ['process.env'], why: "NODE_OPTIONS may change what V8's limit means" },
   'config/load.ts': 'reads proxy.yaml and the files it names',
+  'config/reload-thread.ts': 'reads a large configuration in a thread of its own',
+  'config/watch.ts': 'looks after the files of the configuration (--watch), by the clock',
   'upstream/connection.ts': 'the socket to a node',
   'upstream/subscription-link.ts': 'the socket to a node that carries subscriptions',
   'regions/probe.ts': 'asks nodes for role and round trip on connections of its own, by the clock',

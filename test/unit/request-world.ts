@@ -8,7 +8,7 @@ import { silentLog } from '../../src/base/log.ts'
 import type { BuiltinHost } from '../../src/builtin/builtin.ts'
 import { buildBuiltins } from '../../src/builtin/table.ts'
 import { learn, type ServerCommand } from '../../src/commands/live.ts'
-import { buildCommandTable } from '../../src/commands/lookup.ts'
+import { buildCommandTable, type CommandTable } from '../../src/commands/lookup.ts'
 import { Cells } from '../../src/metrics/cells.ts'
 import { Histogram } from '../../src/metrics/counters.ts'
 import { Guards } from '../../src/regions/guards.ts'
@@ -18,13 +18,16 @@ import { RequestPath } from '../../src/request-path.ts'
 import type { LevelName } from '../../src/routing/choose.ts'
 import { RunningScripts } from '../../src/scripts/running.ts'
 import { Scripts } from '../../src/scripts/scripts.ts'
-import { Accounts, type TenantOptions } from '../../src/session/accounts.ts'
+import { type AccountOptions, Accounts, type TenantOptions } from '../../src/session/accounts.ts'
 import type { Feed } from '../../src/session/feed.ts'
 import { Overload } from '../../src/session/overload.ts'
 import { Pauses } from '../../src/session/pauses.ts'
+import { Renewal } from '../../src/session/renewal.ts'
 import { Session } from '../../src/session/session.ts'
 import { Subscriptions } from '../../src/session/subscriptions.ts'
 import type { TenantState } from '../../src/tenant/account.ts'
+import { Directory } from '../../src/tenant/directory.ts'
+import type { Durability } from '../../src/upstream/durability.ts'
 import type { Lane, LanePort } from '../../src/upstream/lane.ts'
 import type { Leases } from '../../src/upstream/leases.ts'
 import { Pool } from '../../src/upstream/pool.ts'
@@ -93,6 +96,7 @@ export interface WorldOptions {
   readonly maxOutputBytes?: number
   /** What the process may have. */
   readonly memoryBytes?: number
+  readonly durability?: Durability
   /** Reads on the replica stand behind guards. */
   readonly isGuarded?: boolean
   /** A third node: a replica between the two. */
@@ -117,6 +121,10 @@ export interface World {
   readonly memory: { heapUsed: number; heapLimit: number; buffers: number; rss: number }
   readonly loop: { utilization: number }
   tenant(id: string): TenantState
+  readonly accounts: Accounts
+  readonly table: CommandTable
+  /** Other tenants from now on, for open connections too; gives how many of these were closed. */
+  reload(tenants: readonly TenantOptions[]): number
   readonly pool: Pool
   readonly tracker: RegionTracker
   readonly primary: Node
@@ -207,22 +215,26 @@ export function buildWorld(options: WorldOptions = {}): World {
     lane.isPrimary = lane.nodeIndex === primary.index
     return port
   })
-  const accounts = new Accounts(
-    {
-      routing: {
-        consistency: options.consistency ?? 'eventual',
-        maxStalenessMs: 500,
-        maxStalenessIsCeiling: false,
-        whenStale: 'primary',
-        maxWaitMs: 20,
-        rules: [],
-      },
-      tenants: options.tenants ?? oneTenant,
-      operators: [],
+  const configOf = (tenants: readonly TenantOptions[]): AccountOptions => ({
+    routing: {
+      consistency: options.consistency ?? 'eventual',
+      maxStalenessMs: 500,
+      maxStalenessIsCeiling: false,
+      whenStale: 'primary',
+      maxWaitMs: 20,
+      rules: [],
     },
-    table,
-    cells,
-  )
+    tenants,
+    operators: [],
+  })
+  const accounts = new Accounts(configOf(options.tenants ?? oneTenant), table, cells)
+  const renewal = new Renewal(table, {
+    accountOf: (user) => accounts.get(user),
+    defaultAccount: () => undefined,
+    login() {},
+    unblock() {},
+    retryQuota: (session) => path.retryQuota(session),
+  })
   // Whatever is wanted is heard at once.
   const topics = new Set<string>()
   const feed = {
@@ -292,6 +304,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     ...(options.isGuarded === true
       ? { guards: new Guards({ nodes: tracker.nodes, wentBack: (node) => tracker.noteWentBack(node) }) }
       : {}),
+    ...(options.durability === undefined ? {} : { durability: options.durability }),
   })
   let id = 1
   const replyOn = (lane: Lane, text: string): void => {
@@ -313,6 +326,17 @@ export function buildWorld(options: WorldOptions = {}): World {
     memory,
     loop,
     tenant: (id) => accounts.tenant(id)!,
+    accounts,
+    table,
+    reload: (tenants) => {
+      const config = configOf(tenants)
+      const renewed = accounts.replace(config, new Directory(config), clock.ms * 1_000)
+      path.rightsChanged()
+      return renewal.renew(
+        [...sessions].filter((session) => !session.isClosed),
+        renewed,
+      )
+    },
     pool,
     tracker,
     primary,

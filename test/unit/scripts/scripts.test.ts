@@ -121,3 +121,21 @@ test('a library of another tenant in a list is a reason to give nothing', () => 
   expect(listToClient('m_', list('x_l', 'm_f'))).toBeUndefined()
   expect(listToClient('m_', list('m_l', 'x_f'))).toBeUndefined()
 })
+
+test('configured otherwise: who keeps its way keeps its scripts, another way begins anew, none ends', () => {
+  const modes: Record<string, ScriptTenantOptions['scripts']> = { any: 'any', decl: 'declared' }
+  const scripts = new Scripts(
+    (id) => (id in modes ? { id, prefix: `${id}:`, scripts: modes[id]! } : undefined),
+    table,
+    's',
+  )
+  for (const id of ['any', 'decl']) prepare(scripts, id, 'script|load', ['SCRIPT', 'LOAD', 'return 1'])
+  const evalSha = (id: string) => prepare(scripts, id, 'evalsha', ['EVALSHA', sha1('return 1'), '0'])
+  modes['any'] = 'declared'
+  scripts.renew()
+  expect(evalSha('any').reply?.toString()).toContain('-NOSCRIPT')
+  expect(evalSha('decl').frame).toBeDefined()
+  modes['decl'] = 'off'
+  scripts.renew()
+  expect(evalSha('decl').reply?.toString()).toContain('-NOPERM')
+})

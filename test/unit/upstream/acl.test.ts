@@ -50,3 +50,30 @@ test('secrets differ by tenant and by the proxy’s own password, and show neith
   expect(new Set(secrets).size).toBe(3)
   for (const secret of secrets) expect(secret).toMatch(/^[0-9a-f]{64}$/)
 })
+
+test('configured otherwise: nodes that know the user are told at once, and no others', () => {
+  const tenants: Record<string, { prefix: string; deny: string[] }> = { shop: { prefix: 'shop:', deny: [] } }
+  const users = new TenantUsers({
+    table: buildCommandTable(),
+    tenant: (id) => tenants[id],
+    password: () => 'secret',
+    version: () => '7.0.15',
+    hasOneDatabase: () => false,
+    now: () => 0,
+    refused() {},
+  })
+  const steps = (node: number) => users.login('shop', node, 'run')?.map((args) => args[0])
+  steps(1)
+  expect(users.renew()).toEqual([])
+  tenants['shop'] = { prefix: 'shop:', deny: ['incr'] }
+  const told = users.renew()
+  expect(told.map(({ node, tenant }) => [node, tenant])).toEqual([[1, 'shop']])
+  expect(told[0]!.request.slice(0, 3)).toEqual(['ACL', 'SETUSER', 'regis:shop'])
+  expect([told[0]!.request.includes('+incr'), told[0]!.request.includes('+get')]).toEqual([false, true])
+  expect([steps(1), steps(0)]).toEqual([['AUTH'], ['ACL', 'AUTH']])
+  // One that did not take it is told at the next lease.
+  users.forget('shop', 1)
+  expect(steps(1)).toEqual(['ACL', 'AUTH'])
+  delete tenants['shop']
+  expect([users.renew(), steps(1)]).toEqual([[], undefined])
+})
