@@ -174,8 +174,8 @@ export class QuotaLines {
       wait.turn = true
       wait.turnUnits = Math.max(wait.units, shareUnits)
       wait.turnBytes = Math.max(needsBytes, shareBytes)
-      units -= wait.turnUnits
-      bytes -= wait.turnBytes
+      if (quota.ops !== undefined) units -= wait.turnUnits
+      if (quota.bytes !== undefined) bytes -= wait.turnBytes
       this.parts.resumeSoon(session)
     }
     if (line.expiresMs <= nowMs) this.expire(line, nowMs)

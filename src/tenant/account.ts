@@ -49,6 +49,7 @@ export interface TenantLaneUse {
 }
 
 const noUses: TenantLaneUse[] = []
+const noLimits: QuotaLimits = { scope: 'proxy', whenExceeded: 'error' }
 
 /** State that all connections of one tenant share. */
 export class TenantState {
@@ -117,8 +118,8 @@ export class TenantState {
   /** Others than they were, at once: for commands to come, and those that wait. `isMetered`: some of its users are, if it is not. */
   setLimits(limits: QuotaLimits | undefined, isMetered: boolean, nowUs: number): void {
     this.limits = limits
+    this.quota?.setLimits(limits ?? noLimits, nowUs) // also for those who wait for one that is gone
     if (limits === undefined) this.quota = undefined
-    else this.quota?.setLimits(limits, nowUs)
     if (isMetered || isMeteredBy(limits)) this.gate |= gateQuota
     else this.gate &= ~gateQuota
   }
