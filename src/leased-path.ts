@@ -488,7 +488,12 @@ export class LeasedPath {
     if (isSilent && !transaction.selects) lane.append(sink, kindSwallow, isWrite, nowMs)
     else if (transaction.needsTransform) {
       const parts = transaction.queued
-      const compose: Transform = (reply) => composeExec(reply, parts)
+      const account = session.account!
+      const { nodeIndex } = lane
+      const compose: Transform = (reply) => {
+        if (transaction.hasScript && !isBusy(reply)) this.scriptAnswered(account, nodeIndex, nowMs)
+        return composeExec(reply, parts)
+      }
       // Silent or not, what is put together decides whether SELECT counts.
       const transform: Transform = isSilent ? (reply) => (compose(reply) === undefined ? undefined : nothing) : compose
       if (isHeld && !isSilent) lane.appendTransformed(sink, held.keep(transform, true), true, nowMs)

@@ -10,6 +10,7 @@ import { renderCommandsPage } from '../commands/docs.ts'
 import { buildCommandTable } from '../commands/lookup.ts'
 import { renderConfigPage, renderJsonSchema } from '../config/pages.ts'
 import { renderMetricsPage } from '../metrics/page.ts'
+import { renderQuotasPage } from '../quota/page.ts'
 
 export interface Page {
   /** From the top of the repository. */
@@ -23,6 +24,7 @@ export const pages: readonly Page[] = [
   { path: 'docs/errors.md', render: () => renderErrorsPage(errors) },
   { path: 'docs/commands.md', render: () => renderCommandsPage(buildCommandTable()) },
   { path: 'docs/metrics.md', render: renderMetricsPage },
+  { path: 'docs/quotas.md', render: renderQuotasPage },
 ]
 
 const fates: Readonly<Record<ErrorRow['fate'], string>> = {

@@ -70,6 +70,8 @@ export function unitsOfScript(ms: number, rttMs: number): number {
 
 export class Costs {
   private readonly base: Float64Array
+  /** 1: a small request costs one unit, whatever its arguments. Nearly all are such. */
+  private readonly isOne: Uint8Array
   /** How its keys are counted. */
   private readonly how: Uint8Array
   private readonly table: CommandTable
@@ -81,10 +83,15 @@ export class Costs {
     for (const { id } of table.specs) this.how[id] = howCounted(table, id)
     for (const { commands, units } of costRows) for (const name of commands) this.base[table.byName(name)!.id] = units
     for (const name of perNameCommands) this.how[table.byName(name)!.id] = byNames
+    this.isOne = Uint8Array.from(this.how, (how, id) => (how === byNone && this.base[id] === 1 ? 1 : 0))
   }
 
   /** Units of this request, whose arity was checked, of so many bytes. */
   unitsOf(id: number, argv: Argv, bytes: number): number {
+    return this.isOne[id] === 1 && bytes <= unitBytes ? 1 : this.priceOf(id, argv, bytes)
+  }
+
+  private priceOf(id: number, argv: Argv, bytes: number): number {
     const how = this.how[id]!
     let units = this.base[id]!
     if (how !== byNone) units += this.keysBeyondFirst(how, id, argv)

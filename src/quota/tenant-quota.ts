@@ -43,7 +43,7 @@ export const burstUnitsMin = 10
 /** Of bytes: what one read from a client may bring. */
 export const burstBytesMin = 64 * 1024
 /** A unit pays for a reply that comes within one to two of these; one that comes later is charged as it comes, us. */
-const periodUs = 250_000
+export const periodUs = 250_000
 /** Use is told by windows of this length, us. */
 const windowUs = 1_000_000
 /** The expected size of a reply moves this part of the way to the last ones' mean. */
