@@ -51,6 +51,8 @@ test('docs/operations.md says of each what to do, and every tripwire has one', (
 test('a wrong name, a counter without its rate, and a label that is not there are found', () => {
   const rule = (expr: string, summary = ''): Rule => ({ alert: 'x', expr, annotations: { summary, runbook_url: '' } })
   expect(faults(rule('regis_quota_reject_total > 0'))).toEqual(['no such metric: regis_quota_reject_total'])
-  expect(faults(rule('regis_quota_rejected_total > 0'))).toEqual(['a counter without its rate: regis_quota_rejected_total'])
+  expect(faults(rule('regis_quota_rejected_total > 0'))).toEqual([
+    'a counter without its rate: regis_quota_rejected_total',
+  ])
   expect(faults(rule('regis_primary_confirmed == 0', '{{ $labels.node }}'))).toEqual(['no label node'])
 })
