@@ -31,11 +31,12 @@ tenants:
 | \`ops\`, \`burst\` | units of commands per time (below), and at once | waits up to ${quotaDelayMs} ms, then ${told(errors.THROTTLED.text)} |
 | \`bandwidth\` | bytes of requests and replies together, per time | the same |
 | \`connections\` | client connections, after login | at AUTH or HELLO ${told(errors.MAX_TENANT_CLIENTS.text)}, and the connection ends; those that are open stay |
+| \`in_flight\` | commands of all its clients that are on their way to shared connections at once | its clients wait, first come first served |
 | \`leases\` | clients that hold a connection to the primary of their own: blocked, in WATCH, tracking keys, running scripts | ${told(errors.MAX_LEASES.text)} |
 | \`max_request\` | bytes of one request and of one argument | ${told(errors.BULK_LENGTH.text)}, and the connection ends; nothing is allocated for it |
 
-Of a user both limits count, its own and its tenant's, and a command takes from both or from neither. \`connections\`, \`leases\` and
-\`max_request\` are each proxy's own. Rates go up to ${ratePerSecondMax.toLocaleString('en')} a second.
+Of a user both limits count, its own and its tenant's, and a command takes from both or from neither. \`connections\`, \`in_flight\`,
+\`leases\` and \`max_request\` are each proxy's own. Rates go up to ${ratePerSecondMax.toLocaleString('en')} a second.
 
 ## What a command costs
 

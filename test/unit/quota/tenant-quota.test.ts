@@ -138,7 +138,10 @@ describe('what is owed afterwards', () => {
     }
     let nowUs = 20 * second
     quota.look(nowUs)
+    // So slow that time alone brings nothing.
+    quota.setLimits({ ...base, bytesPerS: 1_000 }, nowUs)
     const first = takeAll(quota, nowUs, 10)
+    expect(first).toBeGreaterThan(2)
     expect(first).toBeLessThan(10)
     for (let i = 0; i < 3; i++) {
       nowUs += 300_000
