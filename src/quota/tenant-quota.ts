@@ -170,11 +170,11 @@ export class TenantQuota {
     this.lookedUs = nowUs
     if (nowUs - this.windowUs >= windowUs) this.endWindow(nowUs)
     const out = this.traffic.bytesOut - this.lastOut
-    if (out !== 0) this.charge(out, nowUs)
+    // Below 0: errors that are not charged were made and have not gone out yet. What they are short of is not paid for by anything.
+    if (out > 0) this.charge(out, nowUs)
     if (nowUs - this.periodUs >= periodUs) this.endPeriod(nowUs)
   }
 
-  /** `out` is below 0 when errors that are not charged were made and not sent yet. */
   private charge(out: number, nowUs: number): void {
     this.lastOut += out
     this.periodOut += out

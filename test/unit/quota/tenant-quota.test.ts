@@ -106,6 +106,17 @@ describe('what is owed afterwards', () => {
     expect(takeAll(quota, 3)).toBe(10)
   })
 
+  test('nor is it when it goes out a period later, as behind a slow reply', () => {
+    const { quota, traffic } = quotaOf({ opsPerS: 10, burst: 10 })
+    for (let ms = 0; ms < 1_000; ms += 100) {
+      quota.notCharged(7_000)
+      quota.look(ms * 1_000)
+    }
+    traffic.bytesOut += 70_000
+    quota.look(second)
+    expect(quota.acceptedUnits).toBe(0)
+  })
+
   test('replies are expected to be as large as they were, so a pipeline of large ones does not pass whole', () => {
     const { quota, traffic } = quotaOf({ bytesPerS: 1_000_000 })
     let nowUs = 0
