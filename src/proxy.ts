@@ -37,7 +37,13 @@ import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
 import { Largest } from './metrics/largest.ts'
-import { Metrics, type NodeSample, type PrimarySample, type RegionSample } from './metrics/registry.ts'
+import {
+  type FleetSample,
+  Metrics,
+  type NodeSample,
+  type PrimarySample,
+  type RegionSample,
+} from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
 import { type QuotaUse, type Used, usesOf } from './quota/uses.ts'
 import { askOnce } from './regions/ask-once.ts'
@@ -77,6 +83,9 @@ import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
 import { ServiceLanes } from './upstream/service.ts'
 import { SubscriptionLink } from './upstream/subscription-link.ts'
+import { FleetUsage } from './usage/fleet.ts'
+import { isFleetWide, shareQuotas } from './usage/fleet-limits.ts'
+import { FleetRecords } from './usage/fleet-records.ts'
 
 export interface ProxyOptions {
   readonly config: Config
@@ -95,6 +104,8 @@ const killPatienceMs = 6_000
 /** So many lines of a reload are logged and shown. */
 const reloadErrorsTold = 20
 const plus = 0x2b
+/** A proxy waits so long at its start, and at its end, for what it has to say to the others about shared limits. */
+const fleetPatienceMs = 500
 /** A client that fails AUTH too often gets its answers this much later. */
 const limitedAnswerMs = 1_000
 
@@ -143,6 +154,8 @@ export class RegisProxy {
   private readonly subscriptions: Subscriptions
   /** The proxy's own questions to nodes, on connections of their own. */
   private readonly service: ServiceLanes
+  /** Limits that are shared with other proxies. */
+  private readonly fleet: FleetUsage
   private readonly keyspace: Keyspace
   private readonly slowlog: Slowlog
   private readonly settings: SharedSettings
@@ -279,6 +292,13 @@ export class RegisProxy {
     const ask: ServiceLanes['ask'] = (node, request, isWrite) => this.service.ask(node, request, isWrite)
     const walks = new Walks(this.walkHost())
     this.keyspace = new Keyspace(walks)
+    this.fleet = new FleetUsage(
+      randomBytes(8).toString('hex'),
+      new FleetRecords({ tracker: this.tracker, log, now: systemClock.now, ask }),
+    )
+    this.fleet.isOn = config.tenants.some(
+      ({ quota, users }) => isFleetWide(quota) || users.some((user) => isFleetWide(user.quota)),
+    )
     this.slowlog = new Slowlog({ table: this.table, nodes: this.tracker.nodes, now: systemClock.now, ask })
     this.settings = new SharedSettings({
       primary: () => this.tracker.primary?.index,
@@ -384,6 +404,7 @@ export class RegisProxy {
           const state = this.accounts.usedTenant(tenant)
           return state === undefined ? [] : this.usesOfTenant(state)
         },
+        fleet: () => this.fleetSample(),
       },
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
@@ -530,6 +551,7 @@ export class RegisProxy {
     this.pool.start()
     await this.tracker.start()
     if (this.config.upstream.strict) this.refuseMissingNodes()
+    await this.meetFleet()
     for (const listener of this.listeners) this.ports.push(await listener.start())
     this.adminPort = await this.admin.start()
     this.ticker = setInterval(() => this.tick(), tickMs)
@@ -542,6 +564,31 @@ export class RegisProxy {
       },
       'listening',
     )
+  }
+
+  /** So that the first client finds this proxy's part of shared limits. Where the others cannot be asked it is a small one. */
+  private async meetFleet(): Promise<void> {
+    const endsAtMs = systemClock.now() + fleetPatienceMs
+    while (this.fleet.isOn && !this.fleet.isSeen && systemClock.now() < endsAtMs) {
+      this.fleet.tick(systemClock.now())
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
+  /** After a reload: clients that are here have limits that they had not when they came. */
+  private shareQuotasOfClients(): void {
+    for (const { account } of this.sessions.values()) if (account !== undefined) shareQuotas(this.fleet, account, nowUs)
+  }
+
+  /** The others need not wait until its silence is taken for its end. */
+  private async leaveFleet(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, fleetPatienceMs)
+      this.fleet.leave(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
   }
 
   /** `upstream.strict`: a proxy that cannot see all its nodes at start is configured wrongly. */
@@ -598,6 +645,7 @@ export class RegisProxy {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     for (const socket of this.lingering) socket.destroy()
+    await this.leaveFleet()
     this.leases.stop()
     this.feeds.near.stop()
     this.feeds.primary.stop()
@@ -669,6 +717,7 @@ export class RegisProxy {
       })
       this.path.rightsChanged()
       const expelled = this.renewal.renew(this.sessions.values(), renewed)
+      this.shareQuotasOfClients()
       if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
     }
   }
@@ -778,6 +827,7 @@ export class RegisProxy {
     // What it has read binds its next reads, also behind RESET and as somebody else: it may come back.
     if (session.account === undefined || session.account.tenant !== account.tenant) this.subscriptions.drop(session)
     if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
+    shareQuotas(this.fleet, account, nowUs)
     session.enter(account)
     session.level = -1
     this.monitors.joined(session)
@@ -1181,6 +1231,17 @@ export class RegisProxy {
     }
   }
 
+  private fleetSample(): FleetSample | undefined {
+    const { fleet } = this
+    if (!fleet.isOn) return undefined
+    return {
+      proxies: fleet.proxies,
+      isSeen: fleet.isSeen,
+      viewAgeMs: this.path.now() - fleet.view.asOfMs,
+      records: fleet.records,
+    }
+  }
+
   private *regionSamples(): Iterable<RegionSample> {
     for (const region of this.config.regions) {
       let inflight = 0
@@ -1206,6 +1267,7 @@ export class RegisProxy {
     this.path.fences.settle()
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.durability.check(nowMs)
+    this.fleet.tick(nowMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     for (const tenant of this.pauses.expire())
       this.log.warn({ tenant: tenant.id }, 'a pause was over and ended by itself')
@@ -1537,6 +1599,9 @@ export class RegisProxy {
 
 /** Of tenants that were never used. */
 const idleCells = new TenantCells()
+
+/** The monotonic clock as quotas count it. */
+const nowUs = (): number => Math.floor(systemClock.now() * 1000)
 
 /** What no tenant knows: the password that all proxies have for the servers. */
 function scriptSecret(config: Config): string {

@@ -144,8 +144,7 @@ const quota = z.strictObject({
     notYet: notEnforced('quota.keys'),
   }),
   scope: preset(oneOf('fleet', 'proxy'), 'fleet', {
-    about: '`ops` and `bandwidth`: one limit over all proxies, or one for each.',
-    notYet: notEnforced('quota.scope: fleet', ['proxy']),
+    about: '`ops` and `bandwidth`: one limit over all proxies, divided by demand, or one for each.',
   }),
   when_exceeded: preset(oneOf('delay', 'error'), 'delay', {
     about: 'Above `ops` or `bandwidth`: a command waits up to 50 ms before the error, or not.',

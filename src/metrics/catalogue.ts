@@ -478,6 +478,14 @@ export const catalogue = {
     since: '0.1.0',
     note: 'Of the last whole second with traffic, for ops and bandwidth. Above 0.9 for long: the tenant needs more, or is a neighbour to talk to.',
   },
+  quota_share_ratio: {
+    type: 'gauge',
+    labels: ['tenant', 'quota'],
+    unit: 'ratio',
+    help: 'Part of a limit of scope fleet (ops, bandwidth) that this proxy has, of tenants with a label of their own.',
+    since: '0.1.0',
+    note: 'Over all proxies the parts of one limit add up to 1; above it for more than seconds: one of them is cut off.',
+  },
   quota_throttled_total: {
     type: 'counter',
     labels: ['tenant', 'quota'],
@@ -531,6 +539,39 @@ export const catalogue = {
     help: 'Messages that were not tried on all patterns of their tenant, because matching them took too long.',
     since: '0.1.0',
     note: 'A tenant has very many patterns, or patterns that are made to be slow.',
+  },
+
+  // ---- Limits that proxies share
+  fleet_proxies: {
+    type: 'gauge',
+    labels: [],
+    unit: 'count',
+    help: 'Proxies that share the limits of scope fleet, as this one sees it. No series without such limits.',
+    since: '0.1.0',
+  },
+  fleet_seen: {
+    type: 'gauge',
+    labels: [],
+    unit: 'bool',
+    help: 'Whether what this proxy says of its use comes back to it (1), or its shares stand still (0).',
+    since: '0.1.0',
+    note: 'Alert on 0 for a minute: see fleet_records_total, and whether the region is cut off.',
+  },
+  fleet_view_age_seconds: {
+    type: 'gauge',
+    labels: [],
+    unit: 'seconds',
+    help: 'How old what this proxy knows of the use of the others is.',
+    since: '0.1.0',
+    note: 'Up to some 5 s at rest; in use half a second and the lag of the nearest replica.',
+  },
+  fleet_records_total: {
+    type: 'counter',
+    labels: ['result'],
+    unit: 'count',
+    help: 'Usage records of this proxy by result (ok, refused, failed).',
+    since: '0.1.0',
+    note: 'refused: the upstream user lacks the key pattern regis:use:*, or Redis is full.',
   },
 
   // ---- Tripwires: 0 for ever

@@ -9,6 +9,7 @@ const groups: Partial<Record<MetricName, string>> = {
   commands_total: 'Commands',
   reads_total: 'Where reads go',
   upstream_up: 'Nodes and replication',
+  fleet_proxies: 'Limits that proxies share',
   desync_total: 'Tripwires',
 }
 

@@ -85,6 +85,8 @@ export interface MetricSamples {
   primary(): PrimarySample
   /** What this tenant may use and uses now; nothing where it has no quotas. */
   quotas?(tenant: string): Iterable<QuotaSample>
+  /** Undefined: no limit is shared with other proxies. */
+  fleet?(): FleetSample | undefined
 }
 
 export interface QuotaSample {
@@ -93,6 +95,14 @@ export interface QuotaSample {
   /** Of the limit, what this proxy may use of it. */
   readonly share?: number
   readonly used?: number
+}
+
+/** Limits that proxies share (usage/fleet.ts). */
+export interface FleetSample {
+  readonly proxies: number
+  readonly isSeen: boolean
+  readonly viewAgeMs: number
+  readonly records: Readonly<Record<string, number>>
 }
 
 /** Whom writes go to, and the Sentinels where there are some. */
@@ -275,6 +285,7 @@ export class Metrics {
       quota_limit: () => this.#quotas((quota) => quota.limit),
       quota_usage_ratio: () =>
         this.#quotas(({ used, share, limit }) => (used === undefined ? undefined : used / (share ?? limit))),
+      quota_share_ratio: () => this.#quotas(({ limit, share }) => (share === undefined ? undefined : share / limit)),
       quota_throttled_total: () => this.#byQuota(quotaDelayedOffset, 1),
       quota_throttle_seconds_total: () => this.#byQuota(quotaDelayedMsOffset, 1000),
       quota_rejected_total: () => this.#byQuota(quotaRefusedOffset, 1),
@@ -290,6 +301,11 @@ export class Metrics {
       slot_mismatch_total: () => plain(tripwires.slotMismatch),
       write_resent_after_unknown_total: () => plain(tripwires.writeResentAfterUnknown),
       uncaught_total: () => plain(tripwires.uncaught),
+      fleet_proxies: () => ofFleet(samples.fleet?.(), (fleet) => fleet.proxies),
+      fleet_seen: () => ofFleet(samples.fleet?.(), (fleet) => (fleet.isSeen ? 1 : 0)),
+      fleet_view_age_seconds: () => ofFleet(samples.fleet?.(), (fleet) => seconds(fleet.viewAgeMs)),
+      fleet_records_total: () =>
+        Object.entries(samples.fleet?.()?.records ?? {}).map(([result, value]) => ({ labels: { result }, value })),
       tenants_folded: () => plain(this.#fold.foldedCount),
     }
   }
@@ -472,6 +488,11 @@ function histogram(
   values.push({ metricName: `${full}_sum`, labels, value: cell.sum / 1000 })
   values.push({ metricName: `${full}_count`, labels, value: below })
   return values
+}
+
+function ofFleet(fleet: FleetSample | undefined, pick: (fleet: FleetSample) => number | undefined): Value[] {
+  const value = fleet === undefined ? undefined : pick(fleet)
+  return value === undefined || !Number.isFinite(value) ? [] : [{ labels: {}, value }]
 }
 
 function sentinelsByState({ sentinels }: PrimarySample): Value[] {

@@ -57,6 +57,12 @@ export function burstBytesOf(bytesPerS: number): number {
   return Math.max(burstBytesMin, Math.floor(bytesPerS * burstSeconds))
 }
 
+/** Of another limit this proxy has the same part until it hears otherwise, so that a raised one acts at once. */
+function samePart(share: number | undefined, before: number | undefined, now: number | undefined): number | undefined {
+  if (share === undefined || before === undefined || now === undefined) return undefined
+  return Math.min(now, (share * now) / before)
+}
+
 export class TenantQuota {
   limits: QuotaLimits
   /** Undefined: no such limit. */
@@ -120,13 +126,12 @@ export class TenantQuota {
 
   /** Others than they were, at once; what was used stays used. */
   setLimits(limits: QuotaLimits, nowUs: number): void {
+    const before = this.limits
     this.limits = limits
     const { opsPerS, bytesPerS } = limits
-    // A part of the old limit says nothing of the new one but what share of it this proxy had.
-    if (limits.scope === 'proxy' || opsPerS === undefined) this.opsShare = undefined
-    else if (this.opsShare !== undefined) this.opsShare = Math.min(this.opsShare, opsPerS)
-    if (limits.scope === 'proxy' || bytesPerS === undefined) this.bytesShare = undefined
-    else if (this.bytesShare !== undefined) this.bytesShare = Math.min(this.bytesShare, bytesPerS)
+    const isShared = limits.scope === 'fleet'
+    this.opsShare = isShared ? samePart(this.opsShare, before.opsPerS, opsPerS) : undefined
+    this.bytesShare = isShared ? samePart(this.bytesShare, before.bytesPerS, bytesPerS) : undefined
     if (opsPerS === undefined) this.ops = undefined
     else {
       const rate = this.opsShare ?? opsPerS

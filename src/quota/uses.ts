@@ -59,7 +59,7 @@ export function usesOf(
           {
             quota: quotaNames[place]!,
             limit,
-            ...(share === undefined ? {} : { share: Math.round(share) }),
+            ...(share === undefined ? {} : { share: Math.round(share * 1000) / 1000 }),
             ...(now === undefined ? {} : { used: Math.round(now) }),
             delayed: counts?.delayed[place] ?? 0,
             refused: counts?.refused[place] ?? 0,

@@ -43,6 +43,12 @@ function setUp(defaults = false) {
         sentinels: { known: 3, heard: 2, needed: 2, switches: 1 },
       }),
       quotas: (tenant) => (tenant === 'shop' ? [{ quota: 'ops', limit: 1_000, share: 500, used: 250 }] : []),
+      fleet: () => ({
+        proxies: 3,
+        isSeen: true,
+        viewAgeMs: 600,
+        records: { ok: 20, refused: 1, failed: 0 },
+      }),
     },
     defaults,
   })
