@@ -83,6 +83,7 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
           ? config.metrics.tenantLabel
           : `top:${config.metrics.tenantLabel.top}`,
     },
+    sweep: { when: config.sweep.when, every: formatDuration(config.sweep.everyMs) },
     limits: {
       max_clients: limits.maxClients,
       leases_per_tenant: limits.leasesPerTenant,

@@ -533,6 +533,73 @@ export const catalogue = {
     note: 'A tenant has very many patterns, or patterns that are made to be slow.',
   },
 
+  // ---- Memory and keys of tenants
+  tenant_memory_bytes: {
+    type: 'gauge',
+    labels: ['tenant'],
+    unit: 'bytes',
+    help: 'What the keys of a tenant take, as MEMORY USAGE counts: as last measured, and with a quota what was written since.',
+    since: '0.2.0',
+    note: 'There while the sweep is on (`sweep.when`), from the end of the first one.',
+  },
+  tenant_memory_error_bytes: {
+    type: 'gauge',
+    labels: ['tenant'],
+    unit: 'bytes',
+    help: 'How far that may be off, at 95 %.',
+    since: '0.2.0',
+  },
+  tenant_keys: {
+    type: 'gauge',
+    labels: ['tenant'],
+    unit: 'count',
+    help: 'Keys of a tenant: counted by the last sweep, and with a quota those that were written since.',
+    since: '0.2.0',
+  },
+  sweep_age_seconds: {
+    type: 'gauge',
+    labels: [],
+    unit: 'seconds',
+    help: 'Since when the figures of the last sweep are true.',
+    since: '0.2.0',
+    note: 'Rises when no replica can be swept: alert above ten times `sweep.every`.',
+  },
+  sweep_progress_ratio: {
+    type: 'gauge',
+    labels: [],
+    unit: 'ratio',
+    help: 'How much of the keys the running sweep has seen; 0 while none runs.',
+    since: '0.2.0',
+  },
+  sweep_duration_seconds: {
+    type: 'gauge',
+    labels: [],
+    unit: 'seconds',
+    help: 'How long the last sweep took.',
+    since: '0.2.0',
+  },
+  sweep_cpu_seconds: {
+    type: 'gauge',
+    labels: [],
+    unit: 'seconds',
+    help: 'What the last sweep cost the swept server, by its own figures.',
+    since: '0.2.0',
+  },
+  sweep_keys: {
+    type: 'gauge',
+    labels: ['kind'],
+    unit: 'count',
+    help: "Of the last sweep: names seen, sizes asked for, and strays, which are no tenant's (seen, measured, stray).",
+    since: '0.2.0',
+  },
+  sweeps_total: {
+    type: 'counter',
+    labels: ['result'],
+    unit: 'count',
+    help: 'Sweeps that were finished, those that ended early, and checks of tenants that are full or in doubt (ok, failed, check).',
+    since: '0.2.0',
+  },
+
   // ---- Tripwires: 0 for ever
   desync_total: {
     type: 'counter',
