@@ -17,6 +17,8 @@ const nearShare = 0.8
 const freeShare = 0.005
 /** Of what was written, so much of the limit must have been before it says anything about the ratio. */
 const ratioShare = 0.01
+/** What a server's totals say of a tenant's growth is that far off, as a part of it: buffers of clients, rounding. */
+const totalsError = 0.03
 /** Who has always overwritten may begin to add: its keys are looked at after so many times its room, whatever the totals say. */
 const ratioMin = 0.05
 
@@ -52,7 +54,7 @@ export class Meter {
   ratio = 1
   isFull = false
 
-  /** What was written during the last look, and was taken to be seen by it. */
+  /** What was written during the last look, and may have been seen by it or not. */
   private unsure = 0
   /** Of what is fresh, what was written since the last question was sent. */
   private newest = 0
@@ -141,16 +143,20 @@ export class Meter {
 
   /**
    * Its keys were looked at, from `mark` until now. A key that was written meanwhile was seen with or without that: by a look at
-   * all keys, half of it is taken to be in. A sample (`isWhole` false) has an error that is large beside what is known already, so
-   * both are weighed by their variances; not where keys were deleted, or are gone.
+   * all keys, half of it is taken to be in. Where that is much, and of a sample (`isWhole` false), the error is large beside what
+   * is known already, so both are weighed by their variances; not where keys were deleted, or are gone.
    */
   measured(found: number, error: number, mark: MeterMark, isWhole: boolean, isStale: boolean): void {
     const inside = isWhole ? 0.5 : 0
     const since = this.written - mark.written
     if (mark.written >= ratioShare * this.limit)
       this.ratio = Math.min(1, Math.max(ratioMin, (found + error - this.value) / mark.written))
-    const known = { value: this.value + mark.grown, error: Math.hypot(this.error, this.hidden) }
-    const best = isWhole || isStale ? { value: found, error } : weighed({ value: found, error }, known)
+    const meanwhile = this.ratio * since * inside
+    const grown = mark.grown + (this.grown - mark.grown) * inside
+    const known = { value: this.value + grown, error: Math.hypot(this.error, this.hidden, totalsError * grown) }
+    const seen = { value: found, error: Math.hypot(error, meanwhile) }
+    const isAlone = isStale || (isWhole && meanwhile < ratioShare * this.limit)
+    const best = isAlone ? { value: found, error } : weighed(seen, known)
     this.value = best.value
     this.error = best.error
     this.written = since * (1 - inside)
@@ -160,7 +166,7 @@ export class Meter {
     const from = mark.server === this.server ? mark.total : this.last
     this.base = Number.isNaN(from) ? this.last : from + (this.last - from) * inside
     this.grown = clamp((this.grown - mark.grown) * (1 - inside), this.written - this.fresh)
-    this.unsure = this.ratio * since * inside
+    this.unsure = Math.min(meanwhile, isAlone ? meanwhile : best.error)
     this.hidden = this.unsure
     this.decide()
   }

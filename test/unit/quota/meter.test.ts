@@ -108,7 +108,19 @@ describe('a look at its keys', () => {
     meter.wrote(200)
     tellTwice(meter, 10_200)
     meter.measured(200, 0, mark, true, false)
-    expect([meter.value, meter.written, meter.grown, meter.hidden]).toEqual([200, 100, 100, 100])
+    expect([meter.value, meter.written, meter.grown]).toEqual([200, 100, 100])
+    // The primary has told the same, and closely: little is left in doubt.
+    expect(meter.hidden).toBeLessThan(4)
+  })
+
+  test('that took time leaves in doubt what the primary could not tell', () => {
+    const meter = measuredAt(100)
+    const mark = meter.mark()
+    meter.wrote(200)
+    tellTwice(meter, 9_000)
+    expect([meter.grown, meter.hidden]).toEqual([0, 200])
+    meter.measured(200, 0, mark, true, true)
+    expect([meter.value, meter.hidden, meter.suspicion]).toEqual([200, 100, enough])
   })
 
   test('by a sample is weighed with what is known, and stands alone where keys are gone', () => {
