@@ -2,7 +2,8 @@
  * One thing that a tenant has an amount of (bytes of memory, keys), between two looks at its keys, and whether it may have more.
  * Pure numbers: the admission of a command adds, the primary's totals say what the servers have grown by, the sweep what there is.
  *
- *   measured + grown                          >= limit   full: refused
+ *   measured                                  >= limit   full: refused
+ *   measured + grown                          >= limit   its keys are looked at first: its share of the growth is a guess
  *   measured + grown + fresh                  >= limit   the primary is asked first: what is fresh may be in `grown` by then
  *   measured + grown + hidden + fresh         >= limit   its keys are looked at first: what others have lost may hide its growth
  *
@@ -17,8 +18,6 @@ const nearShare = 0.8
 const freeShare = 0.005
 /** Of what was written, so much of the limit must have been before it says anything about the ratio. */
 const ratioShare = 0.01
-/** What a server's totals say of a tenant's growth is that far off, as a part of it: buffers of clients, rounding. */
-const totalsError = 0.03
 /** Who has always overwritten may begin to add: its keys are looked at after so many times its room, whatever the totals say. */
 const ratioMin = 0.05
 
@@ -79,7 +78,9 @@ export class Meter {
 
   /** May it be over the limit, and what must be asked to know? */
   get suspicion(): number {
-    const known = this.value + this.grown + this.fresh
+    const told = this.value + this.grown
+    if (told >= this.limit) return lookAtKeys
+    const known = told + this.fresh
     return known >= this.limit ? askTotals : known + this.hidden >= this.limit ? lookAtKeys : enough
   }
 
@@ -133,7 +134,7 @@ export class Meter {
       this.grown = clamp((total - this.base) * share, written)
       this.hidden = Math.max(0, this.ratio * written - this.grown) + this.unsure
     }
-    this.decide()
+    if (this.isFull) this.decide()
   }
 
   /** When a look at its keys begins. */
@@ -143,20 +144,16 @@ export class Meter {
 
   /**
    * Its keys were looked at, from `mark` until now. A key that was written meanwhile was seen with or without that: by a look at
-   * all keys, half of it is taken to be in. Where that is much, and of a sample (`isWhole` false), the error is large beside what
-   * is known already, so both are weighed by their variances; not where keys were deleted, or are gone.
+   * all keys, half of it is taken to be in. The error of a sample (`isWhole` false) is large beside what is known already,
+   * so both are weighed by their variances; not where keys were deleted, or are gone.
    */
   measured(found: number, error: number, mark: MeterMark, isWhole: boolean, isStale: boolean): void {
     const inside = isWhole ? 0.5 : 0
     const since = this.written - mark.written
     if (mark.written >= ratioShare * this.limit)
       this.ratio = Math.min(1, Math.max(ratioMin, (found + error - this.value) / mark.written))
-    const meanwhile = this.ratio * since * inside
-    const grown = mark.grown + (this.grown - mark.grown) * inside
-    const known = { value: this.value + grown, error: Math.hypot(this.error, this.hidden, totalsError * grown) }
-    const seen = { value: found, error: Math.hypot(error, meanwhile) }
-    const isAlone = isStale || (isWhole && meanwhile < ratioShare * this.limit)
-    const best = isAlone ? { value: found, error } : weighed(seen, known)
+    const known = { value: this.value + mark.grown, error: Math.hypot(this.error, this.hidden) }
+    const best = isWhole || isStale ? { value: found, error } : weighed({ value: found, error }, known)
     this.value = best.value
     this.error = best.error
     this.written = since * (1 - inside)
@@ -166,7 +163,7 @@ export class Meter {
     const from = mark.server === this.server ? mark.total : this.last
     this.base = Number.isNaN(from) ? this.last : from + (this.last - from) * inside
     this.grown = clamp((this.grown - mark.grown) * (1 - inside), this.written - this.fresh)
-    this.unsure = Math.min(meanwhile, isAlone ? meanwhile : best.error)
+    this.unsure = this.ratio * since * inside
     this.hidden = this.unsure
     this.decide()
   }
@@ -176,7 +173,7 @@ export class Meter {
     this.isFull = this.value + this.grown + this.hidden >= this.limit
   }
 
-  /** What is fresh decides nothing here: it is only what could have been written. */
+  /** After a look, or with another limit. What is fresh decides nothing: it is only what could have been written. */
   decide(): void {
     this.isFull = this.value + this.grown >= this.limit * (this.isFull ? 1 - freeShare : 1)
   }
