@@ -1386,7 +1386,13 @@ export class RegisProxy {
     if (limits === undefined) return []
     const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
     const { inFlight } = tenant
-    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id), inFlight, ...this.memoryUsage.usedBy(id) }
+    const used: Used = {
+      ...usage,
+      connections: cells.connections,
+      leases: this.leases.heldBy(id),
+      inFlight,
+      ...this.memoryUsage.usedBy(id),
+    }
     return usesOf(limits, used, quota, cells.quotas)
   }
 
