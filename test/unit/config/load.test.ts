@@ -472,13 +472,14 @@ describe('Sentinels', () => {
 describe('keys whose feature is not built', () => {
   const inTenant = (lines: string) => good.replace('users:', `${lines}\n    users:`)
 
-  test.each([
-    ['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command'],
-  ])('%s is accepted with a warning', (_, text, what) => {
-    const { config, warnings } = load(text)
-    expect(warnings.map((it) => it.message)).toEqual([`${what} is not enforced yet: accepted, without effect`])
-    expect(config).toBeDefined()
-  })
+  test.each([['slow_command', `${good}logging: { slow_command: 1s }\n`, 'logging.slow_command']])(
+    '%s is accepted with a warning',
+    (_, text, what) => {
+      const { config, warnings } = load(text)
+      expect(warnings.map((it) => it.message)).toEqual([`${what} is not enforced yet: accepted, without effect`])
+      expect(config).toBeDefined()
+    },
+  )
 
   test('fallback_limit is a rate, and none where nothing is said', () => {
     const { config, warnings } = load(`${good}routing: { fallback_limit: 90/m }\n`)
