@@ -6,23 +6,39 @@
  *
  * A command may be handled more than once: it waits for a node, for room, or is taken back with the reads before it. It is
  * admitted once: what counts is how far in the client's bytes admission has come, not how often it was asked. What each gate
- * does is in a file of its own: quotas in session/quota-gate.ts, pauses and overload in session/hold-gate.ts.
+ * does is in a file of its own: quotas over time in session/quota-gate.ts, memory and keys in session/memory-gate.ts, pauses and
+ * overload in session/hold-gate.ts.
  */
+import type { ErrorCode } from './base/errors.ts'
 import { HoldGate, type HoldGateHands, type HoldGateParts } from './session/hold-gate.ts'
+import { type MemoryGate, memoryGoesOn, memoryRefused } from './session/memory-gate.ts'
 import { QuotaGate, type QuotaGateHands, type QuotaGateParts } from './session/quota-gate.ts'
 import type { Session, SessionAccount } from './session/session.ts'
-import { gatePaused, gateQuota, gateShed } from './tenant/account.ts'
+import { gateMemory, gatePaused, gateQuota, gateShed } from './tenant/account.ts'
 
 /** What admission uses of the corridor. */
-export interface AdmissionHands extends QuotaGateHands, HoldGateHands {}
+export interface AdmissionHands extends QuotaGateHands, HoldGateHands {
+  /** The answer to a command before its turn: between MULTI and EXEC it spoils the transaction, and EXEC itself ends it. */
+  refuseEarly(session: Session, pos: number, id: number, code: ErrorCode): number
+  /** The client's parsing stops until `resumeLater`. */
+  waitForNode(session: Session): number
+  resumeLater(session: Session, ms: number): void
+}
 
-export interface AdmissionParts extends QuotaGateParts, HoldGateParts {}
+export interface AdmissionParts extends QuotaGateParts, HoldGateParts {
+  /** undefined: nobody measures memory. */
+  readonly memory?: MemoryGate | undefined
+}
 
 export class Admission {
   readonly quotas: QuotaGate
   private readonly holds: HoldGate
+  private readonly hands: AdmissionHands
+  private readonly memory: MemoryGate | undefined
 
   constructor(hands: AdmissionHands, parts: AdmissionParts) {
+    this.hands = hands
+    this.memory = parts.memory
     this.quotas = new QuotaGate(hands, parts)
     this.holds = new HoldGate(hands, parts)
   }
@@ -51,11 +67,22 @@ export class Admission {
       const step = this.holds.shed(session, tenant, id, route, pos)
       if (step !== undefined) return step
     }
+    const memory = (gate & gateMemory) === 0 ? undefined : tenant.memory
+    if (memory !== undefined) {
+      const verdict = this.memory!.check(session, memory, id)
+      // Should it be taken back with reads before it, it is asked again: it has taken nothing.
+      if (verdict === memoryRefused) return this.hands.refuseEarly(session, pos, id, this.memory!.refusal)
+      if (verdict !== memoryGoesOn) {
+        this.memory!.confirm(memory, () => this.hands.resumeLater(session, 0))
+        return this.hands.waitForNode(session)
+      }
+    }
     if ((gate & gateQuota) !== 0) {
       const step = this.quotas.admit(session, account, id, route, endsAt, pos)
       if (step !== undefined) return step
     }
     session.admittedTo = endsAt
+    if (memory !== undefined) this.memory!.note(session, memory, id)
     return undefined
   }
 

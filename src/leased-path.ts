@@ -53,6 +53,8 @@ export interface PathHands {
   isPrimaryLane(lane: Lane): boolean
   endRun(session: Session, pos: number): void
   refuse(session: Session, pos: number, code: ErrorCode, ...args: (string | number)[]): number
+  /** Refused whatever it holds: between MULTI and EXEC it spoils the transaction, and EXEC itself ends it. */
+  refuseEarly(session: Session, pos: number, id: number, code: ErrorCode): number
   local(session: Session, pos: number, bytes: Buffer, next: number): number
   noPrimary(session: Session, account: SessionAccount, pos: number): number
   /** The client has the proxy keep so much more; false: there is no memory for it. */

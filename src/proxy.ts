@@ -86,6 +86,7 @@ import { SubscriptionLink } from './upstream/subscription-link.ts'
 import { FleetUsage } from './usage/fleet.ts'
 import { isFleetWide, shareQuotas } from './usage/fleet-limits.ts'
 import { FleetRecords } from './usage/fleet-records.ts'
+import { MemoryUsage } from './usage/memory-usage.ts'
 
 export interface ProxyOptions {
   readonly config: Config
@@ -156,6 +157,9 @@ export class RegisProxy {
   private readonly service: ServiceLanes
   /** Limits that are shared with other proxies. */
   private readonly fleet: FleetUsage
+  /** The same for what counts and measures tenants' keys. */
+  private readonly usageLanes: ServiceLanes
+  private readonly memoryUsage: MemoryUsage
   private readonly keyspace: Keyspace
   private readonly slowlog: Slowlog
   private readonly settings: SharedSettings
@@ -276,19 +280,9 @@ export class RegisProxy {
       after: (ms, run) => void setTimeout(run, ms).unref(),
       soon: (run) => void setImmediate(run),
     })
-    this.service = new ServiceLanes({
-      addresses,
-      timeoutMs: config.upstream.timeoutMs,
-      clientName: `regis-${config.region}-service`,
-      log,
-      now: systemClock.now,
-      lost: (node) => this.pool.lostOf(node),
-      ready: () => this.retryNodes(),
-      desync: (node, why) => {
-        this.cells.tripwires.desync++
-        this.log.error({ node: addresses[node]!.name, why }, 'desync: upstream connection destroyed')
-      },
-    })
+    this.service = this.buildService(addresses, 'service')
+    this.usageLanes = this.buildService(addresses, 'usage')
+    this.memoryUsage = this.buildMemoryUsage(this.usageLanes)
     const ask: ServiceLanes['ask'] = (node, request, isWrite) => this.service.ask(node, request, isWrite)
     const walks = new Walks(this.walkHost())
     this.keyspace = new Keyspace(walks)
@@ -371,6 +365,7 @@ export class RegisProxy {
       durability: this.durability,
       pauses: this.pauses,
       overload: this.overload,
+      memoryUsage: this.memoryUsage,
       guards: new Guards({ nodes: this.tracker.nodes, wentBack: (node) => this.tracker.noteWentBack(node) }),
     })
     this.explainer = new Explainer({
@@ -405,6 +400,7 @@ export class RegisProxy {
           return state === undefined ? [] : this.usesOfTenant(state)
         },
         fleet: () => this.fleetSample(),
+        usage: () => this.memoryUsage.sample(),
       },
     })
     this.listeners = config.listeners.map((listener) => this.buildListener(listener))
@@ -430,6 +426,42 @@ export class RegisProxy {
       log: this.log,
       clock: systemClock,
     })
+  }
+
+  private buildService(addresses: readonly NodeConfig[], what: string): ServiceLanes {
+    const { config, log } = this
+    return new ServiceLanes({
+      addresses,
+      timeoutMs: config.upstream.timeoutMs,
+      clientName: `regis-${config.region}-${what}`,
+      log,
+      now: systemClock.now,
+      lost: (node) => this.pool.lostOf(node),
+      ready: () => this.retryNodes(),
+      desync: (node, why) => {
+        this.cells.tripwires.desync++
+        this.log.error({ node: addresses[node]!.name, why }, 'desync: upstream connection destroyed')
+      },
+    })
+  }
+
+  private buildMemoryUsage(lanes: ServiceLanes): MemoryUsage {
+    const { config, tracker } = this
+    const usage = new MemoryUsage({
+      tenants: this.directory.tenants,
+      sweep: config.sweep,
+      nodes: tracker.nodes,
+      log: this.log,
+      lanes,
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      random: Math.random,
+      primary: () => tracker.primary,
+      readOrder: () => tracker.readOrder,
+      wantMark: () => tracker.marks.wantWithin(tracker.marks.gapMsNow),
+    })
+    this.accounts.onLimits = (tenant) => usage.attach(tenant)
+    return usage
   }
 
   private buildTenantUsers(addresses: readonly NodeConfig[]): TenantUsers {
@@ -651,6 +683,8 @@ export class RegisProxy {
     this.feeds.primary.stop()
     this.pool.stop()
     this.service.stop()
+    this.memoryUsage.stop()
+    this.usageLanes.stop()
     this.durability.stop()
     await this.tracker.stop()
     await this.admin.stop()
@@ -1181,6 +1215,7 @@ export class RegisProxy {
     this.pool.destroyNode(node.index, reason)
     this.leases.destroyNode(node.index, reason)
     this.service.lane(node.index).destroy(reason)
+    this.usageLanes.lane(node.index).destroy(reason)
   }
 
   private settleFeeds(): void {
@@ -1266,6 +1301,8 @@ export class RegisProxy {
     this.leases.check(nowMs, this.config.upstream.timeoutMs)
     this.path.fences.settle()
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
+    this.usageLanes.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
+    this.memoryUsage.tick(nowMs)
     this.durability.check(nowMs)
     this.fleet.tick(nowMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
@@ -1555,7 +1592,13 @@ export class RegisProxy {
     if (limits === undefined) return []
     const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
     const { inFlight } = tenant
-    const used: Used = { ...usage, connections: cells.connections, leases: this.leases.heldBy(id), inFlight }
+    const used: Used = {
+      ...usage,
+      connections: cells.connections,
+      leases: this.leases.heldBy(id),
+      inFlight,
+      ...this.memoryUsage.usedBy(id),
+    }
     return usesOf(limits, used, quota, cells.quotas)
   }
 
@@ -1592,6 +1635,7 @@ export class RegisProxy {
         reads: cells.reads,
         writes: cells.writes,
         ...(quotas.length === 0 ? {} : { quotas }),
+        ...this.memoryUsage.viewOf(tenant.id),
       }
     })
   }

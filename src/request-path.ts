@@ -41,6 +41,7 @@ import {
   servedIndex,
   WaitOutcome,
 } from './metrics/cells.ts'
+import type { MemoryAccount } from './quota/memory-account.ts'
 import { Fences } from './regions/fences.ts'
 import type { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
@@ -64,6 +65,7 @@ import type { RunningScripts } from './scripts/running.ts'
 import type { Scripts } from './scripts/scripts.ts'
 import { HeldReplies } from './session/held-replies.ts'
 import { LargeReads } from './session/large-reads.ts'
+import { MemoryGate } from './session/memory-gate.ts'
 import type { Monitors } from './session/monitor.ts'
 import type { Overload } from './session/overload.ts'
 import type { Pauses } from './session/pauses.ts'
@@ -149,6 +151,10 @@ export interface Parts extends PathLimits {
   readonly overload: Overload
   /** In front of reads on replicas; undefined: none. */
   readonly guards?: Guards
+  /** Where a tenant has a quota of memory or keys: knows what it has (usage/memory-usage.ts). */
+  readonly memoryUsage?:
+    | { readonly isBlind: boolean; confirm(account: MemoryAccount, then: () => void): void }
+    | undefined
 }
 
 /** A strong read goes by a mark and a replica where that takes at most this much of a round trip to the primary, and so many ms more. */
@@ -365,7 +371,7 @@ export class RequestPath implements SessionHost {
       refused: (lane, code) => parts.primaryRefused(lane, code),
     })
     const hands = this.hands()
-    this.admission = new Admission(hands, parts)
+    this.admission = new Admission(hands, { ...parts, memory: this.memoryGate(hands) })
     this.leased = new LeasedPath(hands, {
       ...parts,
       isTracked: (session, lease) => this.tracking.isTracked(session, lease),
@@ -400,6 +406,21 @@ export class RequestPath implements SessionHost {
     return this.parts.now()
   }
 
+  private memoryGate(hands: PathHands): MemoryGate | undefined {
+    const { memoryUsage, scripts } = this.parts
+    if (memoryUsage === undefined) return undefined
+    return new MemoryGate(this.table, {
+      frame: hands.frame,
+      get bytes() {
+        return hands.bytes
+      },
+      scriptBody: ({ account, database }, sha) =>
+        scripts.of(account?.tenant?.id ?? '', database)?.registry.get(sha)?.body,
+      isBlind: () => memoryUsage.isBlind,
+      confirm: (account, then) => memoryUsage.confirm(account, then),
+    })
+  }
+
   /** What leased-path.ts uses of this corridor. */
   private hands(): PathHands & AdmissionHands {
     const self = this
@@ -417,6 +438,7 @@ export class RequestPath implements SessionHost {
       isPrimaryLane: (lane) => this.isPrimaryLane(lane),
       endRun: (session, pos) => this.endRun(session, pos),
       refuse: (session, pos, code, ...args) => this.refuse(session, pos, code, ...args),
+      refuseEarly: (session, pos, id, code) => this.refuseEarly(session, pos, id, code),
       local: (session, pos, bytes, next) => this.local(session, pos, bytes, next),
       noPrimary: (session, account, pos) => this.noLane(session, account, false, pos),
       wait: (session, stall) => this.wait(session, stall),

@@ -54,6 +54,16 @@ export const errors = {
     fate: 'notExecuted',
     when: 'the command is denied to tenants, or to this user',
   },
+  OOM: {
+    text: "OOM command not allowed when used memory > 'maxmemory'.",
+    fate: 'notExecuted',
+    when: "a command that may take memory (Redis's denyoom flag), while the tenant has as much memory or as many keys as its quota lets it have; reads and deletes go on",
+  },
+  OOM_SCRIPT: {
+    text: "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+    fate: 'notExecuted',
+    when: 'the same for a script or function, unless its first line says `no-writes` or `allow-oom`',
+  },
   SYNTAX: { text: 'ERR syntax error', fate: 'notExecuted', when: 'arguments that the command does not know' },
   NUMKEYS: {
     text: "ERR Number of keys can't be greater than number of args",

@@ -223,3 +223,39 @@ export const fleetRecordLinesMax = 256
 export const fleetRecordBytesMax = 16 * 1024
 /** Records that are looked at. */
 export const fleetProxiesMax = 1024
+
+/**
+ * The sweep that measures what tenants have (usage/sweep.ts): its share of one core of a replica, where a tenth is promised and a
+ * reading may be wrong by a fifth; of the primary, where no replica is configured.
+ */
+export const sweepShare = 0.08
+export const sweepSharePrimary = 0.02
+/** What one step may cost the server: everybody else's commands wait behind it. */
+export const sweepStepMs = 2
+/** Steps may run ahead of their rest by this much time: a keyspace of a thousand keys is looked at at once. */
+export const sweepBurstMs = 100
+/** Elements of a value that MEMORY USAGE looks at: at first, and of a value that is large or one of few (some 50 us). */
+export const sweepElements = 20
+export const sweepElementsClosely = 500
+export const sweepLargeBytes = 16 * 1024
+/** Of tenants with fewer keys each value above the second bound is looked at closely: errors of few do not cancel out. */
+export const sweepFewKeys = 1_000
+export const sweepFewBytes = 1024
+/** Names that a check looks at: some 25 ms of the server, 0.3 s at its pace, and a share of a twentieth is known to 3 %. */
+export const checkNames = 20_000
+/** Below so many keys on the server a check looks at all of them. */
+export const checkWholeKeys = 30_000
+/** Checks of tenants that are full or in doubt, at most so often. */
+export const checkEveryMs = 500
+/** Large keys of a tenant with a quota whose names are kept, to be asked for by name; and the longest such name. */
+export const largeKeysKept = 64
+export const largeKeyNameBytesMax = 1024
+/** Of what a tenant near its limit writes, the key is remembered each so many bytes: a single key that grows is found. */
+export const recentKeyEveryBytes = 1024 * 1024
+/** How often the primary is asked for its totals while a tenant is near a limit, and at most, while somebody waits for it. */
+export const totalsEveryMs = 100
+export const totalsGapMs = 5
+/** How long a command waits for a look at its tenant's keys, before what may be there is taken to be. */
+export const lookWaitMs = 2_000
+/** How long a command waits for that answer, before what was written counts without it. */
+export const totalsWaitMs = 300

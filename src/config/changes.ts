@@ -97,6 +97,8 @@ export const reloadClasses: Readonly<Record<string, ReloadClass>> = {
   'limits.max_request': 'live',
   'limits.output': 'live',
   'limits.memory': 'restart',
+  'sweep.when': 'restart',
+  'sweep.every': 'restart',
   'limits.idle_timeout': 'live',
   'limits.auth_failures': 'live',
   'limits.script_time': 'live',

@@ -46,6 +46,8 @@ export interface Config {
     readonly slowCommandMs: number
   }
   readonly metrics: { readonly tenantLabel: TenantLabel }
+  /** Measuring of memory and keys per tenant. */
+  readonly sweep: { readonly when: 'auto' | 'always' | 'off'; readonly everyMs: number }
   readonly limits: {
     readonly maxClients: number
     readonly leasesPerTenant: number

@@ -95,6 +95,7 @@ export function configWords(
           ? config.metrics.tenantLabel
           : `top:${config.metrics.tenantLabel.top}`,
     },
+    sweep: { when: config.sweep.when, every: formatDuration(config.sweep.everyMs) },
     limits: {
       max_clients: limits.maxClients,
       leases_per_tenant: limits.leasesPerTenant,

@@ -76,6 +76,7 @@ export function resolve(written: Written, resolution: Resolution): Config {
     operators: Object.entries(written.operators).map(([name, operator]) => userConfig(name, operator)),
     logging: { level: logging.level, format: logging.format, slowCommandMs: logging.slow_command },
     metrics: { tenantLabel: written.metrics.tenant_label },
+    sweep: { when: written.sweep.when, everyMs: written.sweep.every },
     limits: given({
       maxClients: limits.max_clients,
       leasesPerTenant: limits.leases_per_tenant,

@@ -23,7 +23,6 @@ import {
   preset,
   rate,
   required,
-  size,
   tenantLabel,
   text,
 } from './fields.ts'
@@ -138,10 +137,12 @@ const quota = z.strictObject({
     about:
       'Commands of all its clients that are on their way to shared connections at once, at this proxy; others wait.',
   }),
-  memory: optional(size(), { about: 'Bytes in Redis.', notYet: notEnforced('quota.memory') }),
+  memory: optional(positiveSize(), {
+    about:
+      "Bytes of its keys in Redis, as MEMORY USAGE counts them. At it, commands with Redis's denyoom flag get `-OOM`.",
+  }),
   keys: optional(integer(1, Number.MAX_SAFE_INTEGER), {
-    about: 'Keys in Redis.',
-    notYet: notEnforced('quota.keys'),
+    about: 'Keys in Redis. At it, the same commands get the same answer, those that would bring no new key too.',
   }),
   scope: preset(oneOf('fleet', 'proxy'), 'fleet', {
     about: '`ops` and `bandwidth`: one limit over all proxies, divided by demand, or one for each.',
@@ -303,6 +304,20 @@ export const schema = z.strictObject({
     }),
     {},
     { about: 'What `/metrics` shows.' },
+  ),
+  sweep: preset(
+    z.strictObject({
+      when: preset(oneOf('auto', 'always', 'off'), 'auto', {
+        about:
+          'Whether the keys of all tenants are looked at on a replica, for `memory` and `keys`: `auto` while a tenant has such a quota, `always` for the metrics too. `off`: those quotas know only what was written since the proxy started.',
+      }),
+      every: preset(positiveDuration(), '60s', {
+        about:
+          'Rest between two sweeps. One takes a tenth of a core of the replica at most, and none begins before something was written.',
+      }),
+    }),
+    {},
+    { about: 'Measuring of memory and keys per tenant.' },
   ),
   limits: preset(
     z.strictObject({

@@ -31,6 +31,7 @@ import {
   type ConfiguredTenants,
   durableOffset,
   durableWaitOffset,
+  otherTenant,
   quotaDelayedMsOffset,
   quotaDelayedOffset,
   quotaRefusedOffset,
@@ -87,6 +88,8 @@ export interface MetricSamples {
   quotas?(tenant: string): Iterable<QuotaSample>
   /** Undefined: no limit is shared with other proxies. */
   fleet?(): FleetSample | undefined
+  /** Memory and keys; undefined: nobody measures them. */
+  usage?(): UsageSample | undefined
 }
 
 export interface QuotaSample {
@@ -103,6 +106,31 @@ export interface FleetSample {
   readonly isSeen: boolean
   readonly viewAgeMs: number
   readonly records: Readonly<Record<string, number>>
+}
+
+/** What tenants have, and how the sweep that measures it does. What is unknown is left out. */
+export interface UsageSample {
+  of(tenant: string): TenantUsageSample | undefined
+  /** All tenants together. */
+  readonly all: TenantUsageSample
+  readonly sweep: {
+    readonly ageMs: number | undefined
+    readonly progress: number
+    readonly durationMs: number
+    readonly costMs: number
+    readonly seen: number
+    readonly measured: number
+    readonly stray: number
+    readonly ok: number
+    readonly failed: number
+    readonly checks: number
+  }
+}
+
+export interface TenantUsageSample {
+  readonly bytes: number
+  readonly keys: number
+  readonly errorBytes: number
 }
 
 /** Whom writes go to, and the Sentinels where there are some. */
@@ -296,6 +324,16 @@ export class Metrics {
       pubsub_gaps_total: () => keyed('pubsub_gaps_total', cells.pubsub.gaps),
       pubsub_unmatched_total: () => plain(cells.pubsub.dropped),
 
+      tenant_memory_bytes: () => this.#usage(({ bytes }) => bytes),
+      tenant_memory_error_bytes: () => this.#usage(({ errorBytes }) => errorBytes),
+      tenant_keys: () => this.#usage(({ keys }) => keys),
+      sweep_age_seconds: () => this.#sweep(({ ageMs }) => seconds(ageMs)),
+      sweep_progress_ratio: () => this.#sweep(({ progress }) => progress),
+      sweep_duration_seconds: () => this.#sweep(({ durationMs }) => seconds(durationMs)),
+      sweep_cpu_seconds: () => this.#sweep(({ costMs }) => seconds(costMs)),
+      sweep_keys: () => this.#sweepBy('kind', ({ seen, measured, stray }) => ({ seen, measured, stray })),
+      sweeps_total: () => this.#sweepBy('result', ({ ok, failed, checks }) => ({ ok, failed, check: checks })),
+
       desync_total: () => plain(tripwires.desync),
       foreign_prefix_total: () => plain(tripwires.foreignPrefix),
       slot_mismatch_total: () => plain(tripwires.slotMismatch),
@@ -308,6 +346,34 @@ export class Metrics {
         Object.entries(samples.fleet?.()?.records ?? {}).map(([result, value]) => ({ labels: { result }, value })),
       tenants_folded: () => plain(this.#fold.foldedCount),
     }
+  }
+
+  /** Of those with a label of their own, and of all others together; nothing before the first sweep. */
+  *#usage(pick: (usage: TenantUsageSample) => number | undefined): Iterable<Value> {
+    const usage = this.#options.samples.usage?.()
+    if (usage === undefined || usage.sweep.ageMs === undefined) return
+    let rest = pick(usage.all)
+    for (const { tenant } of this.#tenants) {
+      const one = tenant === otherTenant ? undefined : usage.of(tenant)
+      const value = one === undefined ? undefined : pick(one)
+      if (value === undefined || !Number.isFinite(value)) continue
+      if (rest !== undefined) rest -= value
+      yield { labels: { tenant }, value }
+    }
+    if (rest !== undefined && this.#tenants.some(({ tenant }) => tenant === otherTenant))
+      yield { labels: { tenant: otherTenant }, value: Math.max(0, rest) }
+  }
+
+  #sweep(pick: (sweep: UsageSample['sweep']) => number | undefined): Iterable<Value> {
+    const usage = this.#options.samples.usage?.()
+    const value = usage === undefined ? undefined : pick(usage.sweep)
+    return value === undefined ? [] : plain(value)
+  }
+
+  #sweepBy(label: string, pick: (sweep: UsageSample['sweep']) => Record<string, number>): Iterable<Value> {
+    const usage = this.#options.samples.usage?.()
+    if (usage === undefined) return []
+    return Object.entries(pick(usage.sweep)).map(([name, value]) => ({ labels: { [label]: name }, value }))
   }
 
   #utilizationNow(): number {

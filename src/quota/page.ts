@@ -114,5 +114,8 @@ gives each proxy all of it. A user's limits have the scope of its tenant's. With
 \`PROXY WHOAMI\` tells a client its tenant's and its user's limits, what is used of them at this proxy, and what was delayed and refused.
 \`PROXY SHOW TENANTS\` and \`/api/v1/tenants\` tell operators the same of all tenants. Metrics: \`regis_quota_*\` in [metrics.md](metrics.md), by tenant
 (those of its users with it), and \`outcome="throttled"\` in \`regis_commands_total\`. Alerts: [deploy/prometheus/regis-alerts.yml](../deploy/prometheus/regis-alerts.yml).
+
+## Memory and keys
+\`memory\` and \`keys\` bound what a tenant has on servers that it shares: [memory-quotas.md](memory-quotas.md).
 `
 }

@@ -89,6 +89,9 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
   /** Route columns before the primary was asked for its commands, by the column that sessions read. */
   private readonly bases = new Map<Uint8Array, Uint8Array>()
 
+  /** The limits of a tenant that is in use were set: at its first use, and when they change. */
+  onLimits: ((tenant: TenantState) => void) | undefined
+
   constructor(config: AccountOptions, table: CommandTable, cells: Cells, directory?: Directory<UserOptions, T>) {
     this.config = config
     this.table = table
@@ -236,7 +239,9 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
       if (quota === undefined) account.use = undefined
       else account.use?.quota.setLimits(quota, nowUs)
     }
-    this.states.get(tenant.id)?.setLimits(tenant.quota, isMetered, nowUs)
+    const state = this.states.get(tenant.id)
+    state?.setLimits(tenant.quota, isMetered, nowUs)
+    if (state !== undefined) this.onLimits?.(state)
   }
 
   /** The table has learned what the primary lacks: nobody may run that. Columns change in place, for open sessions too. */

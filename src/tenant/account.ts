@@ -3,6 +3,7 @@
  * Built once from the configuration; per command only plain fields are read.
  */
 import type { TenantCells } from '../metrics/cells.ts'
+import type { MemoryAccount } from '../quota/memory-account.ts'
 import { type QuotaLimits, TenantQuota, type Traffic } from '../quota/tenant-quota.ts'
 import { keyPrefixes } from './databases.ts'
 import type { KeyHash } from './key-hash.ts'
@@ -78,6 +79,8 @@ export class TenantState {
   /** Of this turn of the event loop (session/turns.ts): which one, and the commands that it has taken. */
   turn = 0
   turnCommands = 0
+  /** Where it has a quota of memory or keys (bit `gateMemory`). */
+  memory: MemoryAccount | undefined = undefined
   /** What it has of `routing.fallback_limit`. */
   readonly fallbackUse: TenantFallbackUse = { isListed: false, asked: 0, wish: 0, silent: 0, left: 0 }
   /** Undefined: a write is acknowledged when the primary has it. */

@@ -69,14 +69,45 @@ export class ServiceLanes {
 
   /** Asks a node. `isWrite`: an answer that is lost leaves a write of unknown fate behind. */
   async ask(node: number, request: Uint8Array, isWrite = false): Promise<Answer> {
+    const lane = await this.readyLane(node, request.length)
+    if (lane === undefined) return 'unsent'
+    return new Promise((resolve) => lane.sendInternal(request, (reply) => resolve(reply ?? 'lost'), isWrite))
+  }
+
+  /** Opened when it is not; undefined: it cannot be, or has no room. */
+  private async readyLane(node: number, bytes: number): Promise<Lane | undefined> {
     const lane = this.lanes[node]!
     if (!lane.isReady) {
       this.connections[node]!.start()
       await new Promise<void>((resolve) => this.waiting[node]!.push(resolve))
     }
-    const hasRoom = request.length > arenaHalfBytes ? lane.canFlush : lane.hasRoomFor(request.length)
-    if (!lane.isReady || !hasRoom) return 'unsent'
-    return new Promise((resolve) => lane.sendInternal(request, (reply) => resolve(reply ?? 'lost'), isWrite))
+    const hasRoom = bytes > arenaHalfBytes ? lane.canFlush : lane.hasRoomFor(bytes)
+    return lane.isReady && hasRoom ? lane : undefined
+  }
+
+  /**
+   * Asks `count` questions that stand in `requests` one behind the other, in one write; `take` gets each answer, a view that is
+   * valid during the call. What became of the last of them.
+   */
+  async askMany(
+    node: number,
+    requests: Uint8Array,
+    count: number,
+    take: (answer: Buffer, i: number) => void,
+  ): Promise<'answered' | 'unsent' | 'lost'> {
+    const lane = await this.readyLane(node, requests.length)
+    if (lane === undefined) return 'unsent'
+    let at = 0
+    const handler = (reply: Buffer | undefined): void => {
+      if (reply !== undefined) take(reply, at++)
+    }
+    for (let i = 1; i < count; i++) lane.appendOwn(handler)
+    return new Promise((resolve) =>
+      lane.sendInternal(requests, (reply) => {
+        handler(reply)
+        resolve(reply === undefined ? 'lost' : 'answered')
+      }),
+    )
   }
 
   /** run_id of the server that the connection is to; '' while there is none. */

@@ -40,6 +40,7 @@ operators: { ops: { password: an-operator }, root: { password_hash: "sha256$aaaa
 logging: { level: info, format: json, slow_command: 50ms }
 metrics: { tenant_label: top:50 }
 limits: { max_clients: 100, leases_per_tenant: 20, max_request: 1MiB, output: 1MiB, memory: 1GiB, idle_timeout: 0s, auth_failures: 10/m, script_time: 5s }
+sweep: { when: auto, every: 60s }
 shutdown: { drain: 30s }
 `
 
@@ -117,6 +118,8 @@ const others: readonly (readonly [path: string, value: unknown, key?: string])[]
   ['limits.max_request', '2MiB'],
   ['limits.output', '2MiB'],
   ['limits.memory', '2GiB'],
+  ['sweep.when', 'off'],
+  ['sweep.every', '90s'],
   ['limits.idle_timeout', '10s'],
   ['limits.auth_failures', '20/m'],
   ['limits.script_time', '6s'],

@@ -262,7 +262,7 @@ ${more}`
     ]
     expect(a.errors).toEqual([])
     expect(a.config?.tenants).toHaveLength(800)
-    expect(a).toEqual(b)
+    expect({ ...a, place: undefined }).toEqual({ ...b, place: undefined })
   })
 
   test.each([
@@ -279,7 +279,7 @@ ${more}`
       return [...errors, ...warnings].map(formatDiagnostic)
     }) as [string[], string[]]
     expect(a.length).toBeGreaterThan(0)
-    expect(a).toEqual(b)
+    expect({ ...a, place: undefined }).toEqual({ ...b, place: undefined })
     expect(a.join()).not.toContain('hunter2')
   })
 })

@@ -42,6 +42,14 @@ function setUp(defaults = false) {
         isConfirmed: true,
         sentinels: { known: 3, heard: 2, needed: 2, switches: 1 },
       }),
+      usage: () => ({
+        of: (tenant) => (tenant === 'shop' ? { bytes: 1_000, errorBytes: 50, keys: 10 } : undefined),
+        all: { bytes: 1_500, errorBytes: 60, keys: 12 },
+        sweep: {
+          ...{ ageMs: 2_000, progress: 0.5, durationMs: 4_000, costMs: 300 },
+          ...{ seen: 20, measured: 15, stray: 8, ok: 3, failed: 1, checks: 2 },
+        },
+      }),
       quotas: (tenant) => (tenant === 'shop' ? [{ quota: 'ops', limit: 1_000, share: 500, used: 250 }] : []),
       fleet: () => ({
         proxies: 3,

@@ -1,0 +1,437 @@
+/**
+ * When and where tenants' keys are looked at, and what is known of them now: one sweep for all tenants, and between sweeps
+ * checks of those that are full or in doubt (sweep.ts says how one goes).
+ *
+ *   idle --it is time, something was written--> sweep ----> figures of all tenants --> their accounts
+ *     `----a tenant wants it (also within a sweep)--> check --> its account
+ *
+ * On the nearest replica that is up and in sync. While one lives, never on the primary; where none is configured, or all are
+ * gone, on the primary at a quarter of the pace. A node that goes away, restarts or becomes the primary in the middle ends the
+ * sweep, and it begins again elsewhere.
+ */
+import { checkEveryMs, checkNames, checkWholeKeys, largeKeysKept } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import type { Mark, MemoryAccount } from '../quota/memory-account.ts'
+import { PrefixIndex } from '../quota/prefix-index.ts'
+import { encodeRequest } from '../resp/encode.ts'
+import {
+  askKeys,
+  type Keyspace,
+  type LargeKey,
+  type SweepHands,
+  type SweepPlan,
+  type SweepResult,
+  sweep,
+} from './sweep.ts'
+import { SweepPace } from './sweep-pace.ts'
+import { writesSoFar } from './totals.ts'
+
+export interface SweptTenant {
+  readonly id: string
+  readonly prefix: string
+  /** The servers' database that is its own; 0: none. */
+  readonly database: number
+}
+
+export interface SweeperHands extends SweepHands {
+  /** Where to sweep now; undefined: nowhere. */
+  choose(): { node: number; isPrimary: boolean } | undefined
+  /** A sweep there may go on: the node is up, and is not the primary unless nothing else lives. */
+  mayStay(node: number, asPrimary: boolean): boolean
+  nodeName(node: number): string
+  /** Everything that was acknowledged before that moment (monotonic ms) is there. */
+  has(node: number, sinceMs: number): boolean
+  /** Has the primary tell its totals to all accounts. */
+  askTotals(): Promise<void>
+}
+
+export interface SweeperOptions {
+  /** Where the tenant has a quota of memory or keys, and is in use. */
+  accountOf(tenant: string): MemoryAccount | undefined
+  /** Rest between two sweeps, ms. */
+  readonly everyMs: number
+  readonly log: Log
+  readonly hands: SweeperHands
+}
+
+/** For metrics and PROXY SHOW TENANTS. */
+export interface TenantUsage {
+  readonly bytes: number
+  readonly keys: number
+  readonly errorBytes: number
+  /** Age of the figures, ms; undefined: never looked at. */
+  readonly ageMs: number | undefined
+}
+
+export interface SweepStatus {
+  readonly isRunning: boolean
+  /** 0 to 1. */
+  readonly progress: number
+  readonly node: string
+  /** Of the last whole sweep. */
+  readonly durationMs: number
+  readonly costMs: number
+  readonly names: number
+  readonly sizes: number
+  readonly strays: number
+  /** Since when its figures are true; NaN: never. */
+  readonly trueAtMs: number
+  readonly finished: number
+  readonly failed: number
+  readonly checks: number
+}
+
+/** A replica that does not show a mark for so long is swept as it is, ms. */
+const freshWaitMs = 1_000
+/** After one that failed. */
+const retryMs = 1_000
+/** A keyspace that shrank meanwhile is swept anew, so often in a row at most. */
+const unevenMax = 2
+
+export class Sweeper {
+  private readonly options: SweeperOptions
+  private readonly hands: SweeperHands
+  private tenants: readonly SweptTenant[] = []
+  private keyspaces: readonly Keyspace[] = []
+  /** By place in `tenants`. */
+  private bytes = new Float64Array(0)
+  private keys = new Float64Array(0)
+  private errors = new Float64Array(0)
+  private readonly numbers = new Map<string, number>()
+  /** Places of tenants with an account. */
+  private accounted = new Set<number>()
+  /** Raised with each change of the tenants: what was begun before speaks of other places. */
+  private generation = 0
+  /** Names of the largest keys, by tenant. */
+  private readonly large = new Map<number, Set<string>>()
+  private dueAtMs = 0
+  private checkedAtMs = Number.NEGATIVE_INFINITY
+  private restsUntilMs = Number.NEGATIVE_INFINITY
+  private isBusy = false
+  private isChecking = false
+  private isStopped = false
+  private unevenInRow = 0
+  private namesDone = 0
+  private namesThere = 0
+  private swept: { signature: string } | undefined
+  private readonly state = {
+    isRunning: false,
+    node: '',
+    durationMs: 0,
+    costMs: 0,
+    names: 0,
+    sizes: 0,
+    strays: 0,
+    trueAtMs: Number.NaN,
+    finished: 0,
+    failed: 0,
+    checks: 0,
+  }
+
+  constructor(options: SweeperOptions) {
+    this.options = options
+    this.hands = options.hands
+  }
+
+  setTenants(tenants: readonly SweptTenant[]): void {
+    this.generation++
+    this.tenants = tenants
+    this.keyspaces = keyspacesOf(tenants)
+    this.bytes = new Float64Array(tenants.length)
+    this.keys = new Float64Array(tenants.length)
+    this.errors = new Float64Array(tenants.length)
+    this.numbers.clear()
+    for (const [i, { id }] of tenants.entries()) this.numbers.set(id, i)
+    this.accounted = new Set([...tenants.keys()].filter((i) => this.account(i) !== undefined))
+    this.large.clear()
+    this.swept = undefined
+    this.state.trueAtMs = Number.NaN
+    this.dueAtMs = this.hands.now()
+  }
+
+  begin(tenant: string, account: MemoryAccount): void {
+    const i = this.numbers.get(tenant)
+    if (i === undefined) return
+    this.accounted.add(i)
+    const { trueAtMs } = this.state
+    if (!Number.isNaN(trueAtMs)) account.begin(this.bytes[i]!, this.errors[i]!, this.keys[i]!, trueAtMs)
+  }
+
+  private account(i: number): MemoryAccount | undefined {
+    return this.options.accountOf(this.tenants[i]!.id)
+  }
+
+  get status(): SweepStatus {
+    const { state } = this
+    const progress = state.isRunning ? Math.min(1, this.namesDone / Math.max(1, this.namesThere)) : 0
+    return { ...state, progress }
+  }
+
+  usageOf(id: string): TenantUsage | undefined {
+    const i = this.numbers.get(id)
+    if (i === undefined) return undefined
+    const account = this.account(i)
+    const now = this.hands.now()
+    const { trueAtMs } = this.state
+    const ageMs = Number.isNaN(trueAtMs) ? undefined : now - trueAtMs
+    if (account === undefined || Number.isNaN(account.measuredAtMs))
+      return { bytes: this.bytes[i]!, keys: this.keys[i]!, errorBytes: this.errors[i]!, ageMs }
+    return {
+      bytes: Math.round(account.bytes.now),
+      keys: Math.round(account.keys.now),
+      errorBytes: Math.ceil(account.bytes.error + account.bytes.hidden),
+      ageMs: Math.min(ageMs ?? Number.POSITIVE_INFINITY, now - account.measuredAtMs),
+    }
+  }
+
+  all(): TenantUsage {
+    let [bytes, keys, errorBytes] = [0, 0, 0]
+    for (const [i, { id }] of this.tenants.entries()) {
+      const one = this.account(i) === undefined ? undefined : this.usageOf(id)
+      bytes += one?.bytes ?? this.bytes[i]!
+      keys += one?.keys ?? this.keys[i]!
+      errorBytes += one?.errorBytes ?? this.errors[i]!
+    }
+    const { trueAtMs } = this.state
+    return { bytes, keys, errorBytes, ageMs: Number.isNaN(trueAtMs) ? undefined : this.hands.now() - trueAtMs }
+  }
+
+  /** Every 50 ms or so: begins what is due. */
+  tick(): void {
+    if (this.isBusy || this.isStopped) return
+    const now = this.hands.now()
+    const isCheckDue = this.isCheckDue(now)
+    if (!isCheckDue && now < this.dueAtMs) return
+    this.isBusy = true
+    void (isCheckDue ? this.check() : this.sweepAll()).finally(() => {
+      this.isBusy = false
+    })
+  }
+
+  stop(): void {
+    this.isStopped = true
+  }
+
+  private isCheckDue(now: number): boolean {
+    if (this.isChecking || now < this.restsUntilMs) return false
+    // Whoever waits for one does not wait for the usual time between two.
+    const gapMs = [...this.accounted].some((i) => this.account(i)?.isWaiting === true) ? 0 : checkEveryMs
+    if (now - this.checkedAtMs < gapMs) return false
+    return [...this.accounted].some((i) => this.account(i)?.wantsLook === true)
+  }
+
+  private async sweepAll(): Promise<void> {
+    const { hands, state, options } = this
+    const target = hands.choose()
+    if (target === undefined) {
+      this.dueAtMs = hands.now() + retryMs
+      return
+    }
+    const startedAtMs = hands.now()
+    const pace = new SweepPace(target.isPrimary)
+    try {
+      const signature = await this.signature(target.node)
+      if (signature !== undefined && signature === this.swept?.signature) {
+        state.trueAtMs = startedAtMs
+        this.dueAtMs = hands.now() + options.everyMs
+        return
+      }
+      state.isRunning = true
+      state.node = hands.nodeName(target.node)
+      const marks = await this.marksAt(target.node)
+      const plan = this.plan(target.node, pace, {
+        wantsSizes: () => true,
+        noteNames: (done, all) => {
+          this.namesDone = done
+          this.namesThere = all
+        },
+        keysBefore: (owner) => (state.finished > 0 ? this.keys[owner] : undefined),
+        between: async () => {
+          if (this.isCheckDue(hands.now())) await this.check()
+        },
+      })
+      const result = await sweep(hands, plan, largeKeysKept)
+      if (this.isUneven(result)) {
+        this.dueAtMs = hands.now()
+        return
+      }
+      this.take(result, marks, startedAtMs)
+      state.durationMs = hands.now() - startedAtMs
+      state.costMs = pace.spentMs
+      state.trueAtMs = startedAtMs
+      state.finished++
+      // What was written since the sweep began makes another one worth while.
+      this.swept = signature === undefined ? undefined : { signature }
+      this.dueAtMs = hands.now() + options.everyMs
+    } catch (error) {
+      state.failed++
+      options.log.warn({ node: hands.nodeName(target.node), reason: reasonOf(error) }, 'a sweep ended early')
+      this.dueAtMs = hands.now() + retryMs
+    } finally {
+      state.isRunning = false
+    }
+  }
+
+  /** Of tenants that are full or in doubt. */
+  private async check(): Promise<void> {
+    const { hands, options, state } = this
+    const target = hands.choose()
+    this.checkedAtMs = hands.now()
+    if (target === undefined) return
+    this.isChecking = true
+    const wanted = new Set([...this.accounted].filter((i) => this.account(i)?.wantsLook === true))
+    const pace = new SweepPace(target.isPrimary)
+    try {
+      const marks = await this.marksAt(target.node)
+      const certain = new Map(
+        [...wanted].map((i) => {
+          return [i, new Set([...(this.large.get(i) ?? []), ...(this.account(i)?.recentKeys ?? [])])] as const
+        }),
+      )
+      const plan: SweepPlan = {
+        ...this.plan(target.node, pace, {
+          wantsSizes: (owner) => wanted.has(owner),
+          keysBefore: () => 0, // what is found here is measured, whatever the sample says
+        }),
+        certain: (owner) => certain.get(owner),
+        names: checkNames,
+        wholeBelow: checkWholeKeys,
+      }
+      const result = await sweep(hands, plan, 0)
+      for (const i of wanted) {
+        const tenant = this.tenants[i]!
+        const there = result.databases.get(tenant.database)
+        const sample = result.owners.get(i)
+        if (there?.isSample === true) {
+          const keys = await askKeys(hands, plan, tenant.database, [...certain.get(i)!])
+          const found = sample?.scaled(there.names, there.before) ?? none
+          this.account(i)?.measured(withKeys(found, keys), marks.get(i)!, hands.now(), false)
+        } else {
+          const found = sample?.result() ?? none
+          this.account(i)?.measured({ ...found, errorKeys: 0 }, marks.get(i)!, hands.now(), true)
+        }
+      }
+      state.checks++
+    } catch (error) {
+      state.failed++
+      options.log.warn({ node: hands.nodeName(target.node), reason: reasonOf(error) }, 'a check ended early')
+    } finally {
+      this.isChecking = false
+      this.checkedAtMs = hands.now()
+      // Its rest is taken here, so that check after check is no more than the pace either.
+      this.restsUntilMs = hands.now() + pace.restMs(hands.now())
+    }
+  }
+
+  /** What was acknowledged until now is on the node, and in the primary's totals; how much of it each account knows. */
+  private async marksAt(node: number): Promise<Map<number, Mark>> {
+    const { hands } = this
+    await hands.askTotals()
+    const marks = new Map<number, Mark>()
+    for (const i of this.accounted) {
+      const account = this.account(i)
+      if (account !== undefined) marks.set(i, account.mark())
+    }
+    const sinceMs = hands.now()
+    while (!hands.has(node, sinceMs) && hands.now() - sinceMs < freshWaitMs) await hands.sleep(5)
+    return marks
+  }
+
+  private plan(
+    node: number,
+    pace: SweepPace,
+    wishes: Pick<SweepPlan, 'wantsSizes' | 'keysBefore' | 'between' | 'noteNames'>,
+  ): SweepPlan {
+    const { hands, generation } = this
+    return {
+      node,
+      pace,
+      keyspaces: this.keyspaces,
+      certain: (owner) => this.large.get(owner),
+      // Nearer nodes may have come back: what was begun is finished where it is.
+      stop: () => {
+        if (this.isStopped) return 'stopped'
+        if (this.generation !== generation) return 'the tenants are others now'
+        return hands.mayStay(node, pace.isPrimary) ? undefined : 'the node may not be swept any more'
+      },
+      ...wishes,
+    }
+  }
+
+  private take(result: SweepResult, marks: ReadonlyMap<number, Mark>, startedAtMs: number): void {
+    const { state } = this
+    this.bytes.fill(0)
+    this.keys.fill(0)
+    this.errors.fill(0)
+    for (const [i, sample] of result.owners) {
+      const { bytes, keys, errorBytes } = sample.result()
+      this.bytes[i] = bytes
+      this.keys[i] = keys
+      this.errors[i] = errorBytes
+    }
+    this.large.clear()
+    for (const i of this.accounted) {
+      const account = this.account(i)
+      const mark = marks.get(i)
+      const found = { bytes: this.bytes[i]!, keys: this.keys[i]!, errorBytes: this.errors[i]!, errorKeys: 0 }
+      // A check within the sweep knows better than the mark of before it.
+      if (account !== undefined && mark !== undefined && !(account.measuredAtMs > startedAtMs))
+        account.measured(found, mark, this.hands.now(), true)
+      const names = result.large.get(i)
+      if (names !== undefined) this.large.set(i, largest(names))
+    }
+    state.names = result.names
+    state.sizes = result.sizes
+    state.strays = result.strays
+  }
+
+  /** Keys told twice while a table shrank, or gone behind the sweep's back (FLUSHALL): figures of no moment at all. */
+  private isUneven(result: SweepResult): boolean {
+    let isUneven = false
+    for (const { names, before, after } of result.databases.values()) {
+      const slack = 100 + 0.02 * Math.max(before, after)
+      if (names > Math.max(before, after) + slack || after < 0.9 * names - slack) isUneven = true
+    }
+    this.unevenInRow = isUneven ? this.unevenInRow + 1 : 0
+    return isUneven && this.unevenInRow <= unevenMax
+  }
+
+  private async signature(node: number): Promise<string | undefined> {
+    const { hands } = this
+    const [persistence, keyspace] = await Promise.all([
+      hands.ask(node, encodeRequest(['INFO', 'persistence'])),
+      hands.ask(node, encodeRequest(['INFO', 'keyspace'])),
+    ])
+    if (typeof persistence === 'string' || typeof keyspace === 'string') return undefined
+    return writesSoFar(persistence.toString('latin1'), keyspace.toString('latin1'), hands.runId(node))
+  }
+}
+
+const none = { bytes: 0, keys: 0, errorBytes: 0, errorKeys: 0, measured: 0 }
+
+function withKeys(
+  found: { bytes: number; keys: number; errorBytes: number; errorKeys: number },
+  keys: readonly { bytes: number; variance: number }[],
+): { bytes: number; keys: number; errorBytes: number; errorKeys: number } {
+  let [bytes, variance] = [found.bytes, (found.errorBytes / 1.96) ** 2]
+  for (const key of keys) {
+    bytes += key.bytes
+    variance += key.variance
+  }
+  return { bytes, keys: found.keys + keys.length, errorBytes: 1.96 * Math.sqrt(variance), errorKeys: found.errorKeys }
+}
+
+function largest(keys: readonly LargeKey[]): Set<string> {
+  return new Set(keys.slice(0, largeKeysKept).map(({ name }) => name))
+}
+
+/** Database 0 by prefix, and each tenant's own as a whole. */
+export function keyspacesOf(tenants: readonly SweptTenant[]): Keyspace[] {
+  const shared = tenants.map(({ prefix, database }) => Buffer.from(database === 0 ? prefix : ''))
+  const own = tenants.flatMap(({ database }, i) => (database === 0 ? [] : [{ database, owner: i }]))
+  return [{ database: 0, owner: new PrefixIndex(shared) }, ...own]
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
