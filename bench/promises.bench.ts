@@ -4,13 +4,14 @@
  * latency beside an eventual read's, strong reads by read index beside strong reads at the primary, and what watermarks
  * cost the primary. Everything in one run, in turns; only ratios mean anything. Usage: npm run bench:promises. ~ prints.
  */
+import { spawn } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { guardChild } from '../src/demo/guard.ts'
 import { ProxyProcess } from '../src/demo/proxy-process.ts'
 import { findRedisServer } from '../src/demo/redis-finder.ts'
 import { freePort } from '../src/demo/redis-server.ts'
@@ -59,8 +60,6 @@ async function startProxy(nodes: Readonly<Record<string, { nodes: string[] }>>, 
         users: Object.fromEntries(users.map((level) => [`bench-${level}`, { password: 'bench', consistency: level }])),
       },
     },
-    // Reads of these ask for a mark every 5 ms, the least that is ever sent.
-    routing: { rules: [{ keys: 'tight:*', consistency: 'bounded', max_staleness: '20ms' }] },
     logging: { level: 'warn', format: 'json' },
   }
   writeFileSync(file, JSON.stringify(config))
@@ -309,78 +308,78 @@ try {
   }
 
   if (wanted.has('marks')) {
-    // The same load straight on the primary, with the proxy at rest and with marks at the highest rate it ever sends them.
-    const ratios: number[] = []
-    let rate = 0
+    // The same load straight on the primary, as much as one redis-benchmark sends, in short windows next to each other: with few marks (the heartbeat of a proxy that
+    // was just used, ten a second), with as many as one far proxy ever sends, and with those of two nearer ones besides.
+    const windows = ['few', 'one', 'three'] as const
+    type Which = (typeof windows)[number]
     await fill(64)
-    const readers = await Promise.all(Array.from({ length: 40 }, () => Asker.open(proxy.port, login('eventual'))))
-    const loaders = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => RawClient.open(`loader ${i}`, topology.primary.port)),
-    )
-    const listener = connect({ port: topology.primary.port, host: '127.0.0.1' })
-    listener.on('data', () => {}).write(encodeCommand(['SUBSCRIBE', 'regis:wm:bench']))
+    // Strong reads are served next door: they bring the primary marks and nothing else.
+    const readers = await Promise.all(Array.from({ length: 40 }, () => Asker.open(proxy.port, login('strong'))))
+    // In a process of its own, or the relays in this one would have no turn.
+    const args = ['-p', String(topology.primary.port), '-t', 'get', '-d', '64', '-c', '50', '-l', '-q']
+    if (tool.redisBenchmark === undefined) throw new Error('redis-benchmark was not found beside redis-server')
+    const loader = spawn(tool.redisBenchmark, args, { env: { ...process.env, ...tool.env }, stdio: 'ignore' })
+    guardChild(loader)
     const publisher = await RawClient.open('publisher', topology.primary.port)
-    let published = 0
-    await sleep(100)
-    const request = encodeCommand(['GET', 'bench:key:1'])
-    const reply = bulk(Buffer.from('x'.repeat(64)))
-    /** ns of the primary's CPU per command at 50,000 a second, 50 clients in turn. */
-    const perCommand = async (): Promise<number> => {
-      const [startedAt, cpuBefore] = [performance.now(), cpuNs(primaryPid)]
-      let sent = 0
-      while (performance.now() < startedAt + windowMs) {
-        const due = Math.min(Math.floor((performance.now() - startedAt) * 50) - sent, 5_000)
-        for (let i = 0; i < due; i++) {
-          const loader = loaders[(sent + i) % loaders.length]!
-          loader.promise(reply)
-          loader.write(request)
-        }
-        sent += Math.max(0, due)
-        for (const loader of loaders) await loader.untilMissing(0)
-        await sleep(1)
-      }
-      return (cpuNs(primaryPid) - cpuBefore) / sent
+    const counted = async (what: 'commandstats' | 'stats', line: RegExp): Promise<number> =>
+      Number(line.exec(String(await topology.primary.call('INFO', what)))?.[1] ?? 0)
+    const counts = async () => ({
+      commands: await counted('stats', /total_commands_processed:(\d+)/),
+      marks: await counted('commandstats', /cmdstat_publish:calls=(\d+)/),
+      atMs: performance.now(),
+      ns: cpuNs(primaryPid),
+    })
+    const load = async (ms: number): Promise<{ perCommandNs: number; marks: number; perSecond: number }> => {
+      const before = await counts()
+      await sleep(ms)
+      const after = await counts()
+      const [seconds, marks] = [(after.atMs - before.atMs) / 1000, after.marks - before.marks]
+      const commands = after.commands - before.commands - marks
+      return { perCommandNs: (after.ns - before.ns) / commands, marks: marks / seconds, perSecond: commands / seconds }
     }
-    for (let round = 0; round < rounds; round++) {
-      const withMarks = async (): Promise<number> => {
-        let isOver = false
-        const marksBefore = await metric(proxy, 'regis_marks_sent_total')
-        const reading = Promise.all(
-          readers.map(async (reader, i) => {
-            await sleep(i * 5)
-            while (!isOver) await reader.ask(['GET', 'tight:1'])
-          }),
-        )
-        // And the marks behind writes that two such proxies would send at most: every 8 and every 18 ms, heard at the primary.
-        const publishing = [8, 18].map((ms) =>
-          setInterval(() => {
-            publisher.promise(Buffer.from(':1\r\n'))
-            publisher.write(encodeCommand(['PUBLISH', 'regis:wm:bench', '12:d3:1234567']))
-            published++
-          }, ms),
-        )
-        const cost = await perCommand()
-        for (const timer of publishing) clearInterval(timer)
-        isOver = true
-        await reading
-        rate = ((await metric(proxy, 'regis_marks_sent_total')) - marksBefore) / (windowMs / 1000)
-        return cost
-      }
-      const atRest = async (): Promise<number> => {
-        await sleep(6_000)
-        return perCommand()
-      }
-      const isFirst = round % 2 === 0
-      const first = isFirst ? await withMarks() : await atRest()
-      const second = isFirst ? await atRest() : await withMarks()
-      ratios.push(isFirst ? first / second : second / first)
+    const window = async (which: Which): Promise<Awaited<ReturnType<typeof load>>> => {
+      let isOver = false
+      const reading =
+        which === 'few'
+          ? []
+          : readers.map(async (reader) => {
+              while (!isOver) await reader.ask(['GET', 'key:1'])
+            })
+      // Two proxies at 80 ms and next door, with writes all the time: every 8 and every 5 ms.
+      const publishing = (which === 'three' ? [8, 5] : []).map((ms) =>
+        setInterval(() => {
+          publisher.promise(Buffer.from(':0\r\n'))
+          publisher.write(encodeCommand(['PUBLISH', 'regis:wm:bench', '12:d3:1234567']))
+        }, ms),
+      )
+      await sleep(300)
+      const found = await load(1_000)
+      for (const timer of publishing) clearInterval(timer)
+      isOver = true
+      await Promise.all(reading)
+      return found
     }
-    rate += published / rounds / (windowMs / 1000)
-    listener.destroy()
+    const found = new Map<Which, Awaited<ReturnType<typeof load>>[]>(windows.map((which) => [which, []]))
+    await window('few')
+    const pairs = rounds * 4
+    for (let pair = 0; pair < pairs; pair++)
+      for (let i = 0; i < windows.length; i++) {
+        const which = windows[(pair + i) % windows.length]!
+        found.get(which)!.push(await window(which))
+      }
+    const of = (which: Which, what: 'marks' | 'perCommandNs' | 'perSecond'): number[] =>
+      found.get(which)!.map((one) => one[what])
+    const few = of('few', 'perCommandNs')
+    say(
+      `watermarks beside ${median(of('few', 'perSecond')).toFixed(0)} commands a second on the primary, ${pairs} windows of 1 s each, beside ${median(of('few', 'marks')).toFixed(0)} a second`,
+    )
+    for (const which of ['one', 'three'] as const)
+      say(
+        `  ${which} prox${which === 'one' ? 'y' : 'ies'} at the most, ${median(of(which, 'marks')).toFixed(0)} a second: CPU of the primary a command ${told(of(which, 'perCommandNs').map((ns, i) => ns / few[i]!))}  (goal <= 1.01)`,
+      )
     publisher.close()
-    say(`watermarks at ${rate.toFixed(0)} a second, beside 50,000 commands a second on the primary`)
-    say(`  CPU of the primary, with them / without ${told(ratios)}  (goal <= 1.01)`)
-    for (const client of [...readers, ...loaders]) client.close()
+    for (const client of readers) client.close()
+    loader.kill()
   }
 
   if (wanted.has('rest')) {
