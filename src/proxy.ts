@@ -733,6 +733,7 @@ export class RegisProxy {
     return () => {
       this.config = config
       this.directory = directory
+      this.memoryUsage.setTenants(directory.tenants)
       this.identity = identity
       this.failures.setRate(config.limits.authFailures)
       this.admin.setToken(config.admin.token)

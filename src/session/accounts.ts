@@ -180,6 +180,7 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
         this.retired.delete(id)
         this.retired.set(id, state)
         state.setLimits(undefined, false, nowUs)
+        this.onLimits?.(state)
         if (this.retired.size > retiredMax) this.retired.delete(this.retired.keys().next().value!)
         continue
       }

@@ -133,7 +133,9 @@ export class Sweeper {
     this.hands = options.hands
   }
 
+  /** Where another tenant or prefix is among them, what was counted is forgotten, and a sweep begins at once. */
   setTenants(tenants: readonly SweptTenant[]): void {
+    if (tenants.length > 0 && isSame(tenants, this.tenants)) return
     this.generation++
     this.tenants = tenants
     this.keyspaces = keyspacesOf(tenants)
@@ -430,6 +432,14 @@ export function keyspacesOf(tenants: readonly SweptTenant[]): Keyspace[] {
   const shared = tenants.map(({ prefix, database }) => Buffer.from(database === 0 ? prefix : ''))
   const own = tenants.flatMap(({ database }, i) => (database === 0 ? [] : [{ database, owner: i }]))
   return [{ database: 0, owner: new PrefixIndex(shared) }, ...own]
+}
+
+function isSame(one: readonly SweptTenant[], other: readonly SweptTenant[]): boolean {
+  const isAt = ({ id, prefix, database }: SweptTenant, i: number): boolean => {
+    const there = other[i]!
+    return id === there.id && prefix === there.prefix && database === there.database
+  }
+  return one.length === other.length && one.every(isAt)
 }
 
 function reasonOf(error: unknown): string {

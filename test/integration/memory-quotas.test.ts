@@ -2,6 +2,7 @@
  * A tenant at its quota of memory or keys is refused what takes more, in Redis's words, and nothing else; one that overwrites
  * what it has is not. FLOOD_MB=100 is the full size.
  */
+import { readFileSync } from 'node:fs'
 import type { RawClient } from '../kit/raw-client.ts'
 import { command, ErrorReply } from '../kit/resp.ts'
 import { configFor, rawClient, type StartedProxy, startProxy, startReplicaSet } from '../kit/servers.ts'
@@ -240,6 +241,14 @@ test('a full tenant runs scripts that say that they write nothing, and no others
     'allow-oom flag is not set',
   )
   expect(await client.call('EVAL_RO', 'return 8', 0)).toBe(8)
+})
+
+test('a limit that is raised while the proxy runs counts at once', async () => {
+  const client = await proxy.client('script-app')
+  expect(isOom(await client.call('SET', 'x', 'v'))).toBe(true)
+  proxy.write(readFileSync(proxy.file, 'utf8').replace('memory: 1MiB', 'memory: 900MiB'))
+  expect((await fetch(`http://127.0.0.1:${proxy.adminPort}/-/reload`, { method: 'POST' })).status).toBe(200)
+  expect(await client.call('SET', 'x', 'v')).toBe('OK')
 })
 
 test('the replica is looked at, and the primary for nothing but its totals', async () => {
