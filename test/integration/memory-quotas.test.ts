@@ -14,6 +14,8 @@ const floodBytes = Number(process.env['FLOOD_MB'] ?? 16) * mega
 /** Longer where the floods are larger. */
 const minuteMs = floodBytes >= 100 * mega ? 300_000 : 60_000
 const limit = floodBytes >= 100 * mega ? 256 * mega : 32 * mega
+/** What comes while the keys are looked at is a matter of time: a twentieth of the full size, and more of the small one. */
+const most = limit + Math.max(0.05 * limit, 5 * mega)
 const oom = "OOM command not allowed when used memory > 'maxmemory'."
 
 let primaryPort: number
@@ -118,7 +120,7 @@ describe('a tenant that floods past its memory', () => {
       expect(refused).toBeGreaterThan(0)
       const after = await memoryOf('flood:')
       expect(after.keys - before.keys).toBe(accepted)
-      expect(after.bytes).toBeLessThan(1.05 * limit)
+      expect(after.bytes).toBeLessThan(most)
       expect(after.bytes).toBeGreaterThan(0.95 * limit)
       // When its keys took as much as they may, if that was before the first refusal.
       const crossing = Math.floor(((limit - before.bytes) * accepted) / (after.bytes - before.bytes))
@@ -208,7 +210,7 @@ describe.each([
       expect(refused).toBeGreaterThan(0)
       const after = await memoryOf(`${other}:`)
       if (floodBytes >= 100 * mega) console.log(`${other}: ${(100 * after.bytes) / limit} % of the limit`)
-      expect(after.bytes).toBeLessThan(1.05 * limit)
+      expect(after.bytes).toBeLessThan(most)
     },
     minuteMs,
   )
