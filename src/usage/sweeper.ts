@@ -18,6 +18,7 @@ import {
   askKeys,
   type Keyspace,
   type LargeKey,
+  SweepFailure,
   type SweepHands,
   type SweepPlan,
   type SweepResult,
@@ -240,8 +241,9 @@ export class Sweeper {
       }
       state.isRunning = true
       state.node = hands.nodeName(target.node)
+      const stop = this.stopOf(target.node, pace)
       const marks = await this.marksAt(target.node)
-      const plan = this.plan(target.node, pace, {
+      const plan = this.plan(target.node, pace, stop, {
         wantsSizes: () => true,
         noteNames: (done, all) => {
           this.namesDone = done
@@ -253,6 +255,7 @@ export class Sweeper {
         },
       })
       const result = await sweep(hands, plan, largeKeysKept)
+      goOn(stop)
       if (this.isUneven(result)) {
         this.dueAtMs = hands.now()
         return
@@ -283,15 +286,17 @@ export class Sweeper {
     this.isChecking = true
     const wanted = new Set([...this.accounted].filter((i) => this.account(i)?.wantsLook === true))
     const pace = new SweepPace(target.isPrimary)
+    const stop = this.stopOf(target.node, pace)
     try {
       const marks = await this.marksAt(target.node)
+      goOn(stop) // `wanted` are places
       const certain = new Map(
         [...wanted].map((i) => {
           return [i, new Set([...(this.large.get(i) ?? []), ...(this.account(i)?.recentKeys ?? [])])] as const
         }),
       )
       const plan: SweepPlan = {
-        ...this.plan(target.node, pace, {
+        ...this.plan(target.node, pace, stop, {
           wantsSizes: (owner) => wanted.has(owner),
           keysBefore: () => 0, // what is found here is measured, whatever the sample says
         }),
@@ -301,11 +306,13 @@ export class Sweeper {
       }
       const result = await sweep(hands, plan, 0)
       for (const i of wanted) {
+        goOn(stop)
         const tenant = this.tenants[i]!
         const there = result.databases.get(tenant.database)
         const sample = result.owners.get(i)
         if (there?.isSample === true) {
           const keys = await askKeys(hands, plan, tenant.database, [...certain.get(i)!])
+          goOn(stop)
           const found = sample?.scaled(there.names, there.before) ?? none
           this.account(i)?.measured(withKeys(found, keys), marks.get(i)!, hands.now(), false)
         } else {
@@ -339,25 +346,23 @@ export class Sweeper {
     return marks
   }
 
+  /** Why to end what begins now. Nearer nodes may have come back: what was begun is finished where it is. */
+  private stopOf(node: number, pace: SweepPace): () => string | undefined {
+    const { hands, generation } = this
+    return () => {
+      if (this.isStopped) return 'stopped'
+      if (this.generation !== generation) return 'the tenants are others now'
+      return hands.mayStay(node, pace.isPrimary) ? undefined : 'the node may not be swept any more'
+    }
+  }
+
   private plan(
     node: number,
     pace: SweepPace,
+    stop: () => string | undefined,
     wishes: Pick<SweepPlan, 'wantsSizes' | 'keysBefore' | 'between' | 'noteNames'>,
   ): SweepPlan {
-    const { hands, generation } = this
-    return {
-      node,
-      pace,
-      keyspaces: this.keyspaces,
-      certain: (owner) => this.large.get(owner),
-      // Nearer nodes may have come back: what was begun is finished where it is.
-      stop: () => {
-        if (this.isStopped) return 'stopped'
-        if (this.generation !== generation) return 'the tenants are others now'
-        return hands.mayStay(node, pace.isPrimary) ? undefined : 'the node may not be swept any more'
-      },
-      ...wishes,
-    }
+    return { node, pace, stop, keyspaces: this.keyspaces, certain: (owner) => this.large.get(owner), ...wishes }
   }
 
   private take(result: SweepResult, marks: ReadonlyMap<number, Mark>, startedAtMs: number): void {
@@ -407,6 +412,12 @@ export class Sweeper {
     if (typeof persistence === 'string' || typeof keyspace === 'string') return undefined
     return writesSoFar(persistence.toString('latin1'), keyspace.toString('latin1'), hands.runId(node))
   }
+}
+
+/** Places of tenants and their marks are those of the beginning: asked again after each wait. */
+function goOn(stop: () => string | undefined): void {
+  const reason = stop()
+  if (reason !== undefined) throw new SweepFailure(reason)
 }
 
 const none = { bytes: 0, keys: 0, errorBytes: 0, errorKeys: 0, measured: 0 }

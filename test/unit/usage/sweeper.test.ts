@@ -9,6 +9,7 @@ const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {}, trace
 let server: FakeServer
 let writes: number
 let asked: number
+let onTotals: () => void
 
 function sweeperOf(account?: MemoryAccount, everyMs = 1_000): Sweeper {
   const hands = {
@@ -29,6 +30,7 @@ function sweeperOf(account?: MemoryAccount, everyMs = 1_000): Sweeper {
     has: () => true,
     askTotals: async () => {
       asked++
+      onTotals()
     },
   }
   const accountOf = (id: string): MemoryAccount | undefined => (id === 'a' ? account : undefined)
@@ -50,6 +52,7 @@ beforeEach(() => {
   server = new FakeServer()
   writes = 1
   asked = 0
+  onTotals = () => {}
 })
 
 test('all tenants are measured, and not again before something was written', async () => {
@@ -144,6 +147,31 @@ test('a command that waits for a look at its tenant goes on when there was one',
   })
   await settle(sweeper)
   expect([isReleased, account.isWaiting]).toEqual([true, false])
+})
+
+test('tenants that change while a check waits for its node do not get the figures of others', async () => {
+  for (let i = 0; i < 100; i++) server.keys.set(`a:${i}`, 100).set(`b:${i}`, 7)
+  const account = new MemoryAccount(10_000, Number.POSITIVE_INFINITY)
+  const sweeper = sweeperOf(account, 3_600_000)
+  await settle(sweeper)
+  expect(account.isFull).toBe(true)
+  let isChanged = false
+  onTotals = () => {
+    if (isChanged) return
+    isChanged = true
+    // `a` has the place that was `b`'s, and the other way round.
+    sweeper.setTenants([
+      { id: 'b', prefix: 'b:', database: 0 },
+      { id: 'a', prefix: 'a:', database: 0 },
+    ])
+  }
+  account.wrote(5_000, 0)
+  server.nowMs += 1_000
+  await settle(sweeper)
+  expect([isChanged, sweeper.status.checks, sweeper.status.failed]).toEqual([true, 0, 1])
+  server.nowMs += 1_000
+  for (let i = 0; i < 3; i++) await settle(sweeper) // a check, the sweep
+  expect([account.bytes.value, sweeper.usageOf('b')?.bytes]).toEqual([10_000, 700])
 })
 
 describe('where it is swept', () => {
