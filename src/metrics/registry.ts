@@ -112,7 +112,7 @@ export interface FleetSample {
 export interface UsageSample {
   of(tenant: string): TenantUsageSample | undefined
   /** All tenants together. */
-  readonly all: TenantUsageSample
+  all(): TenantUsageSample
   readonly sweep: {
     readonly ageMs: number | undefined
     readonly progress: number
@@ -352,7 +352,7 @@ export class Metrics {
   *#usage(pick: (usage: TenantUsageSample) => number | undefined): Iterable<Value> {
     const usage = this.#options.samples.usage?.()
     if (usage === undefined || usage.sweep.ageMs === undefined) return
-    let rest = pick(usage.all)
+    let rest = pick(usage.all())
     for (const { tenant } of this.#tenants) {
       const one = tenant === otherTenant ? undefined : usage.of(tenant)
       const value = one === undefined ? undefined : pick(one)

@@ -194,7 +194,7 @@ export class MemoryUsage {
     const { trueAtMs, progress, durationMs, costMs, names, sizes, strays, finished, failed, checks } = status
     return {
       of: (tenant) => this.source.usageOf(tenant),
-      all: this.source.all(),
+      all: () => this.source.all(),
       sweep: {
         ageMs: Number.isNaN(trueAtMs) ? undefined : this.options.now() - trueAtMs,
         ...{ progress, durationMs, costMs, failed, checks },

@@ -124,6 +124,8 @@ class Sweep {
   private isSample = false
   /** Sizes to ask for with the next page. */
   private wanted: Wanted[] = []
+  /** Of whom this step has seen a key or a size: there may be a hundred thousand others. */
+  private readonly touched = new Map<number, MemorySample>()
 
   constructor(hands: SweepHands, plan: SweepPlan, largeKept: number) {
     this.hands = hands
@@ -217,11 +219,12 @@ class Sweep {
     for (const name of found) this.seen(keyspace, name)
     this.namesHere += found.length
     plan.noteNames?.(this.names + this.namesHere, this.keysThere)
-    for (const [owner, sample] of this.owners) {
+    for (const [owner, sample] of this.touched) {
       // Before it was ever counted: as many as its part of what was seen says.
       const expected = plan.keysBefore(owner) ?? (sample.keys / Math.max(1, this.namesHere)) * this.keysHere
       if (sample.measured > 0) sample.adapt(expected)
     }
+    this.touched.clear()
     plan.pace.spent(count, questions - 2, questions - 1, hands.now())
     return next
   }
@@ -253,6 +256,7 @@ class Sweep {
       sample = new MemorySample()
       this.owners.set(owner, sample)
     }
+    this.touched.set(owner, sample)
     const certain = plan.certain(owner)
     if (certain?.has(name.toString('latin1')) === true) {
       if (this.isSample) return
@@ -266,6 +270,7 @@ class Sweep {
   private sized(one: Wanted, bytes: number | null, isString: boolean): void {
     const { sample, phase, owner, name } = one
     this.sizes++
+    this.touched.set(owner, sample)
     if (bytes === null) return sample.noteGone(phase)
     const isFew = sample.keys < sweepFewKeys && bytes > sweepFewBytes
     if (!one.isClose && (isFew || bytes > sweepLargeBytes)) {

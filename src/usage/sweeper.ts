@@ -98,6 +98,8 @@ export class Sweeper {
   private bytes = new Float64Array(0)
   private keys = new Float64Array(0)
   private errors = new Float64Array(0)
+  /** Of all places. */
+  private sums = { bytes: 0, keys: 0, errorBytes: 0 }
   private readonly numbers = new Map<string, number>()
   /** Places of tenants with an account. */
   private accounted = new Set<number>()
@@ -143,6 +145,7 @@ export class Sweeper {
     this.bytes = new Float64Array(tenants.length)
     this.keys = new Float64Array(tenants.length)
     this.errors = new Float64Array(tenants.length)
+    this.sums = { bytes: 0, keys: 0, errorBytes: 0 }
     this.numbers.clear()
     for (const [i, { id }] of tenants.entries()) this.numbers.set(id, i)
     this.accounted = new Set([...tenants.keys()].filter((i) => this.account(i) !== undefined))
@@ -187,13 +190,15 @@ export class Sweeper {
     }
   }
 
+  /** Goes over those with an account only: it is asked for with each scrape. */
   all(): TenantUsage {
-    let [bytes, keys, errorBytes] = [0, 0, 0]
-    for (const [i, { id }] of this.tenants.entries()) {
-      const one = this.account(i) === undefined ? undefined : this.usageOf(id)
-      bytes += one?.bytes ?? this.bytes[i]!
-      keys += one?.keys ?? this.keys[i]!
-      errorBytes += one?.errorBytes ?? this.errors[i]!
+    let { bytes, keys, errorBytes } = this.sums
+    for (const i of this.accounted) {
+      const one = this.account(i) === undefined ? undefined : this.usageOf(this.tenants[i]!.id)
+      if (one === undefined) continue
+      bytes += one.bytes - this.bytes[i]!
+      keys += one.keys - this.keys[i]!
+      errorBytes += one.errorBytes - this.errors[i]!
     }
     const { trueAtMs } = this.state
     return { bytes, keys, errorBytes, ageMs: Number.isNaN(trueAtMs) ? undefined : this.hands.now() - trueAtMs }
@@ -218,9 +223,12 @@ export class Sweeper {
   private isCheckDue(now: number): boolean {
     if (this.isChecking || now < this.restsUntilMs) return false
     // Whoever waits for one does not wait for the usual time between two.
-    const gapMs = [...this.accounted].some((i) => this.account(i)?.isWaiting === true) ? 0 : checkEveryMs
-    if (now - this.checkedAtMs < gapMs) return false
-    return [...this.accounted].some((i) => this.account(i)?.wantsLook === true)
+    const isSoon = now - this.checkedAtMs < checkEveryMs
+    for (const i of this.accounted) {
+      const account = this.account(i)
+      if (account !== undefined && (isSoon ? account.isWaiting : account.wantsLook)) return true
+    }
+    return false
   }
 
   private async sweepAll(): Promise<void> {
@@ -370,12 +378,17 @@ export class Sweeper {
     this.bytes.fill(0)
     this.keys.fill(0)
     this.errors.fill(0)
+    const sums = { bytes: 0, keys: 0, errorBytes: 0 }
     for (const [i, sample] of result.owners) {
       const { bytes, keys, errorBytes } = sample.result()
+      sums.bytes += bytes
+      sums.keys += keys
+      sums.errorBytes += errorBytes
       this.bytes[i] = bytes
       this.keys[i] = keys
       this.errors[i] = errorBytes
     }
+    this.sums = sums
     this.large.clear()
     for (const i of this.accounted) {
       const account = this.account(i)

@@ -44,7 +44,7 @@ function setUp(defaults = false) {
       }),
       usage: () => ({
         of: (tenant) => (tenant === 'shop' ? { bytes: 1_000, errorBytes: 50, keys: 10 } : undefined),
-        all: { bytes: 1_500, errorBytes: 60, keys: 12 },
+        all: () => ({ bytes: 1_500, errorBytes: 60, keys: 12 }),
         sweep: {
           ...{ ageMs: 2_000, progress: 0.5, durationMs: 4_000, costMs: 300 },
           ...{ seen: 20, measured: 15, stray: 8, ok: 3, failed: 1, checks: 2 },

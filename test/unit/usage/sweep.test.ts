@@ -59,6 +59,26 @@ describe('a sweep', () => {
     expect([result.strays, result.names, result.sizes]).toEqual([300, 1_800, 1_500])
   })
 
+  test('asks in each step about those that it has met in it, and not about all', async () => {
+    const tenants = 200
+    const many = new PrefixIndex(Array.from({ length: tenants }, (_, i) => Buffer.from(`t${i}:`)))
+    // In the order of SCAN: one tenant's after the other's.
+    for (let i = 0; i < tenants; i++)
+      fill(
+        50,
+        (k) => `t${i}:${k}`,
+        () => 100,
+      )
+    let questions = 0
+    const keysBefore = (): undefined => {
+      questions++
+      return undefined
+    }
+    const result = await sweep(server, planOf({ keyspaces: [{ database: 0, owner: many }], keysBefore }), 10)
+    expect([result.owners.size, result.sizes]).toEqual([tenants, 50 * tenants])
+    expect(questions).toBeLessThan(5 * tenants)
+  })
+
   test('takes a database of the servers for its tenant whole, and one that is not there for empty', async () => {
     server.databases.push(new Map())
     fill(

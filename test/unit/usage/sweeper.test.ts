@@ -120,6 +120,7 @@ test('a tenant that is full is looked at again and again, until it is so no long
   server.nowMs += 1_000
   await settle(sweeper)
   expect([account.isFull, account.bytes.value, account.deletes]).toEqual([false, 8_000, 0])
+  expect(sweeper.all()).toMatchObject({ keys: 80, bytes: 8_000 })
   expect(asked).toBeGreaterThan(0)
 })
 
