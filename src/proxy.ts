@@ -84,7 +84,7 @@ import { Pool } from './upstream/pool.ts'
 import { ServiceLanes } from './upstream/service.ts'
 import { SubscriptionLink } from './upstream/subscription-link.ts'
 import { FleetUsage } from './usage/fleet.ts'
-import { isFleetWide, shareQuotas } from './usage/fleet-limits.ts'
+import { forgetQuotas, isFleetWide, shareQuotas } from './usage/fleet-limits.ts'
 import { FleetRecords } from './usage/fleet-records.ts'
 import { MemoryUsage } from './usage/memory-usage.ts'
 
@@ -752,6 +752,11 @@ export class RegisProxy {
       })
       this.path.rightsChanged()
       const expelled = this.renewal.renew(this.sessions.values(), renewed)
+      forgetQuotas(
+        this.fleet,
+        (user, tenant) => this.accounts.isUserOf(user, tenant),
+        (id) => directory.tenant(id) !== undefined,
+      )
       this.shareQuotasOfClients()
       if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
     }
@@ -884,7 +889,9 @@ export class RegisProxy {
   private countClient(account: SessionAccount | undefined, by: number): void {
     const id = account?.tenant?.id
     if (id === undefined) return
-    this.perUser.set(account!.user, (this.perUser.get(account!.user) ?? 0) + by)
+    const ofUser = (this.perUser.get(account!.user) ?? 0) + by
+    if (ofUser > 0) this.perUser.set(account!.user, ofUser)
+    else this.perUser.delete(account!.user)
     this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
     if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
     this.cells.tenant(id).connections += by

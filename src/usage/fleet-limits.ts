@@ -73,3 +73,15 @@ export function shareQuotas(fleet: FleetUsage, account: Account, nowUs: () => nu
   openUse(account, nowUs() / 1000)
   fleet.add(new FleetQuota(name, () => account.use?.quota, nowUs))
 }
+
+/** After a reload: of tenants and users that have left the configuration nothing is kept. */
+export function forgetQuotas(
+  fleet: FleetUsage,
+  isUserOf: (user: string, tenant: string) => boolean,
+  isTenant: (id: string) => boolean,
+): void {
+  fleet.keep((name) => {
+    const [tenant = '', user] = name.split('/')
+    return user === undefined ? isTenant(tenant) : isUserOf(user, tenant)
+  })
+}

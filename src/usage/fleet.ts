@@ -153,6 +153,11 @@ export class FleetUsage {
     return this.limits.has(name)
   }
 
+  /** After a reload. Whoever comes back under a name that has left counts anew, and is another to be told its share. */
+  keep(isThere: (name: string) => boolean): void {
+    for (const name of this.limits.keys()) if (!isThere(name)) this.limits.delete(name)
+  }
+
   /** Proxies that share the limits, this one too. */
   get proxies(): number {
     return this.view.living.length + 1

@@ -1,6 +1,7 @@
 import { BYTES, OPS } from '../../../src/quota/fleet-record.ts'
 import { type QuotaLimits, TenantQuota } from '../../../src/quota/tenant-quota.ts'
-import { FleetQuota, isFleetWide } from '../../../src/usage/fleet-limits.ts'
+import { FleetUsage } from '../../../src/usage/fleet.ts'
+import { FleetQuota, forgetQuotas, isFleetWide } from '../../../src/usage/fleet-limits.ts'
 
 const limits: QuotaLimits = { opsPerS: 1_000, bytesPerS: 1e6, scope: 'fleet', whenExceeded: 'error' }
 const newQuota = (of = limits): TenantQuota => new TenantQuota(of, { bytesOut: 0, answered: 0 } as never, 0)
@@ -68,4 +69,27 @@ test('a quota that a reload has put in the place of another has not been told it
   expect([shared.limit(OPS), shared.asked(OPS)]).toEqual([0, 0])
   quota = newQuota({ ...limits, scope: 'proxy' })
   expect(shared.limit(OPS)).toBe(0)
+})
+
+test('who leaves the configuration is forgotten, and who comes back under the same name is told its own share', () => {
+  const fleet = new FleetUsage('p', { read: () => {}, write: () => {}, refused: () => {} })
+  const nowUs = (): number => 0
+  const shared = (name: string, quota: TenantQuota): TenantQuota => {
+    fleet.add(new FleetQuota(name, () => quota, nowUs))
+    return quota
+  }
+  for (const name of ['shop', 'shop/report', 'shop/app', 'old', 'old/app']) shared(name, newQuota())
+  const users = new Set(['shop/app'])
+  forgetQuotas(
+    fleet,
+    (user, tenant) => users.has(`${tenant}/${user}`),
+    (id) => id === 'shop',
+  )
+  expect(['shop', 'shop/report', 'shop/app', 'old', 'old/app'].filter((name) => fleet.has(name))).toEqual([
+    'shop',
+    'shop/app',
+  ])
+  // As `shareQuotas` does it for a login: without that the newcomer would have the whole limit for ever.
+  const again = shared('shop/report', newQuota())
+  expect(again.ops!.rate).toBe(100)
 })
