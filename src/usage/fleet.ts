@@ -101,6 +101,12 @@ class Shared {
   get isWanted(): boolean {
     return this.demand[OPS].want > 0 || this.demand[BYTES].want > 0
   }
+
+  /** The part of its limits that it wants, of the one of which that is more. */
+  get thirst(): number {
+    const of = (kind: Kind): number => (this.whole[kind] === 0 ? 0 : this.demand[kind].want / this.whole[kind]!)
+    return Math.max(of(OPS), of(BYTES))
+  }
 }
 
 export class FleetUsage {
@@ -305,15 +311,22 @@ export class FleetUsage {
     this.isRecordDue = false
     const seq = ++this.seq
     const isResting = this.isResting
-    const lines: [string, Line][] = []
+    const lines: { readonly thirst: number; readonly line: [string, Line] }[] = []
     for (const [name, shared] of this.limits) {
       if (!shared.isWanted) continue
       const [ops, bytes] = shared.demand
-      lines.push([name, [ops.want, shared.share[OPS]!, bytes.want, shared.share[BYTES]!]])
+      lines.push({
+        thirst: shared.thirst,
+        line: [name, [ops.want, shared.share[OPS]!, bytes.want, shared.share[BYTES]!]],
+      })
     }
     // Those who want the largest part of their limits first: beyond the bound it is equal parts.
-    if (lines.length > 1) lines.sort(([a], [b]) => this.thirst(b) - this.thirst(a))
-    const text = encodeRecord(seq, isResting ? restingWriteMs : roundMs, lines)
+    lines.sort((a, b) => b.thirst - a.thirst)
+    const text = encodeRecord(
+      seq,
+      isResting ? restingWriteMs : roundMs,
+      lines.map(({ line }) => line),
+    )
     this.writtenAtMs = this.nowMs
     this.sentAtMs.set(seq, this.nowMs)
     if (this.sentAtMs.size > 64) this.sentAtMs.delete(this.sentAtMs.keys().next().value!)
@@ -324,11 +337,6 @@ export class FleetUsage {
       const dead = this.view.deletable().slice(0, fleetProxiesMax)
       if (dead.length > 0) this.host.write(['HDEL', recordsKey, ...dead], () => {})
     }
-  }
-
-  private thirst(name: string): number {
-    const { demand, whole } = this.limits.get(name)!
-    return Math.max(...kinds.map((kind) => (whole[kind] === 0 ? 0 : demand[kind].want / whole[kind]!)))
   }
 
   private onWritten(result: WriteResult): void {
