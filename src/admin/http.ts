@@ -67,6 +67,8 @@ export interface AdminOptions {
   readonly pause?: (tenant: string, ms: string | undefined) => Promise<Told>
   readonly resume?: (tenant: string) => Told
   readonly log?: Log
+  /** How long a reader may stand still, ms: 20 seconds. */
+  readonly readerMs?: number
 }
 
 export interface Told {
@@ -79,6 +81,10 @@ const bodyBytesMax = 4 * 1024
 const connectionsMax = 64
 const headersMs = 5_000
 const requestMs = 10_000
+/** A reader that stops reading holds a page of text and one connection, until here. */
+const readerMs = 20_000
+/** A pause takes half a minute to fail, a reload of a hundred thousand tenants some of that on a slow machine: whoever asks waits for it. */
+const answerMs = 120_000
 const idleMs = 5_000
 const stopMsMax = 500
 
@@ -141,8 +147,7 @@ export class AdminServer {
     )
     this.#server.maxConnections = connectionsMax
     this.#server.on('clientError', refuseBytes)
-    // A reader that stops reading holds a page of text and one connection, until here.
-    this.#server.setTimeout(requestMs * 2)
+    this.#server.setTimeout(options.readerMs ?? readerMs)
   }
 
   /** Another token, or none, from the next request on. */
@@ -233,7 +238,9 @@ export class AdminServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request
     let answer: Answer
+    socket.setTimeout(answerMs)
     try {
       answer = await this.#answer(request)
     } catch (error) {
@@ -241,6 +248,7 @@ export class AdminServer {
       answer = failure(500, 'internal error')
     }
     if (response.destroyed) return
+    socket.setTimeout(this.#options.readerMs ?? readerMs)
     const body = Buffer.from(answer.body)
     // A body that was not read to its end makes this connection useless for a next request.
     const isSpent = request.complete || (request.headers['content-length'] ?? '0') === '0'

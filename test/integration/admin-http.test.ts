@@ -95,6 +95,17 @@ describe('the admin server', () => {
     expect((await ask('/readyz?verbose')).text).toBe('[-] nodes failed: none readable\nreadyz check failed\n')
   })
 
+  test('whoever asks for what takes long waits for its answer, longer than a reader may stand still', async () => {
+    const { ask } = await serve({
+      readerMs: 50,
+      pause: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 400))
+        return { status: 409, body: { error: 'not at rest' } }
+      },
+    })
+    expect(await ask('/-/pause?tenant=shop', { method: 'POST' })).toMatchObject({ status: 409 })
+  })
+
   test('with a token only health is open, and shows no detail', async () => {
     const { ask } = await serve({ token: 's3cret' })
     for (const path of ['/metrics', '/api/v1/status', '/', '/nothing']) {
