@@ -11,7 +11,7 @@
  */
 import { checkEveryMs, checkNames, checkWholeKeys, largeKeysKept } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
-import type { Mark, MemoryAccount } from '../quota/memory-account.ts'
+import type { Found, Mark, MemoryAccount } from '../quota/memory-account.ts'
 import { PrefixIndex } from '../quota/prefix-index.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import {
@@ -136,31 +136,46 @@ export class Sweeper {
     this.hands = options.hands
   }
 
-  /** Where another tenant or prefix is among them, what was counted is forgotten, and a sweep begins at once. */
+  /** Where another tenant or prefix is among them a sweep begins at once; until it has ended those that stay have what was counted. */
   setTenants(tenants: readonly SweptTenant[]): void {
     if (tenants.length > 0 && isSame(tenants, this.tenants)) return
+    const before = { tenants: this.tenants, bytes: this.bytes, keys: this.keys, errors: this.errors }
+    const places = new Map(this.numbers)
     this.generation++
     this.tenants = tenants
     this.keyspaces = keyspacesOf(tenants)
-    this.bytes = new Float64Array(tenants.length)
+    this.bytes = new Float64Array(tenants.length).fill(Number.NaN)
     this.keys = new Float64Array(tenants.length)
     this.errors = new Float64Array(tenants.length)
     this.sums = { bytes: 0, keys: 0, errorBytes: 0 }
     this.numbers.clear()
-    for (const [i, { id }] of tenants.entries()) this.numbers.set(id, i)
+    for (const [i, tenant] of tenants.entries()) {
+      this.numbers.set(tenant.id, i)
+      const at = places.get(tenant.id)
+      if (at === undefined || !isSameTenant(tenant, before.tenants[at]!) || !this.wasCounted(before.bytes[at]!))
+        continue
+      this.sums.bytes += this.bytes[i] = before.bytes[at]!
+      this.sums.keys += this.keys[i] = before.keys[at]!
+      this.sums.errorBytes += this.errors[i] = before.errors[at]!
+    }
     this.accounted = new Set([...tenants.keys()].filter((i) => this.account(i) !== undefined))
     this.large.clear()
     this.swept = undefined
-    this.state.trueAtMs = Number.NaN
+    if (tenants.length === 0) this.state.trueAtMs = Number.NaN
     this.dueAtMs = this.hands.now()
+  }
+
+  /** In the last whole sweep; not of a tenant that has come since. */
+  private wasCounted(bytes: number): boolean {
+    return !Number.isNaN(this.state.trueAtMs) && !Number.isNaN(bytes)
   }
 
   begin(tenant: string, account: MemoryAccount): void {
     const i = this.numbers.get(tenant)
     if (i === undefined) return
     this.accounted.add(i)
-    const { trueAtMs } = this.state
-    if (!Number.isNaN(trueAtMs)) account.begin(this.bytes[i]!, this.errors[i]!, this.keys[i]!, trueAtMs)
+    if (this.wasCounted(this.bytes[i]!))
+      account.begin(this.bytes[i]!, this.errors[i]!, this.keys[i]!, this.state.trueAtMs)
   }
 
   private account(i: number): MemoryAccount | undefined {
@@ -179,9 +194,9 @@ export class Sweeper {
     const account = this.account(i)
     const now = this.hands.now()
     const { trueAtMs } = this.state
-    const ageMs = Number.isNaN(trueAtMs) ? undefined : now - trueAtMs
+    const ageMs = this.wasCounted(this.bytes[i]!) ? now - trueAtMs : undefined
     if (account === undefined || Number.isNaN(account.measuredAtMs))
-      return { bytes: this.bytes[i]!, keys: this.keys[i]!, errorBytes: this.errors[i]!, ageMs }
+      return { bytes: this.bytes[i]! || 0, keys: this.keys[i]!, errorBytes: this.errors[i]!, ageMs }
     return {
       bytes: Math.round(account.bytes.now),
       keys: Math.round(account.keys.now),
@@ -196,7 +211,7 @@ export class Sweeper {
     for (const i of this.accounted) {
       const one = this.account(i) === undefined ? undefined : this.usageOf(this.tenants[i]!.id)
       if (one === undefined) continue
-      bytes += one.bytes - this.bytes[i]!
+      bytes += one.bytes - (this.bytes[i]! || 0)
       keys += one.keys - this.keys[i]!
       errorBytes += one.errorBytes - this.errors[i]!
     }
@@ -322,10 +337,10 @@ export class Sweeper {
           const keys = await askKeys(hands, plan, tenant.database, [...certain.get(i)!])
           goOn(stop)
           const found = sample?.scaled(there.names, there.before) ?? none
-          this.account(i)?.measured(withKeys(found, keys), marks.get(i)!, hands.now(), false)
+          this.measured(i, withKeys(found, keys), marks, false)
         } else {
           const found = sample?.result() ?? none
-          this.account(i)?.measured({ ...found, errorKeys: 0 }, marks.get(i)!, hands.now(), true)
+          this.measured(i, { ...found, errorKeys: 0 }, marks, true)
         }
       }
       state.checks++
@@ -340,14 +355,21 @@ export class Sweeper {
     }
   }
 
+  /** Not of one whose quota has come meanwhile. */
+  private measured(i: number, found: Found, marks: ReadonlyMap<MemoryAccount, Mark>, isWhole: boolean): void {
+    const account = this.account(i)
+    const mark = account === undefined ? undefined : marks.get(account)
+    if (mark !== undefined) account!.measured(found, mark, this.hands.now(), isWhole)
+  }
+
   /** What was acknowledged until now is on the node, and in the primary's totals; how much of it each account knows. */
-  private async marksAt(node: number): Promise<Map<number, Mark>> {
+  private async marksAt(node: number): Promise<Map<MemoryAccount, Mark>> {
     const { hands } = this
     await hands.askTotals()
-    const marks = new Map<number, Mark>()
+    const marks = new Map<MemoryAccount, Mark>()
     for (const i of this.accounted) {
       const account = this.account(i)
-      if (account !== undefined) marks.set(i, account.mark())
+      if (account !== undefined) marks.set(account, account.mark())
     }
     const sinceMs = hands.now()
     while (!hands.has(node, sinceMs) && hands.now() - sinceMs < freshWaitMs) await hands.sleep(5)
@@ -373,7 +395,7 @@ export class Sweeper {
     return { node, pace, stop, keyspaces: this.keyspaces, certain: (owner) => this.large.get(owner), ...wishes }
   }
 
-  private take(result: SweepResult, marks: ReadonlyMap<number, Mark>, startedAtMs: number): void {
+  private take(result: SweepResult, marks: ReadonlyMap<MemoryAccount, Mark>, startedAtMs: number): void {
     const { state } = this
     this.bytes.fill(0)
     this.keys.fill(0)
@@ -392,7 +414,7 @@ export class Sweeper {
     this.large.clear()
     for (const i of this.accounted) {
       const account = this.account(i)
-      const mark = marks.get(i)
+      const mark = account === undefined ? undefined : marks.get(account)
       const found = { bytes: this.bytes[i]!, keys: this.keys[i]!, errorBytes: this.errors[i]!, errorKeys: 0 }
       // A check within the sweep knows better than the mark of before it.
       if (account !== undefined && mark !== undefined && !(account.measuredAtMs > startedAtMs))
@@ -459,11 +481,11 @@ export function keyspacesOf(tenants: readonly SweptTenant[]): Keyspace[] {
 }
 
 function isSame(one: readonly SweptTenant[], other: readonly SweptTenant[]): boolean {
-  const isAt = ({ id, prefix, database }: SweptTenant, i: number): boolean => {
-    const there = other[i]!
-    return id === there.id && prefix === there.prefix && database === there.database
-  }
-  return one.length === other.length && one.every(isAt)
+  return one.length === other.length && one.every((tenant, i) => isSameTenant(tenant, other[i]!))
+}
+
+function isSameTenant(one: SweptTenant, other: SweptTenant): boolean {
+  return one.id === other.id && one.prefix === other.prefix && one.database === other.database
 }
 
 function reasonOf(error: unknown): string {

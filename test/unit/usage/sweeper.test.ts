@@ -137,6 +137,27 @@ test('a tenant that is used for the first time begins with what was measured bef
   expect(sweeper.usageOf('c')).toMatchObject({ keys: 100, bytes: 10_000 })
 })
 
+test('a tenant that comes costs the others nothing of what was counted, and is itself not known before the next sweep', async () => {
+  for (let i = 0; i < 100; i++) server.keys.set(`a:${i}`, 100).set(`c:${i}`, 1)
+  const sweeper = sweeperOf()
+  await settle(sweeper)
+  sweeper.setTenants([
+    { id: 'c', prefix: 'c:', database: 0 },
+    { id: 'a', prefix: 'a:', database: 0 },
+    { id: 'b', prefix: 'else:', database: 0 },
+  ])
+  expect(sweeper.usageOf('a')).toEqual({ bytes: 10_000, keys: 100, errorBytes: 0, ageMs: expect.any(Number) })
+  for (const id of ['b', 'c'])
+    expect(sweeper.usageOf(id)).toEqual({ bytes: 0, keys: 0, errorBytes: 0, ageMs: undefined })
+  expect(sweeper.all()).toMatchObject({ bytes: 10_000, keys: 100, errorBytes: 0 })
+  const [full, fresh] = [new MemoryAccount(9_000, 1e9), new MemoryAccount(9_000, 1e9)]
+  sweeper.begin('a', full)
+  sweeper.begin('c', fresh)
+  expect([full.isFull, fresh.isFull, fresh.measuredAtMs]).toEqual([true, false, Number.NaN])
+  await settle(sweeper)
+  expect([sweeper.usageOf('c')?.bytes, sweeper.usageOf('b')?.bytes, sweeper.all().bytes]).toEqual([100, 0, 10_100])
+})
+
 test('a command that waits for a look at its tenant goes on when there was one', async () => {
   for (let i = 0; i < 100; i++) server.keys.set(`a:${i}`, 100)
   const account = new MemoryAccount(50_000, Number.POSITIVE_INFINITY)
