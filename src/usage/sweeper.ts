@@ -106,7 +106,7 @@ export class Sweeper {
   /** Raised with each change of the tenants: what was begun before speaks of other places. */
   private generation = 0
   /** Names of the largest keys, by tenant. */
-  private readonly large = new Map<number, Set<string>>()
+  private large = new Map<number, Set<string>>()
   private dueAtMs = 0
   private checkedAtMs = Number.NEGATIVE_INFINITY
   private restsUntilMs = Number.NEGATIVE_INFINITY
@@ -159,7 +159,7 @@ export class Sweeper {
       this.sums.errorBytes += this.errors[i] = before.errors[at]!
     }
     this.accounted = new Set([...tenants.keys()].filter((i) => this.account(i) !== undefined))
-    this.large.clear()
+    this.large = new Map()
     this.swept = undefined
     if (tenants.length === 0) this.state.trueAtMs = Number.NaN
     this.dueAtMs = this.hands.now()
@@ -264,33 +264,37 @@ export class Sweeper {
       }
       state.isRunning = true
       state.node = hands.nodeName(target.node)
-      const stop = this.stopOf(target.node, pace)
-      const marks = await this.marksAt(target.node)
+      // Places are those of now, also when the tenants are others at the end.
+      const { tenants, keys } = this
+      const stop = this.stopOf(target.node, pace, false)
       const plan = this.plan(target.node, pace, stop, {
         wantsSizes: () => true,
         noteNames: (done, all) => {
           this.namesDone = done
           this.namesThere = all
         },
-        keysBefore: (owner) => (state.finished > 0 ? this.keys[owner] : undefined),
+        keysBefore: (owner) => (state.finished > 0 ? keys[owner] : undefined),
         between: async () => {
           if (this.isCheckDue(hands.now())) await this.check()
         },
       })
+      const marks = await this.marksAt(target.node)
       const result = await sweep(hands, plan, largeKeysKept)
       goOn(stop)
       if (this.isUneven(result)) {
         this.dueAtMs = hands.now()
         return
       }
-      this.take(result, marks, startedAtMs)
+      const isOfNow = tenants === this.tenants
+      if (isOfNow) this.take(result, marks, startedAtMs, nobody)
+      else this.take(this.placed(result, tenants), marks, startedAtMs, this.newcomers(tenants))
       state.durationMs = hands.now() - startedAtMs
       state.costMs = pace.spentMs
       state.trueAtMs = startedAtMs
       state.finished++
       // What was written since the sweep began makes another one worth while.
-      this.swept = signature === undefined ? undefined : { signature }
-      this.dueAtMs = hands.now() + options.everyMs
+      this.swept = signature === undefined || !isOfNow ? undefined : { signature }
+      this.dueAtMs = hands.now() + (isOfNow ? options.everyMs : 0)
     } catch (error) {
       state.failed++
       options.log.warn({ node: hands.nodeName(target.node), reason: reasonOf(error) }, 'a sweep ended early')
@@ -309,7 +313,7 @@ export class Sweeper {
     this.isChecking = true
     const wanted = new Set([...this.accounted].filter((i) => this.account(i)?.wantsLook === true))
     const pace = new SweepPace(target.isPrimary)
-    const stop = this.stopOf(target.node, pace)
+    const stop = this.stopOf(target.node, pace, true)
     try {
       const marks = await this.marksAt(target.node)
       goOn(stop) // `wanted` are places
@@ -377,11 +381,12 @@ export class Sweeper {
   }
 
   /** Why to end what begins now. Nearer nodes may have come back: what was begun is finished where it is. */
-  private stopOf(node: number, pace: SweepPace): () => string | undefined {
+  private stopOf(node: number, pace: SweepPace, isByPlace: boolean): () => string | undefined {
     const { hands, generation } = this
     return () => {
       if (this.isStopped) return 'stopped'
-      if (this.generation !== generation) return 'the tenants are others now'
+      if (this.tenants.length === 0) return 'nobody is to be measured any more'
+      if (isByPlace && this.generation !== generation) return 'the tenants are others now'
       return hands.mayStay(node, pace.isPrimary) ? undefined : 'the node may not be swept any more'
     }
   }
@@ -392,10 +397,40 @@ export class Sweeper {
     stop: () => string | undefined,
     wishes: Pick<SweepPlan, 'wantsSizes' | 'keysBefore' | 'between' | 'noteNames'>,
   ): SweepPlan {
-    return { node, pace, stop, keyspaces: this.keyspaces, certain: (owner) => this.large.get(owner), ...wishes }
+    const { keyspaces, large } = this
+    return { node, pace, stop, keyspaces, certain: (owner) => large.get(owner), ...wishes }
   }
 
-  private take(result: SweepResult, marks: ReadonlyMap<MemoryAccount, Mark>, startedAtMs: number): void {
+  /** What was found by the places of `tenants`, by those of now; without those that have left. */
+  private placed(result: SweepResult, tenants: readonly SweptTenant[]): SweepResult {
+    const moved = <V>(found: ReadonlyMap<number, V>): Map<number, V> => {
+      const there = new Map<number, V>()
+      for (const [was, value] of found) {
+        const i = this.numbers.get(tenants[was]!.id)
+        if (i !== undefined && isSameTenant(tenants[was]!, this.tenants[i]!)) there.set(i, value)
+      }
+      return there
+    }
+    return { ...result, owners: moved(result.owners), large: moved(result.large) }
+  }
+
+  /** Places of those that were not there, or had other keys. */
+  private newcomers(tenants: readonly SweptTenant[]): ReadonlySet<number> {
+    const before = new Map(tenants.map((tenant) => [tenant.id, tenant]))
+    const isNew = (i: number): boolean => {
+      const was = before.get(this.tenants[i]!.id)
+      return was === undefined || !isSameTenant(was, this.tenants[i]!)
+    }
+    return new Set([...this.tenants.keys()].filter(isNew))
+  }
+
+  /** Of `newcomers` it says nothing. */
+  private take(
+    result: SweepResult,
+    marks: ReadonlyMap<MemoryAccount, Mark>,
+    startedAtMs: number,
+    newcomers: ReadonlySet<number>,
+  ): void {
     const { state } = this
     this.bytes.fill(0)
     this.keys.fill(0)
@@ -411,8 +446,10 @@ export class Sweeper {
       this.errors[i] = errorBytes
     }
     this.sums = sums
+    for (const i of newcomers) this.bytes[i] = Number.NaN
     this.large.clear()
     for (const i of this.accounted) {
+      if (newcomers.has(i)) continue
       const account = this.account(i)
       const mark = account === undefined ? undefined : marks.get(account)
       const found = { bytes: this.bytes[i]!, keys: this.keys[i]!, errorBytes: this.errors[i]!, errorKeys: 0 }
@@ -455,6 +492,7 @@ function goOn(stop: () => string | undefined): void {
   if (reason !== undefined) throw new SweepFailure(reason)
 }
 
+const nobody: ReadonlySet<number> = new Set()
 const none = { bytes: 0, keys: 0, errorBytes: 0, errorKeys: 0, measured: 0 }
 
 function withKeys(

@@ -158,6 +158,30 @@ test('a tenant that comes costs the others nothing of what was counted, and is i
   expect([sweeper.usageOf('c')?.bytes, sweeper.usageOf('b')?.bytes, sweeper.all().bytes]).toEqual([100, 0, 10_100])
 })
 
+test('tenants that come and go during a sweep do not end it: what it finds is of those that stay', async () => {
+  for (let i = 0; i < 5_000; i++) server.keys.set(`a:${i}`, 100).set(`b:${i}`, 7).set(`c:${i}`, 1)
+  const account = new MemoryAccount(400_000, 1e9)
+  const sweeper = sweeperOf(account, 3_600_000)
+  let scans = 0
+  server.onAsk = (command) => {
+    if (!command.startsWith('SCAN') || ++scans !== 5) return
+    sweeper.setTenants([
+      { id: 'c', prefix: 'c:', database: 0 },
+      { id: 'a', prefix: 'a:', database: 0 },
+    ])
+  }
+  await settle(sweeper)
+  expect([sweeper.status.finished, sweeper.status.failed]).toEqual([1, 0])
+  expect([sweeper.usageOf('a')?.bytes, sweeper.usageOf('a')?.keys, account.isFull]).toEqual([500_000, 5_000, true])
+  expect([sweeper.usageOf('b'), sweeper.usageOf('c')?.ageMs, sweeper.all().bytes]).toEqual([
+    undefined,
+    undefined,
+    500_000,
+  ])
+  for (let i = 0; i < 3; i++) await settle(sweeper)
+  expect([sweeper.usageOf('c')?.bytes, sweeper.all().bytes]).toEqual([5_000, 505_000])
+})
+
 test('a command that waits for a look at its tenant goes on when there was one', async () => {
   for (let i = 0; i < 100; i++) server.keys.set(`a:${i}`, 100)
   const account = new MemoryAccount(50_000, Number.POSITIVE_INFINITY)
