@@ -253,7 +253,7 @@ test('a limit that is raised while the proxy runs counts at once', async () => {
   expect(await client.call('SET', 'x', 'v')).toBe('OK')
 })
 
-test('the replica is looked at, and the primary for nothing but its totals', async () => {
+test('it is the replica whose keys are looked at', async () => {
   const stats = async (port: number): Promise<string> =>
     String(await (await rawClient(port)).call('INFO', 'commandstats'))
   expect(await stats(replicaPort)).toMatch(/cmdstat_memory\|usage/)
