@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { freePort } from '../../src/demo/redis-server.ts'
+import { freePort, type RedisServer } from '../../src/demo/redis-server.ts'
 import { atEnd, startRedis } from '../kit/servers.ts'
 import { addressAt, startTracker, untilShown } from './regions-kit.ts'
 
@@ -41,17 +41,22 @@ test('a node behind TLS is reached with its CA and its name, and says why when e
   const folder = mkdtempSync(path.join(tmpdir(), 'regis-tls-'))
   atEnd(() => rmSync(folder, { recursive: true, force: true }))
   for (const [name, text] of Object.entries({ ca, cert, key })) writeFileSync(path.join(folder, name), text)
-  const port = await freePort()
-  const args = ['--tls-port', String(port), '--tls-auth-clients', 'no']
-  for (const name of ['ca', 'cert', 'key']) {
-    args.push(name === 'ca' ? '--tls-ca-cert-file' : `--tls-${name}-file`, path.join(folder, name))
+  const start = async (): Promise<{ port: number; server: RedisServer }> => {
+    const port = await freePort()
+    const args = ['--tls-port', String(port), '--tls-auth-clients', 'no']
+    for (const name of ['ca', 'cert', 'key']) {
+      args.push(name === 'ca' ? '--tls-ca-cert-file' : `--tls-${name}-file`, path.join(folder, name))
+    }
+    return { port, server: await startRedis({ args }) }
   }
-  await startRedis({ args })
+  const [{ port, server }, replica] = [await start(), await start()]
+  await replica.server.replicaOf('127.0.0.1', server.port)
+  await replica.server.untilInSync()
   const address = { ...addressAt('eu', port), tls: true, ca, servername: 'redis.test' }
 
-  const tracker = await startTracker([address], 'eu')
+  const tracker = await startTracker([address, { ...address, ...addressAt('eu', replica.port), tls: true }], 'eu')
   expect(tracker.primary).toBe(tracker.nodes[0])
-  await untilShown(tracker, tracker.nodes[0]!)
+  await untilShown(tracker, tracker.nodes[1]!)
 
   const { ca: _ca, ...withoutCa } = address
   const wrong = await startTracker([{ ...address, servername: 'other.test' }, withoutCa, addressAt('eu', port)], 'eu')
