@@ -204,7 +204,8 @@ export class FairWindow<S extends Sharer> {
       }
       const taken = give(sharer, Math.min(most, Math.floor(sharer.deficit / sharer.cost)))
       if (taken < 0) {
-        ring.shift()
+        // Unless the connection was lost meanwhile, and with it the ring.
+        if (ring[0] === sharer) ring.shift()
         sharer.isWaiting = false
         continue
       }
@@ -215,7 +216,8 @@ export class FairWindow<S extends Sharer> {
   }
 
   private turn(): void {
-    this.ring.push(this.ring.shift()!)
+    const first = this.ring.shift()
+    if (first !== undefined) this.ring.push(first) // none: the connection was lost while its turn was on
   }
 
   /** The connection is gone: nobody waits for it. */

@@ -157,21 +157,27 @@ export class Turns {
     }
   }
 
-  /** Lets the first client of a tenant that waits for this lane send up to `most` commands. */
+  /**
+   * Lets the first client of a tenant that waits for this lane send up to `most` commands. Who has nothing for it after all (an
+   * answer of the proxy's own, another node) gives way to the next: with nothing in flight no reply would come to ask them.
+   */
   private readonly give = (share: Share, most: number): number => {
-    let session = share.clients.shift()
-    while (session !== undefined && (session.isClosed || session.stall !== stallTurn)) session = share.clients.shift()
-    if (session === undefined) return -1
     const before = share.inFlight
     share.lookAtCost()
-    this.served = session
-    this.servedOn = share.lane
-    this.servedUpTo = before + most
-    session.stall = stallNone
-    session.resume()
-    this.served = undefined
-    this.servedOn = undefined
-    return share.inFlight - before
+    for (let left = share.clients.length; left > 0; left--) {
+      const session = share.clients.shift()
+      if (session === undefined) break
+      if (session.isClosed || session.stall !== stallTurn) continue
+      this.served = session
+      this.servedOn = share.lane
+      this.servedUpTo = before + most
+      session.stall = stallNone
+      session.resume()
+      this.served = undefined
+      this.servedOn = undefined
+      if (share.inFlight !== before) return share.inFlight - before
+    }
+    return share.clients.length === 0 ? -1 : 0
   }
 
   /** The connection is gone, or is another one: whoever waited for room on it looks for a place anew. */

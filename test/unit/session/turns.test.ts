@@ -313,3 +313,25 @@ test('whatever becomes of clients and connections, what is counted for the tenan
     expect(world.path.turns.counts).toEqual({ lanes: 0, deferred: 0 })
   }
 })
+
+test('a client whose turn it is and who asks for nothing on the lane does not hold up the others of its tenant', async () => {
+  const world = build()
+  const [first, second, third] = [world.client('greedy'), world.client('greedy'), world.client('greedy')]
+  limit(first!, 1)
+  const lane = world.lane(world.replica)
+  first!.raw(Buffer.concat([gets(1), command('PING')]))
+  second!.raw(gets(1))
+  await turn()
+  expect(lane.inFlight).toBe(1)
+  // The only reply that comes: PING is answered here, and the second client has its turn.
+  world.replyOn(lane, answers(1))
+  expect(first!.socket.text).toBe(`${answers(1)}+PONG\r\n`)
+  expect(lane.inFlight).toBe(1)
+  world.replyOn(lane, answers(1))
+  expect(world.path.turns.counts.lanes).toBe(0)
+  // Nobody waits, and nothing is in flight: whoever comes does not wait for a reply.
+  first!.raw(Buffer.concat([gets(1), command('PING')]))
+  world.replyOn(lane, answers(1))
+  third!.raw(gets(1))
+  expect(lane.inFlight).toBe(1)
+})
