@@ -52,6 +52,7 @@ export class QuotaLines {
   private readonly parts: QuotaLinesParts
   private readonly lines = new Map<TenantQuota, QuotaLine>()
   private readonly wheel: QuotaLine[][] = Array.from({ length: wheelMs }, () => [])
+  private readonly due: QuotaLine[] = []
   private turnedToMs = 0
   private isTicking = false
   private count = 0
@@ -132,14 +133,16 @@ export class QuotaLines {
     const toMs = Math.floor(nowMs)
     const fromMs = Math.max(this.turnedToMs + 1, toMs - wheelMs + 1)
     this.turnedToMs = Math.max(toMs, this.turnedToMs)
+    // All are taken off first: what is planned anew below may come to stand in a place that a late tick has yet to pass.
+    const { due } = this
     for (let ms = fromMs; ms <= toMs; ms++) {
-      const place = ms & (wheelMs - 1)
-      const due = this.wheel[place]!
-      if (due.length === 0) continue
-      this.wheel[place] = []
-      // What was planned anew meanwhile stands elsewhere, and here no more than its ghost.
-      for (const line of due) if (line.dueMs <= toMs && line.waiting.size > 0) this.serve(line, nowMs)
+      const place = this.wheel[ms & (wheelMs - 1)]!
+      for (const line of place) due.push(line)
+      place.length = 0
     }
+    // What was planned anew meanwhile stands elsewhere, and here no more than its ghost.
+    for (const line of due) if (line.dueMs <= toMs && line.waiting.size > 0) this.serve(line, nowMs)
+    due.length = 0
     this.isTicking = this.count > 0
     if (this.isTicking) this.parts.after(1, this.tick)
     else for (const place of this.wheel) place.length = 0
