@@ -5,7 +5,8 @@
  *   framed, looked up -> admitted before? -> paused | shed | memory | quota -> on its way | waits | refused
  *
  * A command may be handled more than once: it waits for a node, for room, or is taken back with the reads before it. It is
- * admitted once: what counts is how far in the client's bytes admission has come, not how often it was asked. What each gate
+ * admitted once: what counts is how far in the client's bytes admission has come, not how often it was asked. So what was
+ * refused must not be handled again: reads before it are not taken back any more (request-path.ts, `handle`). What each gate
  * does is in a file of its own: quotas over time in session/quota-gate.ts, memory and keys in session/memory-gate.ts, pauses and
  * overload in session/hold-gate.ts.
  */
@@ -70,7 +71,6 @@ export class Admission {
     const memory = (gate & gateMemory) === 0 ? undefined : tenant.memory
     if (memory !== undefined) {
       const verdict = this.memory!.check(session, memory, id)
-      // Should it be taken back with reads before it, it is asked again: it has taken nothing.
       if (verdict === memoryRefused) return this.hands.refuseEarly(session, pos, id, this.memory!.refusal)
       if (verdict !== memoryGoesOn) {
         this.memory!.confirm(memory, () => this.hands.resumeLater(session, 0))

@@ -614,6 +614,8 @@ export class RequestPath implements SessionHost {
           this.calls[id]!--
           session.commands--
         }
+        // Its answer stands: reads before it are not taken back any more, or it would count as admitted with what came after it.
+        if (step === done) this.rollbackAt = -1
         return step
       }
     }

@@ -153,6 +153,17 @@ describe('with when_exceeded: error', () => {
     expect(quotaOf(client).acceptedUnits).toBe(3)
   })
 
+  test('what was refused among reads stays refused when a write comes behind them', () => {
+    const world = worldWith({ opsPerS: 10, burst: 6, ...error })
+    const client = world.client('shop')
+    client.send(['GET', 'a'], ['MGET', ...Array.from({ length: 7 }, (_, i) => `m${i}`)], ['GET', 'b'], set('c'))
+    world.reply(world.replica, '$1\r\na\r\n$1\r\nb\r\n')
+    expect(client.socket.text).toMatch(/^\$1\r\na\r\n-THROTTLED [^\r]*\r\n\$1\r\nb\r\n$/)
+    expect(setsSent(world)).toEqual(['shop:c'])
+    expect(world.sentTo(world.primary) + world.sentTo(world.replica)).not.toContain('MGET')
+    expect(quotaOf(client)).toMatchObject({ accepted: 3, acceptedUnits: 3, refused: 1 })
+  })
+
   test('a user has its own limit and its part of the tenant is taken too', () => {
     const world = worldWith({ opsPerS: 10, burst: 6, ...error }, { opsPerS: 10, burst: 4, ...error })
     const batch = world.client('batch')
@@ -276,6 +287,26 @@ describe('with when_exceeded: delay', () => {
     pass(world, 2)
     // Nobody waits, so no timer runs.
     expect(world.timers).toEqual([])
+  })
+
+  test.each([
+    [8, 80],
+    [2, 53],
+    [5, 60],
+    [1, 120],
+  ])('nobody waits for ever when the timer comes late (%i units a second, %i ms)', (opsPerS, ms) => {
+    const world = worldWith({ opsPerS, burst: 1, ...delay })
+    const clients = [world.client('shop'), world.client('shop')]
+    clients[0]!.send(set('first'))
+    for (const client of clients) client.send(set('a'))
+    pass(world, 1)
+    // It comes while they wait, and has a time of its own.
+    for (const client of clients) client.send(set('b'))
+    world.clock.ms += ms - 1
+    pass(world, 1)
+    pass(world, 120)
+    expect(world.path.admission.quotas.lines.waiting).toBe(0)
+    for (const client of clients) expect(client.session.stall).toBe(0)
   })
 
   test('a limit that is raised lets those who wait go on at once', () => {
