@@ -355,10 +355,10 @@ export class Session implements ReplySink {
 
   /** `nread` bytes were read into the slab at `readAt`. */
   onRead(nread: number): void {
-    this.bytesIn += nread
     const readAt = this.host.readAt
     if (this.account !== undefined && this.account.tenant !== undefined) this.account.tenant.cells.bytesIn += nread
     if (this.isEnding || this.isClosed || this.isDeaf) return
+    this.bytesIn += nread // not what is thrown away: what was admitted is known by its place among these bytes
     if (this.pending === undefined) {
       if (this.stall === stallNone) this.parse(this.host.slab, readAt, readAt + nread)
       else this.keep(this.host.slab, readAt, readAt + nread)

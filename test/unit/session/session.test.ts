@@ -32,6 +32,20 @@ describe('drain', () => {
     expect([client.socket.text, client.socket.isEnded]).toEqual(['$1\r\n1\r\n+OK\r\n+PONG\r\n', true])
     expect(world.sentTo(world.primary)).toBe(command('SET', 'shop:a', '2').toString())
   })
+
+  test('what was admitted under a quota and waits for its turn is not asked again for what the client sends meanwhile', () => {
+    const quota = { opsPerS: 1, burst: 2, scope: 'proxy', whenExceeded: 'error' } as const
+    const users = [{ name: 'shop', readOnly: false }]
+    const world = buildWorld({ tenants: [{ id: 'shop', prefix: 'shop:', deny: [], quota, users }] })
+    const client = world.client('shop')
+    client.send(['GET', 'a'])
+    client.send(['SET', 'a', '2'])
+    client.session.drain()
+    client.send(['SET', 'a', '3'])
+    world.reply(world.replica, '$1\r\n1\r\n')
+    world.reply(world.primary, '+OK\r\n')
+    expect([client.socket.text, client.socket.isEnded]).toEqual(['$1\r\n1\r\n+OK\r\n', true])
+  })
 })
 
 describe('a client that does not read', () => {
