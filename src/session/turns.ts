@@ -182,6 +182,8 @@ export class Turns {
 
   /** The connection is gone, or is another one: whoever waited for room on it looks for a place anew. */
   laneLost(lane: Lane): void {
+    // What a tenant had on its way here counts no more, and other lanes may have been waiting for that.
+    if (this.waiting.size > 0) this.options.soon(this.serve)
     if (!this.waiting.delete(lane)) return
     for (const share of this.windows[lane.index]!.clear()) this.release(share)
   }

@@ -335,3 +335,18 @@ test('a client whose turn it is and who asks for nothing on the lane does not ho
   third!.raw(gets(1))
   expect(lane.inFlight).toBe(1)
 })
+
+test('what a lost connection carried leaves room to those who wait for another', async () => {
+  const world = build()
+  const [reads, writes] = [world.client('greedy'), world.client('greedy')]
+  limit(reads!, 1)
+  reads!.raw(gets(1))
+  writes!.raw(command('SET', 'k', 'v'))
+  await turn()
+  expect(world.lane(world.primary).inFlight).toBe(0)
+  const lost = world.lane(world.replica)
+  world.ports[lost.index]!.destroy('lost')
+  world.path.turns.laneLost(lost)
+  await turn()
+  expect(world.lane(world.primary).inFlight).toBe(1)
+})
