@@ -35,13 +35,12 @@ export interface TenantFallbackUse {
 /**
  * Why a tenant's commands are looked at before they go on (src/admission.ts), as bits of `TenantState.gate`: it has quotas
  * that count commands or bytes; its memory is used up; the proxy is overloaded and it is among the heaviest; an operator has
- * paused it; it has as much in flight as it may.
+ * paused it. (How much it may have in flight is no gate: session/turns.ts.)
  */
 export const gateQuota = 1
 export const gateMemory = 2
 export const gateShed = 4
 export const gatePaused = 8
-export const gateInFlight = 16
 
 /** What it has on its way on one of the lanes; kept by session/turns.ts. */
 export interface TenantLaneUse {
