@@ -61,7 +61,10 @@ export class Admission {
     // Admitted before or not: what waited for something else when the pause began is not under way yet.
     if ((gate & gatePaused) !== 0) {
       const step = this.holds.paused(session, tenant, id, route, pos)
-      if (step !== undefined) return step
+      if (step !== undefined) {
+        this.quotas.putOff(session)
+        return step
+      }
     }
     if (endsAt <= session.admittedTo) return undefined
     if ((gate & gateShed) !== 0) {

@@ -777,12 +777,12 @@ export class RequestPath implements SessionHost {
         if (this.isOverLimit) return this.refuseOverLimit(session, account, pos)
         if (lane === undefined) return this.noLane(session, account, isRead, pos)
         if (lane.database !== account.tenant!.database) return this.isolationFailure(session, lane)
+        session.stallUntilMs = 0 // a node takes it; should none when its turn has come, it waits for one anew
         this.inFlightMax = this.turns.most(session, lane, this.nowMs)
         if (this.inFlightMax === 0) {
           this.turns.wait(session, lane)
           return stalled
         }
-        session.stallUntilMs = 0
         session.fallback = this.callFallback
         this.isGuardedRun = false
         session.sentIncarnation = this.nodes[lane.nodeIndex]!.incarnation

@@ -128,6 +128,12 @@ export class QuotaGate {
     return undefined
   }
 
+  /** Its tenant is paused: that time is not counted as waiting for a quota, nor is its place kept. */
+  putOff(session: Session): void {
+    this.left(session)
+    session.quotaDelayTo = 0
+  }
+
   left(session: Session): void {
     this.lines.leave(session)
     if (this.turnOf === session) this.turnOf = undefined

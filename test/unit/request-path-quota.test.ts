@@ -309,6 +309,22 @@ describe('with when_exceeded: delay', () => {
     for (const client of clients) expect(client.session.stall).toBe(0)
   })
 
+  test('a command that waits when its tenant is paused is not refused for the time of the pause', () => {
+    const world = worldWith({ opsPerS: 25, burst: 1, ...delay })
+    const clients = [world.client('shop'), world.client('shop')]
+    clients[0]!.send(set('a'))
+    for (const client of clients) client.send(set('b'))
+    void world.pauses.begin(world.tenant('shop'), 10_000)
+    world.reply(world.primary, '+OK\r\n')
+    pass(world, 200)
+    expect(setsSent(world)).toEqual(['shop:a'])
+    expect(world.path.admission.quotas.lines.waiting).toBe(0)
+    world.pauses.end(world.tenant('shop'))
+    pass(world, 49)
+    expect(setsSent(world)).toEqual(['shop:a', 'shop:b', 'shop:b'])
+    expect(quotaOf(clients[0]!).refused).toBe(0)
+  })
+
   test('a limit that is raised lets those who wait go on at once', () => {
     const world = worldWith({ opsPerS: 1, burst: 1, ...delay })
     const client = world.client('shop')
