@@ -178,6 +178,8 @@ export class PromiseLoad {
   }
 }
 
+const lagsMs = [5_000, 300, 30]
+
 /** Faults of real servers, drawn one after the other; each is put right before the next. Ends with everything healed. */
 export class ServerFaults {
   readonly struck: string[] = []
@@ -229,10 +231,11 @@ export class ServerFaults {
     return this.topology.node(region).replicaOf('127.0.0.1', this.topology.replication(region).port)
   }
 
+  private lags = 0
   private readonly all: Record<string, () => Promise<void>> = {
     lag: async () => {
-      // Jitter: another delay every few ms, up to seconds.
-      const most = this.pick([30, 300, 5_000])
+      // Jitter: another delay every few ms, up to seconds; those that break bounds first, so that every run has them.
+      const most = lagsMs[this.lags++ % lagsMs.length]!
       const endsAt = performance.now() + 1_500
       while (performance.now() < endsAt) {
         for (const region of this.replicas) this.topology.setLag(region, this.random() * most)
