@@ -95,9 +95,11 @@ test('one limit is divided by demand between three proxies, and no command trave
     // From above only, and with what was under way: how much a busy machine lets through is nobody's promise.
     const accepted = sum(loads) - before
     expect(accepted).toBeLessThan(limit * ((performance.now() - fromMs) / 1000) * 1.1 + 0.5 * limit)
-    const shares = await Promise.all(living.map(shareOf))
-    const whole = shares.reduce((a, b) => a + b, 0)
-    expect({ shares, isWhole: whole > 0.9 && whole < 1.1 }).toEqual({ shares, isWhole: true })
+    // Asked one after the other, in the middle of a round they may not fit together.
+    await waitFor(async () => {
+      const whole = (await Promise.all(living.map(shareOf))).reduce((a, b) => a + b, 0)
+      return whole > 0.9 && whole < 1.1
+    }, 30_000)
   }
   const near = (share: number | undefined, wanted: number): boolean => Math.abs(share! - wanted) < 0.06
 
