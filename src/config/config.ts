@@ -2,6 +2,7 @@
  * The resolved configuration: what the rest of the program is built from. Every default is filled in, durations are
  * milliseconds, sizes bytes, files read. How it is written in YAML is in schema.ts; how it is shown in print.ts.
  */
+import type { QuotaLimits } from '../quota/tenant-quota.ts'
 export type Level = 'eventual' | 'bounded' | 'session' | 'strong'
 export type WhenStale = 'primary' | 'wait' | 'error'
 
@@ -133,20 +134,7 @@ export interface TenantConfig {
 }
 
 /** Rates are a second's; what is absent has no limit. */
-export interface QuotaConfig {
-  readonly opsPerS?: number
-  readonly burst?: number
-  readonly bytesPerS?: number
-  readonly connections?: number
-  readonly leases?: number
-  readonly maxRequestBytes?: number
-  readonly inFlight?: number
-  readonly memoryBytes?: number
-  readonly keys?: number
-  /** One limit over all proxies, or one for each. */
-  readonly scope: 'fleet' | 'proxy'
-  readonly whenExceeded: 'delay' | 'error'
-}
+export type QuotaConfig = QuotaLimits
 
 export interface UserConfig {
   readonly name: string
