@@ -1359,7 +1359,7 @@ export class RequestPath implements SessionHost {
     const roadMs = nearest.markDelayMs + nearest.rttMs
     if (!(roadMs <= primary.rttMs * indexShareMax + indexToleranceMs)) return Number.POSITIVE_INFINITY
     // What waits longest is not sent to the primary for that: it would be the most expensive of all for it, a read alone.
-    return roadMs + Math.max(0, this.marks.lastSentAtMs + this.marks.indexGapMs - this.nowMs)
+    return roadMs + this.marks.indexWaitMs(this.nowMs)
   }
 
   private newestShown(): number {

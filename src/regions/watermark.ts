@@ -20,17 +20,13 @@
  * number of the new one, so the first mark that a node shows of the new epoch covers it without any bookkeeping.
  */
 import type { Clock } from '../base/clock.ts'
+import { IndexGap } from './index-gap.ts'
 import type { Timer, Timers } from './timers.ts'
 
 /** Marks are at least this far apart: 200 a second cost a primary 1.6 % of a core (docs/decisions/0002). */
 export const markGapMsMin = 5
 /** A primary that is far away does not need more than this many marks in flight: the proof is never newer than its road. */
 const marksPerRoundTrip = 10
-/**
- * Strong reads wait for the next mark, half of this gap in the mean: a 28th of a round trip, so that they are within 5 % of a
- * read at the primary. Each mark costs the primary a wake, so the fewer the better (docs/decisions/0022).
- */
-const indexMarksPerRoundTrip = 14
 /** Heartbeat while clients are active, and at rest (nothing for `restAfterMs`). */
 const heartbeatMs = 100
 const restingHeartbeatMs = 2_000
@@ -89,8 +85,8 @@ export class Marks {
   private readonly send: (seq: number) => boolean
   private readonly ring = new Float64Array(ringSize).fill(Number.NEGATIVE_INFINITY)
   private gapMs = markGapMsMin
-  /** Marks that strong reads wait for are this far apart. */
-  indexGapMs = markGapMsMin
+  /** Marks that strong reads wait for. */
+  private readonly index = new IndexGap(markGapMsMin)
   private lastActivityMs = Number.NEGATIVE_INFINITY
   private isResting = true
   /**
@@ -118,7 +114,15 @@ export class Marks {
   wantNow(): void {
     if (!this.isOpen) return
     const now = this.clock.now()
-    if (Math.max(now, this.lastSentAtMs + this.indexGapMs) < this.dueAtMs) this.arm(0, now, this.indexGapMs)
+    const { gapMs, gatherMs } = this.index
+    this.index.asked(now)
+    if (Math.max(now + gatherMs, this.lastSentAtMs + gapMs) < this.dueAtMs) this.arm(gatherMs, now, gapMs)
+  }
+
+  /** How long a reader who asks now would wait for its mark, at the most, ms. */
+  indexWaitMs(nowMs: number): number {
+    const { gapMs, gatherMs } = this.index
+    return Math.max(gatherMs, this.lastSentAtMs + gapMs - nowMs)
   }
 
   /** A client command came. Ends a rest: what is known of the replicas may then be 2 s old, so a mark goes out at once. */
@@ -173,11 +177,12 @@ export class Marks {
   setRoundTrip(rttMs: number): void {
     const isKnown = Number.isFinite(rttMs)
     this.gapMs = isKnown ? Math.max(markGapMsMin, rttMs / marksPerRoundTrip) : markGapMsMin
-    this.indexGapMs = isKnown ? Math.max(markGapMsMin, rttMs / indexMarksPerRoundTrip) : markGapMsMin
+    this.index.setRoundTrip(rttMs)
   }
 
   private arm(delayMs: number, now: number, gapMs = this.gapMs): void {
-    this.armedDelayMs = Math.min(this.armedDelayMs, delayMs)
+    // Behind a wider gap it is not due within that: who wishes for one sooner has to say so.
+    if (gapMs <= this.gapMs) this.armedDelayMs = Math.min(this.armedDelayMs, delayMs)
     const dueAtMs = Math.max(now + delayMs, this.lastSentAtMs + gapMs)
     if (dueAtMs >= this.dueAtMs) return
     this.timer?.cancel()
@@ -205,6 +210,7 @@ export class Marks {
     const now = this.clock.now()
     const seq = this.take()
     this.lastSentAtMs = now
+    this.index.sent(now)
     this.send(seq)
     if (!this.isOpen) return
     this.isResting = now - this.lastActivityMs >= restAfterMs

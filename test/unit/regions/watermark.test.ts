@@ -79,22 +79,43 @@ test('a far primary gets about ten marks in a round trip', () => {
   expect(sent.length - count).toBe(10)
 })
 
-test('readers who wait for a mark get one at once, and then about fourteen in a round trip to a far primary', () => {
+test('the first reader who waits for a mark waits for those who come with it, and the others a sixteenth of a round trip at most', () => {
   const { time, marks, sent } = start()
-  marks.setRoundTrip(140)
+  marks.setRoundTrip(180)
   time.pass(50)
   const count = sent.length
   marks.wantNow()
-  time.turn()
+  time.pass(1)
+  marks.wantNow()
+  expect(sent.length).toBe(count)
+  time.pass(1)
   expect(sent.length).toBe(count + 1)
-  for (let ms = 0; ms < 140; ms++) {
+  for (let ms = 0; ms < 180; ms++) {
     marks.wantNow()
     time.pass(1)
   }
   expect(sent.length - count - 1).toBe(14)
-  expect(marks.indexGapMs).toBe(10)
-  marks.setRoundTrip(2)
-  expect(marks.indexGapMs).toBe(5)
+})
+
+test('a mark that readers wait for behind a wide gap does not hold up who wants one sooner', () => {
+  const { time, marks, sent } = start()
+  marks.setRoundTrip(180)
+  // A flock of one: the gap is as wide as it gets.
+  for (let i = 0; i < 1_000; i++) {
+    marks.wantNow()
+    time.pass(180)
+  }
+  expect(marks.indexWaitMs(time.now() + 60)).toBe(2)
+  marks.wantNow()
+  time.pass(2)
+  const count = sent.length
+  time.pass(1)
+  marks.wantNow()
+  time.pass(20)
+  expect(sent.length).toBe(count)
+  marks.wantWithin(0)
+  time.turn()
+  expect(sent.length).toBe(count + 1)
 })
 
 test('a wish is met in time: the shortest of several decides', () => {

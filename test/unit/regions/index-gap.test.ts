@@ -1,0 +1,70 @@
+import { IndexGap } from '../../../src/regions/index-gap.ts'
+
+const rttMs = 180
+
+/** Clients read by marks: `pause` says how long each waits after its answer. What is told is of the last three quarters. */
+function play(clients: number, seconds: number, pause: () => number, gap = new IndexGap(5)) {
+  gap.setRoundTrip(rttMs)
+  const comesAt = Array.from({ length: clients }, () => Math.random() * rttMs)
+  let [lastSent, dueAt, marks] = [-1000, Number.POSITIVE_INFINITY, 0]
+  const waits: number[] = []
+  let waiting: { client: number; at: number }[] = []
+  for (let now = 0; now < seconds * 1000; now++) {
+    for (let client = 0; client < clients; client++) {
+      if (comesAt[client]! > now) continue
+      comesAt[client] = Number.POSITIVE_INFINITY
+      gap.asked(now)
+      waiting.push({ client, at: now })
+      dueAt = Math.min(dueAt, Math.max(now + gap.gatherMs, lastSent + gap.gapMs))
+    }
+    if (now < dueAt) continue
+    gap.sent(now)
+    lastSent = now
+    dueAt = Number.POSITIVE_INFINITY
+    for (const { client, at } of waiting) {
+      comesAt[client] = now + rttMs + Math.random() * 1.5 + pause()
+      if (now > seconds * 250) waits.push(now - at)
+    }
+    if (now > seconds * 250) marks++
+    waiting = []
+  }
+  waits.sort((a, b) => a - b)
+  return {
+    perRoundTrip: (marks / (seconds * 750)) * rttMs,
+    mean: waits.reduce((sum, ms) => sum + ms, 0) / waits.length,
+    median: waits[Math.floor(waits.length / 2)]!,
+    longest: waits.at(-1)!,
+  }
+}
+
+test('readers that know nothing of each other wait a 28th of a round trip in the mean, and cause fourteen marks in one', () => {
+  const found = play(200, 40, () => -Math.log(1 - Math.random()) * 200)
+  expect(found.mean).toBeLessThan((rttMs / 28) * 1.25)
+  expect(found.perRoundTrip).toBeLessThan(14.5)
+  expect(found.longest).toBeLessThan(rttMs / 3 + 3)
+})
+
+test('clients that ask again when they are answered come in a few flocks in the end, and wait no longer', () => {
+  const found = play(200, 40, () => 0)
+  expect(found.perRoundTrip).toBeLessThan(6)
+  expect(found.mean).toBeLessThan((rttMs / 28) * 1.4)
+  expect(found.median).toBeLessThan(rttMs / 28)
+})
+
+test('when flocks scatter, the gap narrows within seconds', () => {
+  const gap = new IndexGap(5)
+  play(1, 40, () => 0, gap)
+  expect(gap.gapMs).toBeGreaterThan(rttMs / 8)
+  play(200, 4, () => Math.random() * 300, gap)
+  const found = play(200, 10, () => Math.random() * 300, gap)
+  expect(found.mean).toBeLessThan((rttMs / 28) * 1.25)
+})
+
+test('next to the primary the gap is the least there is and nobody waits for others', () => {
+  const gap = new IndexGap(5)
+  for (const rtt of [0.2, 2, Number.NaN, Number.POSITIVE_INFINITY]) {
+    gap.setRoundTrip(rtt)
+    expect(gap.gatherMs).toBe(0)
+    expect(gap.gapMs).toBe(5)
+  }
+})
