@@ -95,6 +95,7 @@ import type { Transaction } from './session/transaction.ts'
 import { Share, Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
+import { isStreamed, type StreamHands, StreamPath } from './stream-path.ts'
 import type { TenantState } from './tenant/account.ts'
 import { invalidateChannel } from './tenant/channels.ts'
 import { acrossDatabases } from './tenant/databases.ts'
@@ -305,6 +306,7 @@ export class RequestPath implements SessionHost {
   readonly leased: LeasedPath
   readonly tracking: TrackingPath
   readonly admission: Admission
+  readonly streams: StreamPath
 
   private fallbackLimit: FallbackLimit | undefined
 
@@ -398,6 +400,7 @@ export class RequestPath implements SessionHost {
       },
       parts.table.byName('client|tracking')!.id,
     )
+    this.streams = new StreamPath(hands, { ...parts, leased: this.leased })
     parts.cells.regionIndex(parts.region)
     this.regionOf = Int32Array.from(this.nodes, (node) => parts.cells.regionIndex(node.address.region))
   }
@@ -422,7 +425,7 @@ export class RequestPath implements SessionHost {
   }
 
   /** What leased-path.ts uses of this corridor. */
-  private hands(): PathHands & AdmissionHands {
+  private hands(): PathHands & AdmissionHands & StreamHands {
     const self = this
     return {
       frame: this.frame,
@@ -490,7 +493,36 @@ export class RequestPath implements SessionHost {
         else this.parts.after(ms, resume)
       },
       wantsFlush: (lane) => this.parts.pool.wantsFlush(lane),
+      countTaken: (session, id) => {
+        this.calls[id]!++
+        session.commands++
+        this.handledId = id
+      },
+      admit: (session, account, id, pos) => {
+        const startsAt = session.bytesIn - this.chunkEnd + pos
+        // More of it may have come since it was let through, and its end is then known to be farther.
+        const endsAt = session.streamAt === startsAt ? session.admittedTo : this.endsAt(session)
+        const step = this.admission.admit(session, account, id, ROUTE.write, endsAt, pos)
+        if (step === undefined) session.streamAt = startsAt
+        return step
+      },
+      owe: (account, bytes) => {
+        this.admission.quotas.owe(account, bytes)
+        if (account.tenant!.memory !== undefined) account.tenant!.memory.wrote(bytes, 0)
+      },
+      refuseDenied: (session, account, id, pos) => this.refuseDenied(session, account, id, pos),
+      breakOff: (session, pieces, line) => {
+        this.noteProtocolError(session, pieces.error)
+        if (line !== undefined) this.local(session, 0, Buffer.from(`-${line}\r\n`, 'latin1'), this.chunkEnd)
+        this.wantsEnd = true
+      },
     }
+  }
+
+  private noteProtocolError(session: Session, error: ErrorCode): void {
+    this.parts.cells.protocolErrors.add([error.toLowerCase()])
+    if (session.requestBytesMax < this.maxRequestBytes && isTooLarge(error))
+      session.account?.tenant?.cells.quotaRefused(Quota.request)
   }
 
   /** Limits of another configuration: they hold from the next command on. */
@@ -539,7 +571,7 @@ export class RequestPath implements SessionHost {
     }
     this.begin(session, buf, start, end)
     const frame = this.frame
-    let pos = start
+    let pos = session.stream === undefined ? start : this.streams.feed(session, buf, start, end)
     while (pos < end && !session.isStopped && !this.wantsEnd) {
       frame.isUnauthenticated = session.account === undefined
       frame.maxRequestBytes = session.requestBytesMax
@@ -552,7 +584,9 @@ export class RequestPath implements SessionHost {
         } else if (step === again) pos = this.takeBack(session)
         else break
       } else if (outcome === incomplete) {
-        session.need = frame.need
+        const step = isStreamed(frame.need) ? this.beginStream(session, pos, end) : undefined
+        if (step === done) pos = end
+        session.need = step === undefined ? frame.need : 0
         break
       } else if (outcome === nothing) {
         this.skip(pos)
@@ -568,9 +602,7 @@ export class RequestPath implements SessionHost {
         session.destroy('another protocol')
         return end
       } else {
-        this.parts.cells.protocolErrors.add([frame.error.toLowerCase()])
-        if (frame.maxRequestBytes < this.maxRequestBytes && isTooLarge(frame.error))
-          session.account?.tenant?.cells.quotaRefused(Quota.request)
+        this.noteProtocolError(session, frame.error)
         this.local(session, pos, errorLine(frame.error, frame.errorDetail), end)
         this.wantsEnd = true
         pos = end
@@ -579,6 +611,27 @@ export class RequestPath implements SessionHost {
     if (session.stall !== stallNone) session.need = 0
     this.finish(session, pos)
     return pos
+  }
+
+  /** The request at `pos` is too large to be kept. */
+  private beginStream(session: Session, pos: number, end: number): number | undefined {
+    if (session.account === undefined) return undefined
+    const step = this.streams.begin(session, pos, end)
+    if (step !== done) return step
+    this.rollbackAt = -1
+    if ((session.mode & modeShown) !== 0 && !this.isRefused) this.showHead(session, end)
+    this.isRefused = false
+    return step
+  }
+
+  /** What has come of it so far. */
+  private showHead(session: Session, end: number): void {
+    const { frame } = this
+    const { off } = frame
+    const count = frame.seen + (frame.isOpen ? 1 : 0)
+    const len = frame.len.slice(0, count)
+    if (frame.isOpen) len[frame.seen] = Math.max(0, end - off[frame.seen]!)
+    this.parts.monitors?.show(session, { buf: this.buf, count, off, len }, Number.POSITIVE_INFINITY, 0)
   }
 
   /** One framed command at `pos`. */
@@ -2041,6 +2094,7 @@ export class RequestPath implements SessionHost {
   }
 
   leaseIdle(session: Session): void {
+    if (session.stream !== undefined) this.streams.answered(session)
     if (session.leasedKeys.length > 0) session.leasedKeys = []
     session.hasLeasedWide = false
     this.leased.idle(session)
@@ -2059,6 +2113,7 @@ export class RequestPath implements SessionHost {
 
   closed(session: Session, reason: string): void {
     session.held?.leave()
+    this.streams.left(session)
     this.admission.left(session)
     this.secondTries.left(session)
     this.leave(session)

@@ -17,6 +17,13 @@ export const clientFrontBytes = 64 * 1024
 export const sharedFrameBytesMax = 64 * 1024
 /** The next read whose last reply was above this goes by the bulk lane, as requests above it do: 64 KiB are half a millisecond at 1 Gbit/s. */
 export const largeReplyBytes = 64 * 1024
+/**
+ * A request that is known to be larger is not collected: it goes upstream as it comes, on a connection of its client's own
+ * (src/stream-path.ts). Below, two copies and the shared bulk lane are cheaper than such a connection.
+ */
+export const streamFromBytes = 256 * 1024
+/** Requests that are on their way in pieces at once; each holds some 200 KiB here, and as much in the kernel. Beyond it they are collected. */
+export const streamsMax = 512
 /** One half of a lane's output arena. Two halves: the kernel has one while the other fills. */
 export const arenaHalfBytes = 1024 * 1024
 /** A lane writes before the end of the turn when it holds this much (8 to 192 KiB measured alike). */

@@ -284,6 +284,15 @@ export class TenantQuota {
     this.acceptedUnits += units
   }
 
+  /** Bytes of a request whose size was not known when it was let through. */
+  oweBytes(bytes: number, nowUs: number): void {
+    this.owe(bytes / unitBytes, nowUs)
+    if (this.bytes === undefined) return
+    this.bytes.refill(nowUs)
+    this.bytes.debit(bytes)
+    this.acceptedBytes += bytes
+  }
+
   noteRefused(units: number, bytes: number): void {
     this.refused++
     this.refusedUnits += units

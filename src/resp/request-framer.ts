@@ -53,6 +53,10 @@ export class RequestFramer {
   end = 0
   /** After `incomplete`: the fewest bytes, counted from the request's start, with which another try can succeed. */
   need = 0
+  /** After `incomplete` in the middle of an array: `count` is what it announces, and so many arguments of it are whole. */
+  seen = 0
+  /** The one behind those has begun: its `off` and `len` are known. */
+  isOpen = false
   error: ErrorCode = 'MBULK_LENGTH'
   errorDetail = ''
   /** Bound on one argument and on a whole request, bytes. */
@@ -80,7 +84,7 @@ export class RequestFramer {
     const off = this.off
     const len = this.len
     for (let i = 0; i < n; i++) {
-      if (p >= end) return this.wait(p - pos + 1, (n - i) * argumentBytesMin - 1)
+      if (p >= end) return this.waitIn(n, i, false, p - pos + 1, (n - i) * argumentBytesMin - 1)
       if (buf[p] !== dollar) return this.failExpectedBulk(buf[p]!)
       head[i] = p
       // And nearly all lengths have one or two digits.
@@ -100,7 +104,7 @@ export class RequestFramer {
         p += 5
       } else {
         size = this.readCount(buf, p + 1, end)
-        if (size < 0) return this.badBulk(size, pos, end, n - i)
+        if (size < 0) return this.badBulk(size, pos, end, n, i)
         if (this.isUnauthenticated && size > unauthBulkBytesMax) return this.fail('UNAUTH_BULK')
         p = this.next
       }
@@ -111,7 +115,7 @@ export class RequestFramer {
       if (p - pos > this.maxRequestBytes) return this.fail('TOO_BIG_REQUEST')
       if (p + 2 > end) {
         if (p < end && buf[p] !== cr) return this.fail('EXPECTED_CRLF')
-        return this.wait(p + 2 - pos, (n - i - 1) * argumentBytesMin)
+        return this.waitIn(n, i, true, p + 2 - pos, (n - i - 1) * argumentBytesMin)
       }
       if (buf[p] !== cr || buf[p + 1] !== lf) return this.fail('EXPECTED_CRLF')
       p += 2
@@ -171,8 +175,8 @@ export class RequestFramer {
     return this.fail(code === longCount ? 'BIG_MBULK_COUNT' : 'MBULK_LENGTH')
   }
 
-  private badBulk(code: number, pos: number, end: number, left: number): number {
-    if (code === noCount) return this.wait(end - pos + 1, (left - 1) * argumentBytesMin)
+  private badBulk(code: number, pos: number, end: number, n: number, i: number): number {
+    if (code === noCount) return this.waitIn(n, i, false, end - pos + 1, (n - i - 1) * argumentBytesMin)
     return this.fail(code === longCount ? 'BIG_BULK_COUNT' : 'BULK_LENGTH')
   }
 
@@ -204,6 +208,13 @@ export class RequestFramer {
   private wait(least: number, later: number): number {
     this.need = least > judgedAtOnceBytes ? least + later : least
     return incomplete
+  }
+
+  private waitIn(n: number, i: number, isOpen: boolean, least: number, later: number): number {
+    this.count = n
+    this.seen = i
+    this.isOpen = isOpen
+    return this.wait(least, later)
   }
 
   private fail(code: ErrorCode): number {

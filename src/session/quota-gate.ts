@@ -128,6 +128,13 @@ export class QuotaGate {
     return undefined
   }
 
+  /** Of a command that was let through so many bytes more have come than were known of. */
+  owe(account: SessionAccount, bytes: number): void {
+    const nowUs = Math.floor(this.hands.nowMs * 1000)
+    account.tenant!.quota?.oweBytes(bytes, nowUs)
+    account.use?.quota.oweBytes(bytes, nowUs)
+  }
+
   /** Its tenant is paused: that time is not counted as waiting for a quota, nor is its place kept. */
   putOff(session: Session): void {
     this.left(session)

@@ -27,6 +27,7 @@ import type { Lease } from '../upstream/leases.ts'
 import type { HeldReplies } from './held-replies.ts'
 import type { ProvenReplies } from './proven-replies.ts'
 import type { QuotaWait } from './quota-lines.ts'
+import type { RequestStream } from './request-stream.ts'
 import type { Subscriber } from './subscriptions.ts'
 import type { Tracking } from './tracking.ts'
 import type { Transaction } from './transaction.ts'
@@ -165,6 +166,10 @@ export class Session implements ReplySink {
   /** All that it had sent up to this byte waits for a quota until then at most, ms; what came later has a time of its own. */
   quotaDelayTo = 0
   quotaDelayUntilMs = 0
+  /** It is in the middle of a request that is not kept (src/stream-path.ts). */
+  stream: RequestStream | undefined
+  /** Which of its bytes began the last such request that its tenant's gates have let through. */
+  streamAt = -1
   /** Commands taken, for CLIENT INFO and idle times. */
   commands = 0
   lastCommand = ''
@@ -252,7 +257,7 @@ export class Session implements ReplySink {
   /** Pieces that the socket holds behind the first. */
   private queuedWrites = 0
   private isDraining = false
-  /** The proxy is going, and waits for this client's EXEC. */
+  /** The proxy is going, and waits for this client's EXEC, or for the end of its request. */
   private isDrainingMulti = false
   /** What was written last is the beginning of a reply. */
   private isMidReply = false
@@ -334,7 +339,7 @@ export class Session implements ReplySink {
   /** All that this client has the proxy keep, bytes: requests, replies, messages, transactions, names of subscriptions. */
   get heldBytes(): number {
     const { transaction, subscriber, lane } = this
-    let bytes = (this.pending?.length ?? 0) + this.outputBytes + this.pushBytes
+    let bytes = (this.pending?.length ?? 0) + this.outputBytes + this.pushBytes + (this.stream?.bytes ?? 0)
     if (lane !== undefined) bytes += lane.collectedFor(this.sink)
     if (transaction !== undefined) bytes += transaction.bytes + transaction.queued.length * queuedCommandBytes
     if (subscriber !== undefined)
@@ -379,6 +384,7 @@ export class Session implements ReplySink {
   resume(): void {
     if (this.isClosed || this.isEnding || this.stall !== stallNone) return
     this.parsePending()
+    if (this.stream !== undefined || this.isPaused) this.pace()
     this.afterProgress()
   }
 
@@ -387,7 +393,15 @@ export class Session implements ReplySink {
     if (this.isClosed) return
     if (consumed < end && !this.isEnding) this.keep(buf, consumed, end)
     if (consumed > pos || this.halfFrameSinceMs === 0) this.halfFrameSinceMs = consumed < end ? this.host.now() : 0
+    if (this.stream !== undefined) this.pace()
     if (this.isHalfClosed) this.afterProgress()
+  }
+
+  /** In the middle of a request that is not kept: the client is read as fast as its server reads, and must not fall silent. */
+  private pace(): void {
+    if (this.isClosed) return
+    if (this.stream !== undefined) this.halfFrameSinceMs = this.stall === stallNone ? this.host.now() : 0
+    this.applyPause()
   }
 
   private parsePending(): void {
@@ -449,7 +463,7 @@ export class Session implements ReplySink {
 
   /** A stalled client is read on until a chunk's worth is waiting, then left alone. */
   private applyPause(): void {
-    const wantsPause = this.stall !== stallNone && this.pendingSize >= clientFrontBytes
+    const wantsPause = this.stall !== stallNone && (this.pendingSize >= clientFrontBytes || this.stream !== undefined)
     if (wantsPause === this.isPaused || this.isClosed) return
     this.isPaused = wantsPause
     if (wantsPause) this.socket.pause()
@@ -696,6 +710,7 @@ export class Session implements ReplySink {
 
   /** No further commands; the socket ends when everything in flight is answered. */
   endWhenAnswered(): void {
+    if (this.stream?.lane !== undefined) return this.destroy('ended in the middle of a request')
     this.isEnding = true
     this.dropPending()
     this.afterProgress()
@@ -723,8 +738,8 @@ export class Session implements ReplySink {
       if (this.inFlight === 1) this.writeOwn(Buffer.from(`-${errorText('UNBLOCKED')}\r\n`))
       return this.finish('end')
     }
-    // A transaction that was begun may be ended, within the time that is left.
-    if ((this.mode & modeMulti) !== 0 && this.stall === stallNone) {
+    // What was begun may be ended, a transaction or a request, within the time that is left.
+    if (this.stream?.lane !== undefined || ((this.mode & modeMulti) !== 0 && this.stall === stallNone)) {
       this.isDrainingMulti = true
       return
     }
@@ -735,8 +750,11 @@ export class Session implements ReplySink {
   }
 
   private afterProgress(): void {
-    if (this.isClosed || this.inFlight > 0) return
-    if (this.isDrainingMulti && (this.mode & modeMulti) === 0) this.isEnding = true
+    if (this.isClosed) return
+    if (this.isHalfClosed && this.stream?.lane !== undefined && this.stall === stallNone && this.pendingSize === 0)
+      return this.destroy('left in the middle of a request')
+    if (this.inFlight > 0) return
+    if (this.isDrainingMulti && (this.mode & modeMulti) === 0 && this.stream?.lane === undefined) this.isEnding = true
     if (this.isEnding || (this.isHalfClosed && this.stall === stallNone)) this.finish('end')
   }
 

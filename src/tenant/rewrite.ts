@@ -94,7 +94,7 @@ export function hasPrefix(buf: Uint8Array, frame: RequestFramer, a: number, pref
   return true
 }
 
-function writeNumber(out: Buffer, at: number, n: number): number {
+export function writeNumber(out: Buffer, at: number, n: number): number {
   if (n < 10) {
     out[at] = 48 + n
     return at + 1

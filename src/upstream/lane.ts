@@ -158,6 +158,10 @@ export class Lane {
   database = 0
   /** Of a leased one that was lost: what was in flight can no longer run. */
   isLossSettled = false
+  /** A request has been begun on it and not ended (`writePiece`): the server is silent because it waits for us. */
+  isMidRequest = false
+  /** What the client of that request is told if the connection goes; empty: that there is no primary. */
+  cutError = ''
   /** In the list of those that the pool will flush at the end of this turn. */
   isDirty = false
   /** Connected, logged in, role known. */
@@ -541,6 +545,23 @@ export class Lane {
     }
   }
 
+  /**
+   * Writes a piece of the request that was appended last, which comes in pieces; until the last of them the server cannot
+   * run it, so that lost it was not executed. True: the kernel has the piece. Else it is the socket's until `hasRoom`.
+   */
+  writePiece(piece: Uint8Array, isLast: boolean): boolean {
+    assert(this.canFlush, 'a piece goes out behind the one before')
+    this.flush()
+    this.flagSent = isLast ? this.flagTail : (this.flagTail - 1) | 0
+    this.isMidRequest = !isLast
+    // Its time begins when the server has all of it.
+    if (isLast) this.times[(this.tail - 1) & this.mask] = this.now()
+    if (this.port === undefined || this.port.write(piece, this.onWritten)) return true
+    this.isWriting = true
+    this.progressAtMs = this.now()
+    return false
+  }
+
   private readonly onWritten = (): void => {
     if (!this.isWriting || this.port === undefined || this.port.pendingBytes() > 0) return
     this.isWriting = false
@@ -865,6 +886,8 @@ export class Lane {
     this.needsTrail = false
     this.needsCheck = false
     this.isGuarded = false
+    this.isMidRequest = false
+    this.cutError = ''
     this.start = this.halves[0]
     this.pos = this.start
     this.limit = this.start + this.size.halfBytes
@@ -885,6 +908,7 @@ export class Lane {
       this.pendingAtCheck = pending
       this.progressAtMs = nowMs
     }
+    if (this.isMidRequest) return pending === 0 ? 0 : nowMs - this.progressAtMs
     return (
       nowMs - Math.max(this.times[this.head & this.mask]!, this.lastReceivedAtMs, pending > 0 ? this.progressAtMs : 0)
     )
@@ -948,6 +972,7 @@ export class Lane {
     isCut: boolean,
   ): void {
     const { sink, kind } = entry
+    const unsent = this.cutError === '' ? errorText('NO_PRIMARY') : this.cutError
     if (sink === undefined) return (entry.extra as CollectHandler)(undefined)
     if (entry.fates.includes(2)) sink.onUncertain(this) // a tenant's fence, also when the client is gone
     if (sink.isClosed) return
@@ -958,7 +983,7 @@ export class Lane {
     if (isCut && kind === kindPass) return sink.onTruncated()
     if (kind === kindSwallow) return sink.onSwallowed(entry.fates.length, entry.hasWrite, this)
     const lines = entry.fates.map(
-      (fate) => `-${errorText(fate === 2 ? 'UNCERTAIN' : fate === 1 ? 'NO_PRIMARY' : 'NO_NODE')}\r\n`,
+      (fate) => `-${fate === 2 ? errorText('UNCERTAIN') : fate === 1 ? unsent : errorText('NO_NODE')}\r\n`,
     )
     sink.onReply(Buffer.from(lines.join('')), entry.fates.length, entry.hasWrite, this)
   }

@@ -155,6 +155,11 @@ export class Leases {
     return this.held.get(tenant) ?? 0
   }
 
+  /** Whether `take` would give one. */
+  mayTake(key: LeaseKey): boolean {
+    return this.warm.has(perKey(key)) || this.heldBy(key.tenant) < this.options.mostFor(key.tenant)
+  }
+
   /** One for this holder: perhaps not ready yet (`lease.lane.isReady`, then `ready` is called). Undefined: too many. */
   take(key: LeaseKey, holder: LeaseHolder): Lease | undefined {
     const name = perKey(key)

@@ -25,6 +25,7 @@ export const rooms: readonly string[] = [
   'leased-path',
   'tracking-path',
   'admission',
+  'stream-path',
   'request-path',
   'explain',
   'config',
