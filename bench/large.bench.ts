@@ -25,6 +25,8 @@ const { values } = parseArgs({
     size: { type: 'string', default: '512000000' },
     slow: { type: 'string', default: '50000000' },
     clients: { type: 'string', default: '1' },
+    /** `upstream.timeout`: a server that copies a reply of 512 MB is silent for a second, or for several on a busy machine. */
+    timeout: { type: 'string', default: '10s' },
     root: { type: 'string', default: process.cwd() },
     json: { type: 'string' },
   },
@@ -149,6 +151,7 @@ async function startProxy(redis: RedisServer): Promise<{ proxy: ProxyProcess; en
     region: 'eu-west',
     primary: 'eu-west',
     regions: { 'eu-west': { nodes: [redis.url] } },
+    upstream: { timeout: values.timeout },
     tenants: { shop: { users: { 'shop-app': { password: 'demo' } } } },
   }
   writeFileSync(file, JSON.stringify(config))

@@ -764,6 +764,56 @@ export class LeasedPath {
     return hands.refuse(session, pos, 'NO_PRIMARY')
   }
 
+  /**
+   * A connection of the client's own to the node that was chosen for its read, whatever that is; nothing of it is in flight. A
+   * number: it waits; undefined: there is none to be had.
+   */
+  leaseTo(session: Session, account: SessionAccount, nodeIndex: number): Lease | number | undefined {
+    const { hands, parts } = this
+    const { lease: had } = session
+    if (had !== undefined && (had.key.nodeIndex !== nodeIndex || had.key.runsScripts || had.key.resp !== session.resp))
+      this.release(session)
+    if (session.lease === undefined) {
+      const { id, database } = account.tenant!
+      const key = { tenant: id, nodeIndex, resp: session.resp, database, runsScripts: false }
+      session.lease = parts.leases.take(key, session)
+    }
+    const { lease } = session
+    if (lease === undefined) return undefined
+    if (!hands.isOwnLane(session, lease.lane)) return hands.isolationFailure(session, lease.lane)
+    if (lease.lane.isReady && !lease.isChangingVersion) {
+      this.asOwn(lease)
+      session.stallUntilMs = 0
+      return lease
+    }
+    if (session.stallUntilMs === 0) session.stallUntilMs = hands.nowMs + parts.timeoutMs
+    if (hands.nowMs < session.stallUntilMs) return hands.waitForNode(session)
+    session.stallUntilMs = 0
+    session.lease = undefined
+    parts.leases.drop(lease, 'not connected in time')
+    return undefined
+  }
+
+  /** The read that was framed, with its keys found, goes over such a connection. False: what is put there is not the tenant's own. */
+  sendRead(session: Session, account: SessionAccount, id: number, lease: Lease, hash: number, pos: number): boolean {
+    const { hands } = this
+    const { lane } = lease
+    const out = this.rewrite(hands.bytes, pos, session.prefix)
+    const { prefix } = account.tenant!
+    if (!hands.secondLook.isPrefixed(out, 0, out.length, 1, session.prefix, prefix)) return false
+    const isLarge = !lane.hasRoomFor(out.length)
+    if (!isLarge) put(lane, out)
+    session.lane = lane
+    session.inFlight++
+    lane.nameNext(hash)
+    // The server copies all of it before its first byte comes.
+    lease.slackMs = this.parts.timeoutMs
+    hands.enqueue(session, account, lane, id, false)
+    if (isLarge) lane.writeLarge([out])
+    else this.parts.pool.wantsFlush(lane)
+    return true
+  }
+
   /** A script of a client that watches or tracks keys: its connection becomes the tenant's own for that while. */
   private asTenant(session: Session, lease: Lease): number | undefined {
     if (lease.key.runsScripts || lease.isTenantUser) return undefined
@@ -854,6 +904,7 @@ export class LeasedPath {
     if (session.lease !== undefined) {
       this.scriptsOver(session.lease)
       session.lease.isLoading = false
+      session.lease.slackMs = 0
       if (session.lease.isSpoilt) this.giveUp(session, session.lease, 'a library was refused')
       else this.asOwn(session.lease)
     }

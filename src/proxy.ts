@@ -244,7 +244,7 @@ export class RegisProxy {
           this.path.waiting.laneHasRoom(lane)
         },
         errorReply: (lane, code) => this.onErrorReply(lane, code),
-        largeReply: (_, use, hash) => this.path.largeReply(use, hash),
+        largeReply: (_, use, hash, size) => this.path.largeReply(use, hash, size),
         refusedWrite: (lane, sink) => this.path.secondTries.begin(lane, sink),
         desync: (lane, why) => this.onDesync(lane, why),
         foreignPrefix: () => {
@@ -516,6 +516,9 @@ export class RegisProxy {
           if (holder !== undefined) this.path.tracking.lost(lease, holder)
         },
         push: (lease, holder, push) => this.path.tracking.push(lease, holder, push),
+        largeReply: (holder, hash, size) => {
+          if (holder instanceof Session) this.path.largeReplyOnLease(holder, hash, size)
+        },
         settled: () => this.path.unsettled.settle(),
         wantsFlush: (lane) => this.pool.wantsFlush(lane),
         hasRoom: (lane) => this.path.waiting.laneHasRoom(lane),

@@ -232,6 +232,7 @@ export class RequestPath implements SessionHost {
   private need: ReadNeed = newReadNeed()
   private choice: Choice = { reason: REASON.none, passedOver: -1 }
   private readonly loginRoute: Uint8Array
+  private readonly getId: number
   private readonly subscriberCommands: Uint8Array
   private readonly regionOf: Int32Array
 
@@ -323,6 +324,7 @@ export class RequestPath implements SessionHost {
     this.marks = parts.tracker.marks
     this.maxRequestBytes = parts.maxRequestBytes
     this.check.maxRequestBytes = parts.maxRequestBytes * 2
+    this.getId = parts.table.byName('get')!.id
     this.loginRoute = new Uint8Array(parts.table.specs.length)
     for (const name of loginCommands) this.loginRoute[parts.table.byName(name)!.id] = ROUTE.proxy
     this.subscriberCommands = new Uint8Array(parts.table.specs.length)
@@ -509,6 +511,11 @@ export class RequestPath implements SessionHost {
       owe: (account, bytes) => {
         this.admission.quotas.owe(account, bytes)
         if (account.tenant!.memory !== undefined) account.tenant!.memory.wrote(bytes, 0)
+      },
+      learnLarge: (session, index, size) => {
+        const { frame } = this
+        const tenant = session.account!.tenant!
+        this.largeReads.wrote(tenant, this.getId, this.buf, frame.off[index]!, frame.len[index]!, size)
       },
       refuseDenied: (session, account, id, pos) => this.refuseDenied(session, account, id, pos),
       breakOff: (session, pieces, line) => {
@@ -812,6 +819,10 @@ export class RequestPath implements SessionHost {
       (large !== undefined &&
         route === ROUTE.read &&
         this.largeReads.isLarge(account.tenant!, large, id, frame, keys, this.buf, this.nowMs))
+    if (isBulk && !isLarge && this.largeReads.isHuge(large!)) {
+      const step = this.forwardHuge(session, account, id, pos)
+      if (step !== undefined) return step
+    }
     let lane = session.lane
     this.needsProof = false
     // The common case: one more command for the lane that this chunk is already on.
@@ -1197,8 +1208,45 @@ export class RequestPath implements SessionHost {
   }
 
   /** A reply was large: the next to the same read goes by the bulk lane. */
-  largeReply(use: LaneUse, hash: number): void {
-    if (use instanceof Share) this.largeReads.seen(use.tenant, hash)
+  largeReply(use: LaneUse, hash: number, size: number): void {
+    if (use instanceof Share) this.largeReads.seen(use.tenant, hash, size)
+  }
+
+  /** The same, of a client's own connection. */
+  largeReplyOnLease(session: Session, hash: number, size: number): void {
+    const tenant = session.account?.tenant
+    if (tenant !== undefined && hash !== 0) this.largeReads.seen(tenant, hash, size)
+  }
+
+  /**
+   * A read whose reply may be larger than should ever gather here: at the node that is chosen for it as for any other, over a
+   * connection of the client's own. undefined: it goes by the bulk lane.
+   */
+  private forwardHuge(session: Session, account: SessionAccount, id: number, pos: number): number | undefined {
+    // Strong reads have their proofs on shared lanes.
+    if (
+      (session.mode & (modePinned | modeTracking)) !== 0 ||
+      mayBeStrong(session, account) ||
+      account.rules !== undefined
+    )
+      return undefined
+    if (session.inFlight > 0) return this.wait(session, stallOrder)
+    const { hash } = this.largeReads
+    this.readEnd = this.frame.end
+    this.isFrameLarge = false
+    const lane = this.chooseLane(session, account, true, false, true)
+    if (this.isOverLimit) return this.refuseOverLimit(session, account, pos)
+    if (lane === undefined) return this.noLane(session, account, true, pos)
+    const lease = this.leased.leaseTo(session, account, lane.nodeIndex)
+    if (typeof lease !== 'object') return lease
+    session.fallback = this.callFallback
+    session.sentIncarnation = this.nodes[lane.nodeIndex]!.incarnation
+    session.isCachingNext = false
+    if (!this.isPrimaryLane(lease.lane)) this.guard(lease.lane)
+    this.isGuardedRun = false
+    this.needsProof = false
+    if (this.leased.sendRead(session, account, id, lease, hash, pos)) return done
+    return this.isolationFailure(session, lease.lane)
   }
 
   /** Few keys: the values between them are not copied again. undefined: a key has no prefix. */

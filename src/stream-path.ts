@@ -43,6 +43,8 @@ export interface StreamHands extends PathHands {
   admit(session: Session, account: SessionAccount, id: number, pos: number): number | undefined
   /** So many bytes of it have come that nobody was asked for. */
   owe(account: SessionAccount, bytes: number): void
+  /** A value of so many bytes is written to the key in argument `index`: who reads it will have a large reply. */
+  learnLarge(session: Session, index: number, size: number): void
   refuseDenied(session: Session, account: SessionAccount, id: number, pos: number): number
   /** The client has broken the protocol: with this line its connection ends; undefined: it has been told. */
   breakOff(session: Session, pieces: PieceRewriter, line: string | undefined): void
@@ -112,6 +114,7 @@ export class StreamPath {
     this.noteKeys(id, places)
     const pieces = this.piecesOf(session, pos, places, this.prefixOf(session, account, id))
     const stream = new RequestStream(pieces, lease.lane, frame.need)
+    if (places.first === places.last) hands.learnLarge(session, places.first, frame.need)
     this.open++
     session.stream = stream
     session.isCachingNext = false

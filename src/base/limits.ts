@@ -22,6 +22,11 @@ export const largeReplyBytes = 64 * 1024
  * (src/stream-path.ts). Below, two copies and the shared bulk lane are cheaper than such a connection.
  */
 export const streamFromBytes = 256 * 1024
+/**
+ * A read whose last reply was larger goes over a connection of its client's own, which is not read while the client does not
+ * read: on a shared one all of it would gather here. Below, a slow client's share of `limits.output` suffices.
+ */
+export const ownReplyBytes = 4 * 1024 * 1024
 /** Requests that are on their way in pieces at once; each holds some 200 KiB here, and as much in the kernel. Beyond it they are collected. */
 export const streamsMax = 512
 /** One half of a lane's output arena. Two halves: the kernel has one while the other fills. */

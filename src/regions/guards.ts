@@ -66,6 +66,7 @@ class LaneGuards {
 export class Guards {
   private readonly options: GuardsOptions
   private readonly ofLane: LaneGuards[] = []
+  private readonly ofLease = new WeakMap<Lane, LaneGuards>()
 
   constructor(options: GuardsOptions) {
     this.options = options
@@ -80,10 +81,11 @@ export class Guards {
       lane.isGuarded = true
       return
     }
-    let guards = this.ofLane[lane.index]
+    let guards = lane.isLeased ? this.ofLease.get(lane) : this.ofLane[lane.index]
     if (guards === undefined) {
       guards = new LaneGuards(lane, nodes[lane.nodeIndex]!, wentBack)
-      this.ofLane[lane.index] = guards
+      if (lane.isLeased) this.ofLease.set(lane, guards)
+      else this.ofLane[lane.index] = guards
     }
     guards.sent()
     lane.sendInternal(request, guards.handler)

@@ -7,6 +7,7 @@
  *   GET big -> shared lane: 1 MiB       this read has
  *   GET big -> bulk lane
  */
+import { ownReplyBytes } from '../base/limits.ts'
 import type { RequestFramer } from '../resp/request-framer.ts'
 import type { TenantState } from '../tenant/account.ts'
 import { addName, beginRead, endRead, LargeKeys, largeForMs } from '../tenant/large-keys.ts'
@@ -27,15 +28,27 @@ export class LargeReads {
   }
 
   /** A reply to this tenant was large; `hash`: the read that it answers, 0: not known. */
-  seen(tenant: TenantState, hash: number): void {
+  seen(tenant: TenantState, hash: number, size: number): void {
     const nowMs = this.now()
     if (tenant.large === undefined) {
       if (this.tenants.size >= tenantsMax) this.forget(this.tenants.values().next().value!)
       tenant.large = new LargeKeys()
       this.tenants.add(tenant)
     }
-    tenant.large.seenAtMs = nowMs
-    if (hash !== 0) tenant.large.learn(hash, nowMs)
+    tenant.large.seenAtMs = Math.max(tenant.large.seenAtMs, nowMs)
+    if (hash !== 0) tenant.large.learn(hash, nowMs, size > ownReplyBytes)
+  }
+
+  /** A large value was written to this key: the read with this id will have a large reply. */
+  wrote(tenant: TenantState, readId: number, bytes: Uint8Array, off: number, len: number, size: number): void {
+    beginRead(readId, 1)
+    addName(bytes, off, len)
+    this.seen(tenant, endRead(), size)
+  }
+
+  /** Was the reply to the read that was asked about last, and that is large, larger than a shared connection should carry? */
+  isHuge(large: LargeKeys): boolean {
+    return large.isHuge(this.hash)
   }
 
   /** Was the reply to this read large the last time? */

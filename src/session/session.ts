@@ -250,6 +250,9 @@ export class Session implements ReplySink {
   private pendingSize = 0
   private isPaused = false
   private outputSinceMs = 0
+  /** A connection of its own that is not read, because this client does not read; and since when it has read nothing. */
+  private heldLane: Lane | undefined
+  private heldBackSinceMs = 0
   private proven: ProvenReplies | undefined
   /** Of the reply under way, and of the largest one since the socket last held nothing. */
   private partialBytes = 0
@@ -486,8 +489,29 @@ export class Session implements ReplySink {
     this.isMidReply = lane.isHeadPartial
     if (this.pushes !== nothingWaits) this.flushPushes()
     if (this.inFlight === 0) this.onIdle()
-    if (socket.writableLength > 0) this.onSlowReader()
+    if (socket.writableLength > 0) {
+      if (lane.isLeased && this.inFlight > 0) this.holdBack(lane)
+      this.onSlowReader()
+    }
     return isHeld
+  }
+
+  /** The connection that these replies come on is this client's alone: it is read as fast as the client reads. */
+  private holdBack(lane: Lane): void {
+    if (this.heldLane !== undefined) return
+    this.heldLane = lane
+    this.heldBackSinceMs = this.host.now()
+    lane.pauseReading()
+    this.socket.once('drain', () => {
+      if (this.heldLane === lane) this.letGo(true)
+    })
+  }
+
+  private letGo(isRead: boolean): void {
+    const { heldLane } = this
+    this.heldLane = undefined
+    this.heldBackSinceMs = 0
+    heldLane?.resumeReading(isRead)
   }
 
   /** Replies that were held (`noteAnswer` was called for each), with `completed` ends in them. */
@@ -650,6 +674,7 @@ export class Session implements ReplySink {
   }
 
   private onIdle(): void {
+    if (this.heldLane !== undefined) this.letGo(false) // it is somebody else's next
     this.lane = undefined
     this.localBytes = 0
     if (this.lease !== undefined) this.host.leaseIdle(this)
@@ -694,6 +719,7 @@ export class Session implements ReplySink {
 
   /** Over the soft limit for too long? Looked at by the proxy's ticker, since a client that never reads triggers nothing. */
   isOutputOverdue(nowMs: number): boolean {
+    if (this.heldBackSinceMs !== 0 && nowMs - this.heldBackSinceMs > clientOutputSoftMs) return true
     if (this.outputBytes <= clientOutputSoftBytes) this.outputSinceMs = 0 // it reads, if slowly
     return this.outputSinceMs !== 0 && nowMs - this.outputSinceMs > clientOutputSoftMs
   }

@@ -10,6 +10,8 @@ const entries = 1024
 const ways = 4
 /** A reply of a value that shrank goes by the bulk lane for so long, and a large one that is asked for seldom stands in the way once in so long. */
 export const largeForMs = 60_000
+/** A very large one is remembered for longer: on a shared connection a slow reader's would gather here. */
+export const hugeForMs = 600_000
 
 const state = new KeyHash()
 
@@ -33,6 +35,7 @@ export function endRead(): number {
 export class LargeKeys {
   private readonly hashes = new Uint32Array(entries)
   private readonly untilMs = new Float64Array(entries)
+  private readonly huge = new Uint8Array(entries)
   /** When a large reply was seen last. */
   seenAtMs = 0
 
@@ -41,15 +44,24 @@ export class LargeKeys {
     return at >= 0 && this.untilMs[at]! > nowMs
   }
 
-  learn(hash: number, nowMs: number): void {
-    this.seenAtMs = nowMs
+  /** Of what `has` knows: was it above `ownReplyBytes`? */
+  isHuge(hash: number): boolean {
+    const at = this.find(hash)
+    return at >= 0 && this.huge[at] === 1
+  }
+
+  learn(hash: number, nowMs: number, isHuge = false): void {
+    const forMs = isHuge ? hugeForMs : largeForMs
+    // The tenant is forgotten `largeForMs` after it.
+    this.seenAtMs = Math.max(this.seenAtMs, nowMs + forMs - largeForMs)
     let at = this.find(hash)
     if (at < 0) {
       at = (hash & (entries / ways - 1)) * ways
       for (let i = at + 1, end = at + ways; i < end; i++) if (this.untilMs[i]! < this.untilMs[at]!) at = i
     }
     this.hashes[at] = hash
-    this.untilMs[at] = nowMs + largeForMs
+    this.untilMs[at] = nowMs + forMs
+    this.huge[at] = isHuge ? 1 : 0
   }
 
   private find(hash: number): number {

@@ -266,6 +266,11 @@ export class UpstreamConnection implements LanePort {
     return socket === undefined ? 0 : socket.writableLength + (socket._handle?.writeQueueSize ?? 0)
   }
 
+  setPaused(isPaused: boolean): void {
+    if (isPaused) this.socket?.pause()
+    else this.socket?.resume()
+  }
+
   /** Reset, not a polite end: nothing more may be read from or run on this connection. */
   destroy(reason: string): void {
     const socket = this.socket

@@ -65,6 +65,8 @@ export interface LanePort {
   write(view: Uint8Array, done: () => void): boolean
   /** Bytes that the socket still holds. */
   pendingBytes(): number
+  /** Nothing is read until it is told to go on. Of leased connections. */
+  setPaused?(isPaused: boolean): void
   destroy(reason: string): void
 }
 
@@ -94,7 +96,7 @@ export interface LaneEvents {
   /** The write that is to be answered now was refused by a replica. Its sink may hand its places over before it hears. */
   refusedWrite?(lane: Lane, sink: ReplySink): void
   /** A client's reply is above `largeReplyBytes`; `hash`: the read that it answers, as it was named, 0: it was not. */
-  largeReply?(lane: Lane, use: LaneUse, hash: number): void
+  largeReply?(lane: Lane, use: LaneUse, hash: number, size: number): void
   /** The connection must go: a reply that nobody asked for, a bad frame, a nonce that does not match. */
   desync(lane: Lane, why: string): void
   /** A reply name without the tenant's prefix. */
@@ -571,6 +573,24 @@ export class Lane {
 
   // ---- replies ----
 
+  /** Its one client does not read: no more replies are taken until it does. Of a leased lane only. */
+  private isPaused = false
+
+  pauseReading(): void {
+    if (this.isPaused || this.port === undefined) return
+    this.isPaused = true
+    this.port.setPaused?.(true)
+  }
+
+  /** `isRead`: the client's socket holds nothing of what it was given. */
+  resumeReading(isRead: boolean): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    if (isRead) this.isInputHeld = false
+    this.lastReceivedAtMs = this.now()
+    this.port?.setPaused?.(false)
+  }
+
   /** The buffer that the next read fills; a fresh one when a client's socket still holds the last. */
   readonly nextInput = (): Buffer => {
     if (this.isInputHeld) {
@@ -774,7 +794,7 @@ export class Lane {
     if (size <= largeReplyBytes || this.sinks[at] === undefined || this.events.largeReply === undefined) return
     const flag = this.flagHead & this.flagMask
     const isNamed = this.named !== undefined && this.namedNumbers![flag] === this.flagHead
-    this.events.largeReply(this, this.uses[at]!, isNamed ? this.named![flag]! : 0)
+    this.events.largeReply(this, this.uses[at]!, isNamed ? this.named![flag]! : 0, size)
   }
 
   private noteAnswered(at: number, bytes: number, done: number): void {
@@ -887,6 +907,7 @@ export class Lane {
     this.needsCheck = false
     this.isGuarded = false
     this.isMidRequest = false
+    this.isPaused = false
     this.cutError = ''
     this.start = this.halves[0]
     this.pos = this.start
@@ -908,6 +929,7 @@ export class Lane {
       this.pendingAtCheck = pending
       this.progressAtMs = nowMs
     }
+    if (this.isPaused) return 0
     if (this.isMidRequest) return pending === 0 ? 0 : nowMs - this.progressAtMs
     return (
       nowMs - Math.max(this.times[this.head & this.mask]!, this.lastReceivedAtMs, pending > 0 ? this.progressAtMs : 0)

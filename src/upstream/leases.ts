@@ -114,7 +114,9 @@ export interface LeaseOptions {
   loginRefused(tenant: string, nodeIndex: number, command: string, code: string): void
 }
 
-export interface LeaseEvents extends LaneEvents {
+export interface LeaseEvents extends Omit<LaneEvents, 'largeReply'> {
+  /** A reply to the holder was large; `hash`: the read that it answers, 0: it was not named. */
+  largeReply(holder: LeaseHolder, hash: number, size: number): void
   /** The holder's connection can be used. */
   ready(lease: Lease, holder: LeaseHolder): void
   /** It is gone; what was in flight on it has been answered. */
@@ -334,7 +336,14 @@ export class Leases {
       { bytes: Buffer.allocUnsafeSlow(2 * leaseArenaHalfBytes) },
       0,
       options.durations(key.nodeIndex, true),
-      { ...events, desync: (it, why) => this.onDesync(it, why, holder) },
+      {
+        ...events,
+        largeReply: (_, __, hash, size) => {
+          const { holder: client } = holder.lease!
+          if (client !== undefined) events.largeReply(client, hash, size)
+        },
+        desync: (it, why) => this.onDesync(it, why, holder),
+      },
       options.now,
       leaseSize,
     )

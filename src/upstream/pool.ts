@@ -34,7 +34,7 @@ export interface PoolEvents {
   /** See LaneEvents: a write was refused by a replica. */
   refusedWrite?(lane: Lane, sink: ReplySink): void
   /** See LaneEvents. */
-  largeReply?(lane: Lane, use: LaneUse, hash: number): void
+  largeReply?(lane: Lane, use: LaneUse, hash: number, size: number): void
   desync(lane: Lane, why: string): void
   foreignPrefix(lane: Lane): void
   /** A lane with `needsTrail` or `needsCheck` is about to be flushed. */
@@ -79,7 +79,7 @@ export class Pool {
         events.hasRoom(lane)
       },
       errorReply: (lane, code) => events.errorReply(lane, code),
-      largeReply: (lane, use, hash) => events.largeReply?.(lane, use, hash),
+      largeReply: (lane, use, hash, size) => events.largeReply?.(lane, use, hash, size),
       refusedWrite: (lane, sink) => events.refusedWrite?.(lane, sink),
       desync: (lane, why) => {
         events.desync(lane, why)

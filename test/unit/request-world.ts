@@ -201,7 +201,7 @@ export function buildWorld(options: WorldOptions = {}): World {
       hasRoom: (lane) => path.waiting.laneHasRoom(lane),
       errorReply() {},
       refusedWrite: (lane, sink) => path.secondTries.begin(lane, sink),
-      largeReply: (_, use, hash) => path.largeReply(use, hash),
+      largeReply: (_, use, hash, size) => path.largeReply(use, hash, size),
       desync() {},
       foreignPrefix() {},
       beforeFlush: (lane) => path.strong.beforeFlush(lane),
