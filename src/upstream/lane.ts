@@ -476,7 +476,7 @@ export class Lane {
 
   /** Writes the current half unless the other is still with the socket. */
   flush(): void {
-    if (this.isWriting || this.pos === this.start || this.port === undefined) return
+    if (this.isWriting || this.pos === this.start || this.port === undefined || this.isMidRequest) return
     const view = this.bytes.subarray(this.start, this.pos)
     this.isGuarded = false
     if (this.journal !== undefined) this.keepSent(this.journal, view)

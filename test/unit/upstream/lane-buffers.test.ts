@@ -81,3 +81,30 @@ test('a buffer that nobody holds is used again', () => {
   expect(lane.nextInput()).toBe(before)
   expect(quick.text).toBe('+one\r\n+two\r\n+three\r\n')
 })
+
+test('a client that is waited for gets the same buffer again only when its socket holds nothing of it', () => {
+  const slab = new Slab(1)
+  const durations = { read: new Histogram(), write: new Histogram(), upstream: new Histogram() }
+  const events = { wantsFlush() {}, hasRoom() {}, errorReply() {}, desync() {}, foreignPrefix() {} }
+  const lane = new Lane(0, 0, 2, false, slab, slab.takeArena(), durations, events, () => 0)
+  const paused: boolean[] = []
+  lane.open({ write: () => true, pendingBytes: () => 0, destroy() {}, setPaused: (is) => paused.push(is) })
+  const slow = new Holder(true)
+  lane.append(slow, kindPass, false, 0)
+  lane.append(slow, kindPass, false, 0)
+  const receive = (text: string): Buffer => {
+    const input = lane.nextInput()
+    input.set(Buffer.from(text))
+    lane.onRead(text.length)
+    return input
+  }
+  const first = receive('$9\r\nfirst')
+  lane.pauseReading()
+  lane.resumeReading(true)
+  expect(lane.nextInput()).toBe(first)
+  receive('then\r\n$5\r\n')
+  lane.pauseReading()
+  lane.resumeReading(false)
+  expect(lane.nextInput()).not.toBe(first)
+  expect(paused).toEqual([true, false, true, false])
+})
