@@ -63,8 +63,6 @@ function valueFor(size: number, salt: number): Buffer {
   return value
 }
 
-const sha1 = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex')
-
 /** The hash of what GET answers, which is read at most so fast. Nothing else can be asked of this client afterwards. */
 function hashOfGet(
   client: RawClient,
