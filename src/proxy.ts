@@ -3,6 +3,7 @@
  * ~ a window: timers, the process's own facts.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import type net from 'node:net'
 import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
@@ -11,6 +12,7 @@ import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
+import { mapInSlices, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
 import {
@@ -30,9 +32,9 @@ import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
-import { changeText, configHash } from './config/changes.ts'
+import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
-import { redactedConfig } from './config/print.ts'
+import { configHash, redactedInSlices } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
@@ -128,6 +130,7 @@ export class RegisProxy {
   /** Nodes that are being told to end a script. */
   private readonly killing = new Set<number>()
   private config: Config
+  private hashed: { readonly of: Config; readonly hash: Promise<string> } | undefined
   private readonly prepare: ProxyOptions['prepare']
   private readonly reloader: Reloader | undefined
   /** Of the newest reload, for people. */
@@ -387,7 +390,7 @@ export class RegisProxy {
       build: { version: options.version, region: config.region },
       tenantLabel: () => this.config.metrics.tenantLabel,
       tenants: () => ({ count: this.directory.tenants.length, ids: () => this.directory.ids() }),
-      rest: () => new Promise((resolve) => setImmediate(resolve)),
+      openFiles,
       samples: {
         nodes: () => this.nodeSamples(),
         regions: () => this.regionSamples(),
@@ -1420,7 +1423,7 @@ export class RegisProxy {
       tenants: () => this.tenantsView(),
       clients: () => this.clientsView(),
       rules: () => this.config.routing.rules,
-      config: () => redactedConfig(this.config, rowsShownMax) as object,
+      config: () => redactedInSlices(this.config, rowsShownMax, new Slices()),
       stats: () => this.stats(),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
@@ -1437,7 +1440,7 @@ export class RegisProxy {
     this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
   }
 
-  private stats(): object {
+  private async stats(): Promise<object> {
     const { stateName, use, limitBytes, closedClients, shedCommands, heldCommands, heldTenants } = this.overload
     const overload = {
       state: stateName,
@@ -1448,7 +1451,7 @@ export class RegisProxy {
       held_tenants: heldTenants,
       held_commands: heldCommands,
     }
-    return { ...statsOf(this.cells), overload }
+    return { ...(await statsOf(this.cells, new Slices())), overload }
   }
 
   /** PROXY PAUSE. undefined: there is no such tenant. */
@@ -1471,7 +1474,7 @@ export class RegisProxy {
   }
 
   /** PROXY SHOW: the same as the admin API's. */
-  private show(what: Showable): unknown {
+  private async show(what: Showable): Promise<unknown> {
     switch (what) {
       case 'status':
         return this.status()
@@ -1484,7 +1487,7 @@ export class RegisProxy {
       case 'rules':
         return this.config.routing.rules
       case 'config':
-        return redactedConfig(this.config, rowsShownMax)
+        return redactedInSlices(this.config, rowsShownMax, new Slices())
       case 'stats':
         return this.stats()
     }
@@ -1528,7 +1531,8 @@ export class RegisProxy {
     }
   }
 
-  private status(): object {
+  private async status(): Promise<object> {
+    const hash = await this.hashOfConfig()
     return {
       version: this.version,
       region: this.config.region,
@@ -1540,10 +1544,20 @@ export class RegisProxy {
       ...(this.discovery === undefined ? {} : { discovery: this.discovery.status() }),
       draining: this.isDraining,
       config: {
-        hash: configHash(redactedConfig(this.config, rowsShownMax)),
+        hash,
         taken_at: new Date(this.cells.configLastReloadSeconds * 1000).toISOString(),
         last_reload: this.lastReload ?? null,
       },
+    }
+  }
+
+  /** Once for each configuration, when somebody asks; of the one that runs now, also if it has changed meanwhile. */
+  private async hashOfConfig(): Promise<string> {
+    for (;;) {
+      const { config } = this
+      if (this.hashed?.of !== config) this.hashed = { of: config, hash: configHash(config, new Slices()) }
+      const hash = await this.hashed.hash
+      if (this.config === config) return hash
     }
   }
 
@@ -1570,10 +1584,10 @@ export class RegisProxy {
     }))
   }
 
-  /** The first thousand: a page for people. */
-  private clientsView(): object {
+  /** The first thousand that were there when it was asked for: a page for people. */
+  private clientsView(): Promise<object> {
     const now = this.path.now()
-    return [...this.sessions.values()].slice(0, rowsShownMax).map((session) => ({
+    const row = (session: Session): object => ({
       id: session.id,
       tenant: session.account?.tenant?.id ?? null,
       user: session.account?.user ?? null,
@@ -1584,7 +1598,8 @@ export class RegisProxy {
       in_flight: session.inFlight,
       received_bytes: session.bytesIn,
       sent_bytes: session.bytesOut,
-    }))
+    })
+    return mapInSlices(firstOf(this.sessions.values(), rowsShownMax), row, new Slices())
   }
 
   private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
@@ -1628,8 +1643,8 @@ export class RegisProxy {
     return tenant === undefined ? 0 : this.pauses.leftMs(tenant)
   }
 
-  private tenantsView(): object {
-    return this.shownTenants().map((tenant) => {
+  private tenantsView(): Promise<object> {
+    const row = (tenant: TenantConfig): object => {
       const cells = this.cells.tenants.get(tenant.id) ?? idleCells
       const state = this.accounts.usedTenant(tenant.id)
       const quotas = state === undefined ? [] : this.usesOfTenant(state)
@@ -1645,8 +1660,23 @@ export class RegisProxy {
         ...(quotas.length === 0 ? {} : { quotas }),
         ...this.memoryUsage.viewOf(tenant.id),
       }
-    })
+    }
+    return mapInSlices(this.shownTenants(), row, new Slices())
   }
+}
+
+function firstOf<T>(items: Iterable<T>, count: number): T[] {
+  const first: T[] = []
+  for (const item of items) {
+    if (first.length === count) break
+    first.push(item)
+  }
+  return first
+}
+
+/** Sockets and files of this process; undefined where the kernel does not count them (Linux does from 6.2 on). */
+function openFiles(): number | undefined {
+  return statSync('/proc/self/fd', { throwIfNoEntry: false })?.size || undefined
 }
 
 /** Of tenants that were never used. */
