@@ -292,6 +292,7 @@ export class RegisProxy {
     this.fleet = new FleetUsage(
       randomBytes(8).toString('hex'),
       new FleetRecords({ tracker: this.tracker, log, now: systemClock.now, ask }),
+      () => new Slices(),
     )
     this.fleet.isOn = config.tenants.some(
       ({ quota, users }) => isFleetWide(quota) || users.some((user) => isFleetWide(user.quota)),
