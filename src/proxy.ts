@@ -63,7 +63,7 @@ import { FallbackLimit } from './routing/fallback-limit.ts'
 import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
-import { Accounts } from './session/accounts.ts'
+import { Accounts, type Renewed } from './session/accounts.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
@@ -199,7 +199,7 @@ export class RegisProxy {
     this.cells.configLastReloadSeconds = Date.now() / 1000
     this.directory = new Directory(config)
     this.accounts = new Accounts(config, this.table, this.cells, this.directory)
-    this.identity = new Identity({ users: credentials(this.directory) })
+    this.identity = Identity.of({ users: credentials(this.directory) })
     this.failures = new FailureLimiter(config.limits.authFailures)
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
     this.discovery = this.buildDiscovery(addresses)
@@ -728,42 +728,52 @@ export class RegisProxy {
 
   /**
    * Another configuration, in this turn. Nobody's command is half done: what is in flight keeps the prefix, the place and the
-   * promise with which it was sent. What can fail comes first.
+   * promise with which it was sent. What can fail comes first, and what can be made beforehand, in slices.
    */
-  private apply(config: Config): () => void {
-    const directory = new Directory(config)
-    const identity = new Identity({ users: credentials(directory) })
-    const renewed = this.accounts.replace(config, directory, Math.floor(this.path.now() * 1000))
+  private async apply(config: Config): Promise<() => () => void> {
+    const slices = new Slices()
+    const directory = await Directory.inSlices(config, slices)
+    const identity = await Identity.inSlices({ users: credentials(directory) }, slices)
     return () => {
-      this.config = config
-      this.directory = directory
-      this.memoryUsage.setTenants(directory.tenants)
-      this.identity = identity
-      this.failures.setRate(config.limits.authFailures)
-      this.admin.setToken(config.admin.token)
-      this.log.setLevel?.(config.logging.level)
-      this.scripts.renew()
-      for (const { node, tenant, request } of this.tenantUsers.renew()) {
-        this.pool.askShared(node, request, (reply) => {
-          if (reply?.[0] !== plus) this.tenantUsers.forget(tenant, node)
-        })
-      }
-      this.path.setLimits({
-        scriptMs: config.limits.scriptMs,
-        fallbackLimit: this.fallbackLimit(),
-        maxRequestBytes: config.limits.maxRequestBytes,
-        maxOutputBytes: config.limits.outputBytes,
-      })
-      this.path.rightsChanged()
-      const expelled = this.renewal.renew(this.sessions.values(), renewed)
-      forgetQuotas(
-        this.fleet,
-        (user, tenant) => this.accounts.isUserOf(user, tenant),
-        (id) => directory.tenant(id) !== undefined,
-      )
-      this.shareQuotasOfClients()
-      if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
+      const renewed = this.accounts.replace(config, directory, Math.floor(this.path.now() * 1000))
+      return () => this.take(config, directory, identity, renewed)
     }
+  }
+
+  private take(
+    config: Config,
+    directory: Directory<UserConfig, TenantConfig>,
+    identity: Identity,
+    renewed: Renewed,
+  ): void {
+    this.config = config
+    this.directory = directory
+    this.memoryUsage.setTenants(directory.tenants)
+    this.identity = identity
+    this.failures.setRate(config.limits.authFailures)
+    this.admin.setToken(config.admin.token)
+    this.log.setLevel?.(config.logging.level)
+    this.scripts.renew()
+    for (const { node, tenant, request } of this.tenantUsers.renew()) {
+      this.pool.askShared(node, request, (reply) => {
+        if (reply?.[0] !== plus) this.tenantUsers.forget(tenant, node)
+      })
+    }
+    this.path.setLimits({
+      scriptMs: config.limits.scriptMs,
+      fallbackLimit: this.fallbackLimit(),
+      maxRequestBytes: config.limits.maxRequestBytes,
+      maxOutputBytes: config.limits.outputBytes,
+    })
+    this.path.rightsChanged()
+    const expelled = this.renewal.renew(this.sessions.values(), renewed)
+    forgetQuotas(
+      this.fleet,
+      (user, tenant) => this.accounts.isUserOf(user, tenant),
+      (id) => directory.tenant(id) !== undefined,
+    )
+    this.shareQuotasOfClients()
+    if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
   }
 
   private noteReload({ ok, changes, errors, warnings }: ReloadOutcome, by: string): void {

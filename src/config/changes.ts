@@ -162,7 +162,7 @@ function compareTenants(running: readonly TenantConfig[], next: readonly TenantC
     before.delete(tenant.id)
     const steps = ['tenants', tenant.id]
     if (was === undefined) changes.push(changeAt(steps, 'tenants.<name>', 'added', undefined, undefined))
-    else if (!isDeepStrictEqual(was, tenant))
+    else if (was !== tenant && !isDeepStrictEqual(was, tenant))
       compare(tenantWords(was, digests), tenantWords(tenant, digests), steps, 'tenants.<name>', changes)
   }
   for (const id of before.keys())
