@@ -138,7 +138,7 @@ function untilQuiet(port: number, commands: readonly string[][], quietMs = 200):
   })
 }
 
-/** So many clients with a command every few ms each: some 5,000 a second, spread evenly. */
+/** So many clients with a command every few ms each: some 2,000 a second, spread evenly. */
 class SteadyLoad {
   readonly #clients: readonly RawClient[]
   readonly #timer: NodeJS.Timeout
@@ -149,7 +149,7 @@ class SteadyLoad {
     const get = encodeCommand(['GET', 'key'])
     const set = encodeCommand(['SET', 'key', value])
     this.#timer = setInterval(() => {
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 2; i++) {
         const client = this.#clients[this.#at++ % this.#clients.length]!
         if (client.unansweredBytes > 0) continue
         const isGet = this.#at % 4 !== 0

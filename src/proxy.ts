@@ -12,7 +12,7 @@ import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
-import { mapInSlices, Slices } from './base/slices.ts'
+import { Rows, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
 import {
@@ -34,7 +34,7 @@ import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
-import { configHash, redactedInSlices } from './config/print.ts'
+import { configHash, redactedRows } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
@@ -1434,7 +1434,7 @@ export class RegisProxy {
       tenants: () => this.tenantsView(),
       clients: () => this.clientsView(),
       rules: () => this.config.routing.rules,
-      config: () => redactedInSlices(this.config, rowsShownMax, new Slices()),
+      config: () => redactedRows(this.config, rowsShownMax),
       stats: () => this.stats(),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
@@ -1451,7 +1451,7 @@ export class RegisProxy {
     this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
   }
 
-  private async stats(): Promise<object> {
+  private stats(): object {
     const { stateName, use, limitBytes, closedClients, shedCommands, heldCommands, heldTenants } = this.overload
     const overload = {
       state: stateName,
@@ -1462,7 +1462,7 @@ export class RegisProxy {
       held_tenants: heldTenants,
       held_commands: heldCommands,
     }
-    return { ...(await statsOf(this.cells, new Slices())), overload }
+    return { ...statsOf(this.cells), overload }
   }
 
   /** PROXY PAUSE. undefined: there is no such tenant. */
@@ -1498,7 +1498,7 @@ export class RegisProxy {
       case 'rules':
         return this.config.routing.rules
       case 'config':
-        return redactedInSlices(this.config, rowsShownMax, new Slices())
+        return redactedRows(this.config, rowsShownMax)
       case 'stats':
         return this.stats()
     }
@@ -1596,7 +1596,7 @@ export class RegisProxy {
   }
 
   /** The first thousand that were there when it was asked for: a page for people. */
-  private clientsView(): Promise<object> {
+  private clientsView(): object {
     const now = this.path.now()
     const row = (session: Session): object => ({
       id: session.id,
@@ -1610,7 +1610,7 @@ export class RegisProxy {
       received_bytes: session.bytesIn,
       sent_bytes: session.bytesOut,
     })
-    return mapInSlices(firstOf(this.sessions.values(), rowsShownMax), row, new Slices())
+    return Rows.of(firstOf(this.sessions.values(), rowsShownMax), row)
   }
 
   private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
@@ -1654,7 +1654,7 @@ export class RegisProxy {
     return tenant === undefined ? 0 : this.pauses.leftMs(tenant)
   }
 
-  private tenantsView(): Promise<object> {
+  private tenantsView(): object {
     const row = (tenant: TenantConfig): object => {
       const cells = this.cells.tenants.get(tenant.id) ?? idleCells
       const state = this.accounts.usedTenant(tenant.id)
@@ -1672,7 +1672,7 @@ export class RegisProxy {
         ...this.memoryUsage.viewOf(tenant.id),
       }
     }
-    return mapInSlices(this.shownTenants(), row, new Slices())
+    return Rows.of(this.shownTenants(), row)
   }
 }
 

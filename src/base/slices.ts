@@ -40,14 +40,32 @@ export class Slices {
 
 const laterTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** As `[...items].map(make)`, in slices. */
-export async function mapInSlices<T, R>(items: Iterable<T>, make: (item: T) => R, slices: Slices): Promise<R[]> {
-  const made: R[] = []
-  for (const item of items) {
-    made.push(make(item))
-    if (slices.isOver) await slices.rest()
+/**
+ * A list, or a map, that is made as it is written down: of a thousand rows none is kept, which the garbage collector would have to
+ * copy. Once.
+ */
+export class Rows {
+  readonly rows: Iterable<unknown>
+
+  constructor(rows: Iterable<unknown>) {
+    this.rows = rows
   }
-  return made
+
+  static of<T>(items: Iterable<T>, make: (item: T) => unknown): Rows {
+    return new Rows(
+      (function* () {
+        for (const item of items) yield make(item)
+      })(),
+    )
+  }
+}
+
+export class Entries {
+  readonly entries: Iterable<readonly [string, unknown]>
+
+  constructor(entries: Iterable<readonly [string, unknown]>) {
+    this.entries = entries
+  }
 }
 
 /** So many entries, or elements, are written in one go. */
@@ -56,7 +74,7 @@ const pieceChars = 32 * 1024
 
 /**
  * `JSON.stringify(value)` in pieces of bytes, made in slices: of what has many entries, one after the other. For data, without
- * `toJSON`; nobody may change it before this resolves.
+ * `toJSON`, and for Rows and Entries; nobody may change it before this resolves.
  */
 export async function jsonPieces(value: unknown, slices: Slices): Promise<Buffer[]> {
   const pieces: Buffer[] = []
@@ -71,9 +89,9 @@ export async function jsonPieces(value: unknown, slices: Slices): Promise<Buffer
   }
   const write = async (it: unknown, depth: number): Promise<void> => {
     if (typeof it !== 'object' || it === null || depth > 2 || isSmall(it)) return put(JSON.stringify(it))
-    const isList = Array.isArray(it)
+    const isList = it instanceof Rows || Array.isArray(it)
     let mark = isList ? '[' : '{'
-    for (const [key, inner] of Object.entries(it)) {
+    for (const [key, inner] of entriesOf(it)) {
       if (!isList && inner === undefined) continue
       await put(isList ? mark : `${mark}${JSON.stringify(key)}:`)
       await write(inner ?? null, depth + 1)
@@ -86,11 +104,19 @@ export async function jsonPieces(value: unknown, slices: Slices): Promise<Buffer
   return pieces
 }
 
+function* entriesOf(it: object): Iterable<readonly [string, unknown]> {
+  if (it instanceof Rows) for (const row of it.rows) yield ['', row]
+  else yield* it instanceof Entries ? it.entries : Object.entries(it)
+}
+
 /** Few entries, none of which has many. */
 function isSmall(it: object): boolean {
+  if (it instanceof Rows || it instanceof Entries) return false
+
   const count = (of: unknown): number =>
     typeof of === 'object' && of !== null ? (Array.isArray(of) ? of.length : Object.keys(of).length) : 0
   if (count(it) > wholeMax) return false
-  for (const inner of Object.values(it)) if (count(inner) > wholeMax) return false
+  for (const inner of Object.values(it))
+    if (inner instanceof Rows || inner instanceof Entries || count(inner) > wholeMax) return false
   return true
 }

@@ -4,7 +4,7 @@
  */
 import { errorText } from '../base/errors.ts'
 import { pauseMsDefault, pauseMsMax } from '../base/limits.ts'
-import { Slices } from '../base/slices.ts'
+import { Entries, Rows, Slices } from '../base/slices.ts'
 import { array, bulk, encodeReply, failure, integer, map, nil, ok, type Reply } from '../resp/encode.ts'
 import type { PauseStart } from '../session/pauses.ts'
 import type { Builtin } from './builtin.ts'
@@ -15,7 +15,7 @@ export type Showable = (typeof showable)[number]
 
 /** What these verbs ask of the proxy. */
 export interface OperatorHost {
-  /** Data as JSON has it, secrets taken out; nobody changes it any more. */
+  /** Data as JSON has it, or Rows and Entries of such; secrets are taken out; nobody changes it any more. */
   show(what: Showable): Promise<unknown>
   /** False: there is no such connection. */
   kill(id: number): boolean
@@ -157,18 +157,26 @@ async function longReply(value: unknown, version: 2 | 3): Promise<Reply> {
   const slices = new Slices()
   const parts: Buffer[] = []
   const put = async (it: unknown, depth: number): Promise<void> => {
-    if (typeof it !== 'object' || it === null || depth > 2) parts.push(encodeReply(dataReply(it), version))
-    else if (Array.isArray(it)) {
-      parts.push(Buffer.from(`*${it.length}\r\n`))
-      for (const item of it) await put(item, depth + 1)
-    } else {
-      const entries = Object.entries(it).filter(([, inner]) => inner !== undefined)
-      parts.push(Buffer.from(version === 3 ? `%${entries.length}\r\n` : `*${2 * entries.length}\r\n`))
-      for (const [key, inner] of entries) {
+    if (it instanceof Rows || (Array.isArray(it) && depth <= 2)) {
+      // How many there are stands in front of them.
+      const head = parts.push(Buffer.alloc(0)) - 1
+      let count = 0
+      for (const item of it instanceof Rows ? it.rows : it) {
+        await put(item, depth + 1)
+        count++
+      }
+      parts[head] = Buffer.from(`*${count}\r\n`)
+    } else if (it instanceof Entries || (typeof it === 'object' && it !== null && depth <= 2)) {
+      const head = parts.push(Buffer.alloc(0)) - 1
+      let count = 0
+      for (const [key, inner] of it instanceof Entries ? it.entries : Object.entries(it)) {
+        if (inner === undefined) continue
         parts.push(encodeReply(bulk(key), version))
         await put(inner, depth + 1)
+        count++
       }
-    }
+      parts[head] = Buffer.from(version === 3 ? `%${count}\r\n` : `*${2 * count}\r\n`)
+    } else parts.push(encodeReply(dataReply(it), version))
     if (slices.isOver) await slices.rest()
   }
   await put(value, 0)

@@ -3,7 +3,7 @@
  * `***`; for telling two configurations apart (changes.ts) it is a digest of itself. Pure.
  */
 import { createHash } from 'node:crypto'
-import { mapInSlices, type Slices } from '../base/slices.ts'
+import { Entries, type Slices } from '../base/slices.ts'
 import type { Config, DiscoveryConfig, NodeConfig, QuotaConfig, TenantConfig, UserConfig } from './config.ts'
 import { formatAddress, formatDuration, formatRate, formatSize } from './values.ts'
 
@@ -24,15 +24,12 @@ export function redactedConfig(config: Config, tenantsMax = Number.POSITIVE_INFI
   return configWords(config, hidden, tenantsMax)
 }
 
-/** The same, made in slices. */
-export async function redactedInSlices(
-  config: Config,
-  tenantsMax: number,
-  slices: Slices,
-): Promise<Record<string, unknown>> {
-  const shown = config.tenants.slice(0, tenantsMax)
-  const rows = await mapInSlices(shown, (tenant) => [tenant.id, tenantWords(tenant, hidden)] as const, slices)
-  return configWords(config, hidden, tenantsMax, Object.fromEntries(rows))
+/** The same, to be written in slices. */
+export function redactedRows(config: Config, tenantsMax: number): Record<string, unknown> {
+  function* tenants(): Iterable<[string, unknown]> {
+    for (const tenant of config.tenants.slice(0, tenantsMax)) yield [tenant.id, tenantWords(tenant, hidden)]
+  }
+  return configWords(config, hidden, tenantsMax, new Entries(tenants()))
 }
 
 /**
@@ -40,7 +37,7 @@ export async function redactedInSlices(
  * secrets. Made in slices: a hundred thousand tenants are a second.
  */
 export async function configHash(config: Config, slices: Slices): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify(configWords(config, hidden, 0, {})))
+  const hash = createHash('sha256').update(JSON.stringify(configWords({ ...config, tenants: [] }, hidden)))
   for (const tenant of config.tenants) {
     hash.update(JSON.stringify([tenant.id, tenantWords(tenant, hidden)]))
     if (slices.isOver) await slices.rest()
@@ -53,7 +50,7 @@ export function configWords(
   config: Config,
   veil: Veil,
   tenantsMax = Number.POSITIVE_INFINITY,
-  tenants?: Readonly<Record<string, unknown>>,
+  tenants?: Entries,
 ): Record<string, unknown> {
   const { routing, limits } = config
   const { pem } = veil

@@ -3,7 +3,7 @@
  * Prometheus's business. Pure.
  */
 import { rowsShownMax } from '../base/limits.ts'
-import { mapInSlices, type Slices } from '../base/slices.ts'
+import { Rows } from '../base/slices.ts'
 import {
   type Cells,
   fallbackIndex,
@@ -21,7 +21,8 @@ import {
 import type { Histogram } from './counters.ts'
 import { Largest } from './largest.ts'
 
-export async function statsOf(cells: Cells, slices: Slices): Promise<object> {
+/** To be written in slices. */
+export function statsOf(cells: Cells): object {
   const row = ([tenant, of]: [string, TenantCells]): object => ({
     tenant,
     clients: of.connections,
@@ -33,7 +34,7 @@ export async function statsOf(cells: Cells, slices: Slices): Promise<object> {
     ...Object.fromEntries(outcomeNames.slice(Outcome.error).map((name, i) => [name, of.failures((i + 1) as Outcome)])),
     staleness_ms: quantiles(of.staleness),
   })
-  const tenants = await mapInSlices(shown(cells), row, slices)
+  const tenants = Rows.of(shown(cells), row)
   const fallbacks: object[] = []
   for (const [from, from_region] of cells.regions.entries()) {
     for (const [to, to_region] of cells.regions.entries()) {

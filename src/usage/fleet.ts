@@ -189,7 +189,15 @@ export class FleetUsage {
 
   /** After a reload. Whoever comes back under a name that has left counts anew, and is another to be told its share. */
   keep(isThere: (name: string) => boolean): void {
-    for (const name of this.limits.keys()) if (!isThere(name)) this.limits.delete(name)
+    this.run(this.forget(isThere))
+  }
+
+  private *forget(isThere: (name: string) => boolean): Generator<undefined, void> {
+    let looked = 0
+    for (const name of this.limits.keys()) {
+      if (++looked % stepLimits === 0) yield
+      if (!isThere(name)) this.limits.delete(name)
+    }
   }
 
   /** Proxies that share the limits, this one too. */

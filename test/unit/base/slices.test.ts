@@ -1,4 +1,4 @@
-import { jsonPieces, mapInSlices, Slices } from '../../../src/base/slices.ts'
+import { Entries, jsonPieces, Rows, Slices } from '../../../src/base/slices.ts'
 
 /** A clock that each look moves on; counts the rests. */
 function slices(stepMs = 0.3) {
@@ -12,18 +12,40 @@ function slices(stepMs = 0.3) {
 }
 
 describe('work in slices', () => {
-  test('rests each millisecond, and gives what it would give in one go', async () => {
-    const { it, state } = slices()
-    const items = Array.from({ length: 1_000 }, (_, i) => i)
-    expect(await mapInSlices(items, (i) => i * 2, it)).toEqual(items.map((i) => i * 2))
-    expect(state.rests).toBeGreaterThan(200)
-    expect(state.rests).toBeLessThan(500)
+  test('rests each millisecond, and work that is short does not', async () => {
+    const long = slices()
+    for (let i = 0; i < 1_000; i++) if (long.it.isOver) await long.it.rest()
+    expect(long.state.rests).toBeGreaterThan(200)
+    expect(long.state.rests).toBeLessThan(500)
+    const short = slices(0.001)
+    for (let i = 0; i < 100; i++) if (short.it.isOver) await short.it.rest()
+    expect(short.state.rests).toBe(0)
   })
 
-  test('work that is short does not rest', async () => {
-    const { it, state } = slices(0.001)
-    await mapInSlices([1, 2, 3], (i) => i, it)
-    expect(state.rests).toBe(0)
+  test('rows and entries are made as they are written, and rests lie between them', async () => {
+    const { it, state } = slices()
+    const restsAt: number[] = []
+    const rows = Rows.of(Array(500).keys(), (i) => {
+      restsAt.push(state.rests)
+      return { i }
+    })
+    const value = {
+      rows,
+      map: new Entries([
+        ['a', [1]],
+        ['b', undefined],
+      ]),
+      none: new Rows([]),
+      empty: new Entries([]),
+    }
+    const text = Buffer.concat(await jsonPieces(value, it)).toString()
+    expect(JSON.parse(text)).toEqual({
+      rows: [...Array(500).keys()].map((i) => ({ i })),
+      map: { a: [1] },
+      none: [],
+      empty: {},
+    })
+    expect(new Set(restsAt).size).toBeGreaterThan(50)
   })
 
   test.each<[string, unknown]>([
