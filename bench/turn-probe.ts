@@ -6,11 +6,13 @@
  *
  * CPU and not time: on a machine that others use too, time says mostly how long one waited for a core. What is told is at most a
  * millisecond too much, what else was done between two looks. A question on REGIS_TURN_PROBE is answered with what was longest
- * since the last question.
+ * since the last question; on REGIS_TURN_PROBE.gc with what is left behind a collection of all garbage.
  */
 import { openSync, readSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { PerformanceObserver } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { isMainThread } from 'node:worker_threads'
 
 /** ms */
@@ -72,4 +74,17 @@ function begin(path: string): void {
   })
     .listen(path)
     .unref()
+  createServer((socket) => {
+    socket.on('error', () => {})
+    collect()
+    collect()
+    socket.end(JSON.stringify(process.memoryUsage()))
+  })
+    .listen(`${path}.gc`)
+    .unref()
+}
+
+function collect(): void {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
 }
