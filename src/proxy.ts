@@ -66,6 +66,7 @@ import { Scripts } from './scripts/scripts.ts'
 import { Accounts, type Renewed } from './session/accounts.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
+import { LoginTurns } from './session/login-turns.ts'
 import { Monitors } from './session/monitor.ts'
 import { Overload } from './session/overload.ts'
 import { type PauseStart, Pauses } from './session/pauses.ts'
@@ -77,7 +78,7 @@ import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
 import { Directory } from './tenant/directory.ts'
-import { FailureLimiter, Identity, type UserSource, type Verdict } from './tenant/identity.ts'
+import { FailureLimiter, Identity, passwordBytesMax, type UserSource, type Verdict } from './tenant/identity.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
@@ -149,6 +150,7 @@ export class RegisProxy {
   /** Made at the first `routing.fallback_limit`; who has a claim is kept. */
   private fallback: FallbackLimit | undefined
   private readonly failures: FailureLimiter
+  private readonly loginTurns = new LoginTurns((run) => void setImmediate(run))
   private readonly path: RequestPath
   private readonly explainer: Explainer
   private readonly trails: Trails
@@ -912,6 +914,14 @@ export class RegisProxy {
   }
 
   private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
+    if (this.loginTurns.take()) return this.authenticateNow(session, user, password)
+    // Longer ones are refused: their first bytes are enough for that.
+    const copy = Buffer.from(password.subarray(0, passwordBytesMax + 1))
+    return this.loginTurns.wait().then(() => this.authenticateNow(session, user, copy))
+  }
+
+  private authenticateNow(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
+    if (session.isClosed) return undefined
     const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
     const isLimited = this.failures.isLimited(ip, user, this.path.now())
     const { identity } = this
