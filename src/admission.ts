@@ -76,7 +76,7 @@ export class Admission {
       const verdict = this.memory!.check(session, memory, id)
       if (verdict === memoryRefused) return this.hands.refuseEarly(session, pos, id, this.memory!.refusal)
       if (verdict !== memoryGoesOn) {
-        this.memory!.confirm(memory, () => this.hands.resumeLater(session, 0))
+        this.memory!.confirm(session, memory, () => this.hands.resumeLater(session, 0))
         return this.hands.waitForNode(session)
       }
     }

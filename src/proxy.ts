@@ -3,6 +3,7 @@
  * ~ a window: timers, the process's own facts.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import type net from 'node:net'
 import { type AdminOptions, AdminServer } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
@@ -11,6 +12,7 @@ import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
+import { Rows, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
 import {
@@ -30,9 +32,9 @@ import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
-import { changeText, configHash } from './config/changes.ts'
+import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
-import { redactedConfig } from './config/print.ts'
+import { configHash, redactedRows } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
@@ -61,9 +63,10 @@ import { FallbackLimit } from './routing/fallback-limit.ts'
 import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
-import { Accounts } from './session/accounts.ts'
+import { Accounts, type Renewed } from './session/accounts.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
+import { LoginTurns } from './session/login-turns.ts'
 import { Monitors } from './session/monitor.ts'
 import { Overload } from './session/overload.ts'
 import { type PauseStart, Pauses } from './session/pauses.ts'
@@ -75,7 +78,7 @@ import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
 import { Directory } from './tenant/directory.ts'
-import { FailureLimiter, Identity, type UserSource, type Verdict } from './tenant/identity.ts'
+import { FailureLimiter, Identity, passwordBytesMax, type UserSource, type Verdict } from './tenant/identity.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
@@ -128,6 +131,7 @@ export class RegisProxy {
   /** Nodes that are being told to end a script. */
   private readonly killing = new Set<number>()
   private config: Config
+  private hashed: { readonly of: Config; readonly hash: Promise<string> } | undefined
   private readonly prepare: ProxyOptions['prepare']
   private readonly reloader: Reloader | undefined
   /** Of the newest reload, for people. */
@@ -146,6 +150,7 @@ export class RegisProxy {
   /** Made at the first `routing.fallback_limit`; who has a claim is kept. */
   private fallback: FallbackLimit | undefined
   private readonly failures: FailureLimiter
+  private readonly loginTurns = new LoginTurns((run) => void setImmediate(run))
   private readonly path: RequestPath
   private readonly explainer: Explainer
   private readonly trails: Trails
@@ -196,7 +201,7 @@ export class RegisProxy {
     this.cells.configLastReloadSeconds = Date.now() / 1000
     this.directory = new Directory(config)
     this.accounts = new Accounts(config, this.table, this.cells, this.directory)
-    this.identity = new Identity({ users: credentials(this.directory) })
+    this.identity = Identity.of({ users: credentials(this.directory) })
     this.failures = new FailureLimiter(config.limits.authFailures)
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
     this.discovery = this.buildDiscovery(addresses)
@@ -289,6 +294,7 @@ export class RegisProxy {
     this.fleet = new FleetUsage(
       randomBytes(8).toString('hex'),
       new FleetRecords({ tracker: this.tracker, log, now: systemClock.now, ask }),
+      () => new Slices(),
     )
     this.fleet.isOn = config.tenants.some(
       ({ quota, users }) => isFleetWide(quota) || users.some((user) => isFleetWide(user.quota)),
@@ -387,7 +393,7 @@ export class RegisProxy {
       build: { version: options.version, region: config.region },
       tenantLabel: () => this.config.metrics.tenantLabel,
       tenants: () => ({ count: this.directory.tenants.length, ids: () => this.directory.ids() }),
-      rest: () => new Promise((resolve) => setImmediate(resolve)),
+      openFiles,
       samples: {
         nodes: () => this.nodeSamples(),
         regions: () => this.regionSamples(),
@@ -727,42 +733,52 @@ export class RegisProxy {
 
   /**
    * Another configuration, in this turn. Nobody's command is half done: what is in flight keeps the prefix, the place and the
-   * promise with which it was sent. What can fail comes first.
+   * promise with which it was sent. What can fail comes first, and what can be made beforehand, in slices.
    */
-  private apply(config: Config): () => void {
-    const directory = new Directory(config)
-    const identity = new Identity({ users: credentials(directory) })
-    const renewed = this.accounts.replace(config, directory, Math.floor(this.path.now() * 1000))
+  private async apply(config: Config): Promise<() => () => void> {
+    const slices = new Slices()
+    const directory = await Directory.inSlices(config, slices)
+    const identity = await Identity.inSlices({ users: credentials(directory) }, slices)
     return () => {
-      this.config = config
-      this.directory = directory
-      this.memoryUsage.setTenants(directory.tenants)
-      this.identity = identity
-      this.failures.setRate(config.limits.authFailures)
-      this.admin.setToken(config.admin.token)
-      this.log.setLevel?.(config.logging.level)
-      this.scripts.renew()
-      for (const { node, tenant, request } of this.tenantUsers.renew()) {
-        this.pool.askShared(node, request, (reply) => {
-          if (reply?.[0] !== plus) this.tenantUsers.forget(tenant, node)
-        })
-      }
-      this.path.setLimits({
-        scriptMs: config.limits.scriptMs,
-        fallbackLimit: this.fallbackLimit(),
-        maxRequestBytes: config.limits.maxRequestBytes,
-        maxOutputBytes: config.limits.outputBytes,
-      })
-      this.path.rightsChanged()
-      const expelled = this.renewal.renew(this.sessions.values(), renewed)
-      forgetQuotas(
-        this.fleet,
-        (user, tenant) => this.accounts.isUserOf(user, tenant),
-        (id) => directory.tenant(id) !== undefined,
-      )
-      this.shareQuotasOfClients()
-      if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
+      const renewed = this.accounts.replace(config, directory, Math.floor(this.path.now() * 1000))
+      return () => this.take(config, directory, identity, renewed)
     }
+  }
+
+  private take(
+    config: Config,
+    directory: Directory<UserConfig, TenantConfig>,
+    identity: Identity,
+    renewed: Renewed,
+  ): void {
+    this.config = config
+    this.directory = directory
+    this.memoryUsage.setTenants(directory.tenants)
+    this.identity = identity
+    this.failures.setRate(config.limits.authFailures)
+    this.admin.setToken(config.admin.token)
+    this.log.setLevel?.(config.logging.level)
+    this.scripts.renew()
+    for (const { node, tenant, request } of this.tenantUsers.renew()) {
+      this.pool.askShared(node, request, (reply) => {
+        if (reply?.[0] !== plus) this.tenantUsers.forget(tenant, node)
+      })
+    }
+    this.path.setLimits({
+      scriptMs: config.limits.scriptMs,
+      fallbackLimit: this.fallbackLimit(),
+      maxRequestBytes: config.limits.maxRequestBytes,
+      maxOutputBytes: config.limits.outputBytes,
+    })
+    this.path.rightsChanged()
+    const expelled = this.renewal.renew(this.sessions.values(), renewed)
+    forgetQuotas(
+      this.fleet,
+      (user, tenant) => this.accounts.isUserOf(user, tenant),
+      (id) => directory.tenant(id) !== undefined,
+    )
+    this.shareQuotasOfClients()
+    if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
   }
 
   private noteReload({ ok, changes, errors, warnings }: ReloadOutcome, by: string): void {
@@ -901,6 +917,14 @@ export class RegisProxy {
   }
 
   private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
+    if (this.loginTurns.take()) return this.authenticateNow(session, user, password)
+    // Longer ones are refused: their first bytes are enough for that.
+    const copy = Buffer.from(password.subarray(0, passwordBytesMax + 1))
+    return this.loginTurns.wait().then(() => this.authenticateNow(session, user, copy))
+  }
+
+  private authenticateNow(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
+    if (session.isClosed) return undefined
     const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
     const isLimited = this.failures.isLimited(ip, user, this.path.now())
     const { identity } = this
@@ -1423,7 +1447,7 @@ export class RegisProxy {
       tenants: () => this.tenantsView(),
       clients: () => this.clientsView(),
       rules: () => this.config.routing.rules,
-      config: () => redactedConfig(this.config, rowsShownMax) as object,
+      config: () => redactedRows(this.config, rowsShownMax),
       stats: () => this.stats(),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
@@ -1474,7 +1498,7 @@ export class RegisProxy {
   }
 
   /** PROXY SHOW: the same as the admin API's. */
-  private show(what: Showable): unknown {
+  private async show(what: Showable): Promise<unknown> {
     switch (what) {
       case 'status':
         return this.status()
@@ -1487,7 +1511,7 @@ export class RegisProxy {
       case 'rules':
         return this.config.routing.rules
       case 'config':
-        return redactedConfig(this.config, rowsShownMax)
+        return redactedRows(this.config, rowsShownMax)
       case 'stats':
         return this.stats()
     }
@@ -1531,7 +1555,8 @@ export class RegisProxy {
     }
   }
 
-  private status(): object {
+  private async status(): Promise<object> {
+    const hash = await this.hashOfConfig()
     return {
       version: this.version,
       region: this.config.region,
@@ -1543,10 +1568,20 @@ export class RegisProxy {
       ...(this.discovery === undefined ? {} : { discovery: this.discovery.status() }),
       draining: this.isDraining,
       config: {
-        hash: configHash(redactedConfig(this.config, rowsShownMax)),
+        hash,
         taken_at: new Date(this.cells.configLastReloadSeconds * 1000).toISOString(),
         last_reload: this.lastReload ?? null,
       },
+    }
+  }
+
+  /** Once for each configuration, when somebody asks; of the one that runs now, also if it has changed meanwhile. */
+  private async hashOfConfig(): Promise<string> {
+    for (;;) {
+      const { config } = this
+      if (this.hashed?.of !== config) this.hashed = { of: config, hash: configHash(config, new Slices()) }
+      const hash = await this.hashed.hash
+      if (this.config === config) return hash
     }
   }
 
@@ -1573,10 +1608,10 @@ export class RegisProxy {
     }))
   }
 
-  /** The first thousand: a page for people. */
+  /** The first thousand that were there when it was asked for: a page for people. */
   private clientsView(): object {
     const now = this.path.now()
-    return [...this.sessions.values()].slice(0, rowsShownMax).map((session) => ({
+    const row = (session: Session): object => ({
       id: session.id,
       tenant: session.account?.tenant?.id ?? null,
       user: session.account?.user ?? null,
@@ -1587,7 +1622,8 @@ export class RegisProxy {
       in_flight: session.inFlight,
       received_bytes: session.bytesIn,
       sent_bytes: session.bytesOut,
-    }))
+    })
+    return Rows.of(firstOf(this.sessions.values(), rowsShownMax), row)
   }
 
   private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
@@ -1632,7 +1668,7 @@ export class RegisProxy {
   }
 
   private tenantsView(): object {
-    return this.shownTenants().map((tenant) => {
+    const row = (tenant: TenantConfig): object => {
       const cells = this.cells.tenants.get(tenant.id) ?? idleCells
       const state = this.accounts.usedTenant(tenant.id)
       const quotas = state === undefined ? [] : this.usesOfTenant(state)
@@ -1648,8 +1684,23 @@ export class RegisProxy {
         ...(quotas.length === 0 ? {} : { quotas }),
         ...this.memoryUsage.viewOf(tenant.id),
       }
-    })
+    }
+    return Rows.of(this.shownTenants(), row)
   }
+}
+
+function firstOf<T>(items: Iterable<T>, count: number): T[] {
+  const first: T[] = []
+  for (const item of items) {
+    if (first.length === count) break
+    first.push(item)
+  }
+  return first
+}
+
+/** Sockets and files of this process; undefined where the kernel does not count them (Linux does from 6.2 on). */
+function openFiles(): number | undefined {
+  return statSync('/proc/self/fd', { throwIfNoEntry: false })?.size || undefined
 }
 
 /** Of tenants that were never used. */

@@ -10,6 +10,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Log, silentLog } from '../base/log.ts'
+import { jsonPieces, Slices } from '../base/slices.ts'
 import { type AccessOptions, hasToken, refusalOf } from './access.ts'
 
 export interface HealthCheck {
@@ -45,16 +46,16 @@ export interface AdminOptions {
   /** 0: any free port; start() says which. */
   readonly port: number
   readonly token?: string | undefined
-  readonly metrics: { readonly contentType: string; render(): Promise<string> }
+  readonly metrics: { readonly contentType: string; pieces(): Promise<readonly Buffer[]> }
   readonly health: () => Health
-  readonly status: () => object
-  readonly regions: () => object
-  readonly tenants: () => object
-  readonly clients: () => object
-  readonly rules: () => object
+  readonly status: () => object | Promise<object>
+  readonly regions: () => object | Promise<object>
+  readonly tenants: () => object | Promise<object>
+  readonly clients: () => object | Promise<object>
+  readonly rules: () => object | Promise<object>
   /** Secrets are already taken out. */
-  readonly config: () => object
-  readonly stats: () => object
+  readonly config: () => object | Promise<object>
+  readonly stats: () => object | Promise<object>
   /** Slow commands of all nodes, without their arguments. */
   readonly slowlog: () => Promise<object>
   /** What would become of a command of this user, and why. `command`: as redis-cli takes it. */
@@ -100,7 +101,7 @@ const strictHeaders = {
 interface Answer {
   readonly status: number
   readonly type: string
-  readonly body: string
+  readonly body: string | readonly Buffer[]
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -117,6 +118,11 @@ const json = (status: number, value: unknown, headers: Readonly<Record<string, s
   body: `${JSON.stringify(value)}\n`,
   headers,
 })
+/** The same of what may be long: made and sent in slices. */
+async function longJson(status: number, value: unknown): Promise<Answer> {
+  const body = [...(await jsonPieces(value, new Slices())), Buffer.from('\n')]
+  return { status, type: 'application/json; charset=utf-8', body }
+}
 const text = (status: number, body: string): Answer => ({ status, type: 'text/plain; charset=utf-8', body })
 const failure = (status: number, error: string, headers?: Readonly<Record<string, string>>): Answer =>
   json(status, { error }, headers)
@@ -128,7 +134,7 @@ export class AdminServer {
   readonly #routes: ReadonlyMap<string, Route>
   readonly #server: Server
   /** Scrapes that come while one is being answered share its page. */
-  #rendering: Promise<string> | undefined
+  #rendering: Promise<readonly Buffer[]> | undefined
 
   constructor(options: AdminOptions) {
     this.#options = options
@@ -182,7 +188,10 @@ export class AdminServer {
 
   #routeTable(): ReadonlyMap<string, Route> {
     const options = this.#options
-    const view = (read: () => object): Route => ({ method: 'GET', answer: () => json(200, read()) })
+    const view = (read: () => object | Promise<object>): Route => ({
+      method: 'GET',
+      answer: async () => longJson(200, await read()),
+    })
     const livez: Route = { method: 'GET', isOpen: true, answer: (request, url) => this.#health('live', request, url) }
     const readyz: Route = { method: 'GET', isOpen: true, answer: (request, url) => this.#health('ready', request, url) }
     const routes = new Map<string, Route>([
@@ -249,17 +258,18 @@ export class AdminServer {
     }
     if (response.destroyed) return
     socket.setTimeout(this.#options.readerMs ?? readerMs)
-    const body = Buffer.from(answer.body)
+    const body = typeof answer.body === 'string' ? [Buffer.from(answer.body)] : answer.body
     // A body that was not read to its end makes this connection useless for a next request.
     const isSpent = request.complete || (request.headers['content-length'] ?? '0') === '0'
     response.writeHead(answer.status, {
       ...strictHeaders,
       'Content-Type': answer.type,
-      'Content-Length': body.length,
+      'Content-Length': body.reduce((bytes, piece) => bytes + piece.length, 0),
       ...(isSpent ? {} : { Connection: 'close' }),
       ...answer.headers,
     })
-    response.end(request.method === 'HEAD' ? undefined : body)
+    if (request.method === 'HEAD') response.end()
+    else await send(response, body)
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
@@ -288,7 +298,7 @@ export class AdminServer {
 
   async #metrics(): Promise<Answer> {
     const { metrics } = this.#options
-    this.#rendering ??= metrics.render().finally(() => {
+    this.#rendering ??= metrics.pieces().finally(() => {
       this.#rendering = undefined
     })
     return { status: 200, type: metrics.contentType, body: await this.#rendering }
@@ -315,6 +325,27 @@ export class AdminServer {
     const found = this.#options.explain(user, command, url.searchParams.get('level') ?? undefined)
     return found.status === 200 ? json(200, found.explained) : failure(found.status, found.error)
   }
+}
+
+/** Not faster than it is read, and a piece a slice: the kernel takes megabytes at once, and copies them. */
+async function send(response: ServerResponse, body: readonly Buffer[]): Promise<void> {
+  const slices = new Slices()
+  for (const piece of body) {
+    if (response.destroyed) return
+    if (!response.write(piece)) await new Promise<void>((resolve) => whenWritable(response, resolve))
+    else if (slices.isOver) await slices.rest()
+  }
+  response.end()
+}
+
+function whenWritable(response: ServerResponse, then: () => void): void {
+  const done = (): void => {
+    response.off('drain', done)
+    response.off('close', done)
+    then()
+  }
+  response.on('drain', done)
+  response.on('close', done)
 }
 
 async function answerReload(reload: NonNullable<AdminOptions['reload']>, url: URL): Promise<Answer> {

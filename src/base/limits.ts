@@ -271,3 +271,8 @@ export const totalsGapMs = 5
 export const lookWaitMs = 2_000
 /** How long a command waits for that answer, before what was written counts without it. */
 export const totalsWaitMs = 300
+
+/** Logins in one turn of the event loop: some 50 us each where the tenant is new, and others' commands wait behind them. */
+export const loginsPerTurn = 32
+/** Connections that have come and are not accepted yet: a turn accepts one. The kernel cuts it to net.core.somaxconn. */
+export const listenBacklog = 65_535

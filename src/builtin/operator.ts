@@ -4,7 +4,8 @@
  */
 import { errorText } from '../base/errors.ts'
 import { pauseMsDefault, pauseMsMax } from '../base/limits.ts'
-import { array, bulk, failure, integer, map, nil, ok, type Reply } from '../resp/encode.ts'
+import { Entries, Rows, Slices } from '../base/slices.ts'
+import { array, bulk, encodeReply, failure, integer, map, nil, ok, type Reply } from '../resp/encode.ts'
 import type { PauseStart } from '../session/pauses.ts'
 import type { Builtin } from './builtin.ts'
 
@@ -14,8 +15,8 @@ export type Showable = (typeof showable)[number]
 
 /** What these verbs ask of the proxy. */
 export interface OperatorHost {
-  /** Data as JSON has it, secrets taken out. */
-  show(what: Showable): unknown
+  /** Data as JSON has it, or Rows and Entries of such; secrets are taken out; nobody changes it any more. */
+  show(what: Showable): Promise<unknown>
   /** False: there is no such connection. */
   kill(id: number): boolean
   /** The tenant's commands wait, so long at most; undefined: there is no such tenant. */
@@ -53,11 +54,11 @@ export const operatorHelp = [
 
 export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
   'proxy|show': {
-    run: (args, _session, host) => {
+    run: async (args, session, host) => {
       const word = args[2]!.toString('latin1').toLowerCase()
       const what = showable.find((name) => name === word)
       if (what === undefined) return failure(errorText('SHOW_WHAT', showable.join(', ')))
-      return dataReply(host.operator.show(what))
+      return longReply(await host.operator.show(what), session.resp)
     },
   },
   'proxy|kill': {
@@ -149,4 +150,35 @@ export function dataReply(value: unknown): Reply {
     default:
       return bulk(String(value))
   }
+}
+
+/** The same of what may be long, encoded in slices. Nothing else of this client is taken meanwhile, so its RESP version stays. */
+async function longReply(value: unknown, version: 2 | 3): Promise<Reply> {
+  const slices = new Slices()
+  const parts: Buffer[] = []
+  const put = async (it: unknown, depth: number): Promise<void> => {
+    if (it instanceof Rows || (Array.isArray(it) && depth <= 2)) {
+      // How many there are stands in front of them.
+      const head = parts.push(Buffer.alloc(0)) - 1
+      let count = 0
+      for (const item of it instanceof Rows ? it.rows : it) {
+        await put(item, depth + 1)
+        count++
+      }
+      parts[head] = Buffer.from(`*${count}\r\n`)
+    } else if (it instanceof Entries || (typeof it === 'object' && it !== null && depth <= 2)) {
+      const head = parts.push(Buffer.alloc(0)) - 1
+      let count = 0
+      for (const [key, inner] of it instanceof Entries ? it.entries : Object.entries(it)) {
+        if (inner === undefined) continue
+        parts.push(encodeReply(bulk(key), version))
+        await put(inner, depth + 1)
+        count++
+      }
+      parts[head] = Buffer.from(version === 3 ? `%${count}\r\n` : `*${2 * count}\r\n`)
+    } else parts.push(encodeReply(dataReply(it), version))
+    if (slices.isOver) await slices.rest()
+  }
+  await put(value, 0)
+  return { kind: 'encoded', parts: [Buffer.concat(parts)] }
 }

@@ -150,11 +150,6 @@ export function changesBetween(running: Config, next: Config): Change[] {
   return changes
 }
 
-/** Of what is shown of a configuration: proxies with the same file have the same one. Says nothing of secrets. */
-export function configHash(words: object): string {
-  return createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 16)
-}
-
 /** With `***` in front, by which they are known again when a value is shown. */
 const digest = (text: string): string => `***${createHash('sha256').update(text).digest('hex')}`
 const digests: Veil = { secret: digest, pem: digest }
@@ -167,7 +162,7 @@ function compareTenants(running: readonly TenantConfig[], next: readonly TenantC
     before.delete(tenant.id)
     const steps = ['tenants', tenant.id]
     if (was === undefined) changes.push(changeAt(steps, 'tenants.<name>', 'added', undefined, undefined))
-    else if (!isDeepStrictEqual(was, tenant))
+    else if (was !== tenant && !isDeepStrictEqual(was, tenant))
       compare(tenantWords(was, digests), tenantWords(tenant, digests), steps, 'tenants.<name>', changes)
   }
   for (const id of before.keys())

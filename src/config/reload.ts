@@ -5,8 +5,9 @@
  *   run --> (one at a time) --> prepare: load, compare, refuse --> apply --> outcome
  *      \--> asked for while one runs: one more behind it, for all who ask meanwhile, since the file may have changed
  */
+import { isDeepStrictEqual } from 'node:util'
 import { type Change, changesBetween, refusalOf } from './changes.ts'
-import type { Config } from './config.ts'
+import type { Config, TenantConfig } from './config.ts'
 import type { Diagnostic } from './diagnostics.ts'
 import { type LoadOptions, loadConfig } from './load.ts'
 
@@ -22,14 +23,24 @@ export interface Prepared {
 
 /** Reads files; synchronous, and as long as the file is large: see reload-thread.ts. */
 export function prepareReload(file: string, options: LoadOptions, running: Config): Prepared {
-  const { config, errors, warnings, files, place } = loadConfig(file, options)
-  if (config === undefined) return { changes: [], errors, warnings, files }
+  const { config: loaded, errors, warnings, files, place } = loadConfig(file, options)
+  if (loaded === undefined) return { changes: [], errors, warnings, files }
+  const config = { ...loaded, tenants: keepingSame(running.tenants, loaded.tenants) }
   const changes = changesBetween(running, config)
   const refusals = changes.flatMap((change) => {
     const message = refusalOf(change)
     return message === undefined ? [] : [place(change.steps, message)]
   })
   return { ...(refusals.length === 0 ? { config } : {}), changes, errors: refusals, warnings, files }
+}
+
+/** Tenants of which nothing has changed are the very same objects, so that whoever keeps something of them can tell. */
+function keepingSame(running: readonly TenantConfig[], next: readonly TenantConfig[]): TenantConfig[] {
+  const before = new Map(running.map((tenant) => [tenant.id, tenant]))
+  return next.map((tenant) => {
+    const was = before.get(tenant.id)
+    return was !== undefined && isDeepStrictEqual(was, tenant) ? was : tenant
+  })
 }
 
 export interface ReloadOutcome {
@@ -42,8 +53,11 @@ export interface ReloadOutcome {
 export interface ReloaderOptions {
   /** Rejects only for what is a fault of ours. */
   prepare(): Promise<Prepared>
-  /** Makes ready all that may fail, and gives what takes it, whole, in this turn. */
-  apply(config: Config): () => void
+  /**
+   * Makes ready what can be made beforehand; gives what does all else that may fail, in one turn, which gives what takes the
+   * configuration, whole, in the same turn.
+   */
+  apply(config: Config): Promise<() => () => void>
   /** The latter has failed: what runs now is neither the old configuration nor the new one. */
   broken(error: unknown): void
   /** Not for dry runs. */
@@ -87,7 +101,7 @@ export class Reloader {
     try {
       const { config, changes, errors, warnings } = await this.#options.prepare()
       outcome = { ok: config !== undefined, changes, errors, warnings }
-      if (kind === 'reload' && config !== undefined) take = this.#options.apply(config)
+      if (kind === 'reload' && config !== undefined) take = (await this.#options.apply(config))()
     } catch (error) {
       const message = `a fault of the proxy's own: ${error instanceof Error ? error.message : String(error)}`
       return { ok: false, changes: [], errors: [{ severity: 'error', file: '-', message }], warnings: [] }

@@ -32,6 +32,11 @@ export class Largest {
     return new Set(this.#heap.map(({ name }) => name))
   }
 
+  /** The largest first. */
+  namesBySize(): string[] {
+    return [...this.#heap].sort((a, b) => (isSmaller(a, b) ? 1 : -1)).map(({ name }) => name)
+  }
+
   #up(from: number): void {
     const heap = this.#heap
     for (let at = from; at > 0; ) {

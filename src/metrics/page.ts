@@ -25,7 +25,7 @@ export function renderMetricsPage(): string {
     'Generated from `src/metrics/catalogue.ts` by `npm run docs`; do not edit.',
     '',
     '`GET /metrics` on the admin address serves these in the Prometheus text format, together with the `process_*` and',
-    '`nodejs_*` metrics of prom-client. Units are base units. No key, client address, user name or free text is a label.',
+    '`nodejs_*` metrics of prom-client, but for those that go over every socket. Units are base units. No key, client address, user name or free text is a label.',
     '',
     '- `metrics.tenant_label` (`all`, `none`, `top:N`) decides which tenants have a label of their own. The rest is counted',
     '  under `tenant="other"`, which holds what each tenant counted while it was folded, so it never falls.',

@@ -1,11 +1,12 @@
 /**
  * The Prometheus page. One reader per row of the catalogue turns cells and samples into values when somebody scrapes;
- * nothing here runs per command. prom-client gives the text format and Node's own metrics; its counters are not used
- * (`inc` and `observe` cost 0.3 to 0.5 microseconds each), so each row is registered as an object with `get`.
+ * nothing here runs per command. prom-client gives Node's own metrics; its counters are not used (`inc` and `observe` cost 0.3 to
+ * 0.5 microseconds each), nor its text, which it makes of the whole page in one turn.
  */
 import { performance } from 'node:perf_hooks'
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
-import { catalogue, type MetricName, type MetricRow, metricPrefix } from './catalogue.ts'
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Slices } from '../base/slices.ts'
+import { catalogue, type MetricName, metricPrefix } from './catalogue.ts'
 import {
   type Cells,
   fallbackIndex,
@@ -44,6 +45,7 @@ import {
   tenantCounters,
   turnsOffset,
 } from './fold.ts'
+import { familyLines, type Labels, type Value } from './text.ts'
 
 /** A node as it is at this moment; what is unknown is left out, and so is its series. */
 export interface NodeSample {
@@ -152,29 +154,26 @@ export interface MetricsOptions {
   readonly tenantLabel: () => TenantLabel
   /** Used or not; asked at every scrape. */
   readonly tenants?: () => ConfiguredTenants
-  /** Lets others have a turn: adding up many tenants takes longer than one should. */
-  readonly rest?: () => Promise<void>
+  /** Sockets and files that are open; undefined: the system does not say. */
+  readonly openFiles?: () => number | undefined
   readonly samples: MetricSamples
   /** Node's own metrics (process_*, nodejs_*); off in tests, since they hold timers and observers. */
   readonly defaults?: boolean
 }
 
-type Labels = Readonly<Record<string, string>>
-interface Value {
-  readonly labels: Labels
-  readonly value: number
-  readonly metricName?: string
-}
 type Reader = () => Iterable<Value>
 
 export class Metrics {
   readonly contentType: string = Registry.PROMETHEUS_CONTENT_TYPE
+  /** Of Node's own metrics. */
   readonly #registry = new Registry()
+  readonly #readers: Readonly<Record<MetricName, Reader>>
   readonly #options: MetricsOptions
   readonly #fold = new TenantFold()
   /** By command id: what was shown as ok, which must not fall. */
   readonly #okBefore = new Map<number, number>()
   #tenants: readonly TenantSeries[] = []
+  readonly #quotaSamples = new Map<string, readonly QuotaSample[]>()
   #last: Promise<unknown> = Promise.resolve()
   #nodes: readonly NodeSample[] = []
   #regions: readonly RegionSample[] = []
@@ -182,42 +181,53 @@ export class Metrics {
 
   constructor(options: MetricsOptions) {
     this.#options = options
-    const readers = this.#readers()
-    for (const name of Object.keys(catalogue) as MetricName[]) {
-      register(this.#registry, metricPrefix + name, catalogue[name], readers[name])
-    }
-    if (options.defaults !== false) {
-      collectDefaultMetrics({ register: this.#registry })
-      // Gauges that end in _total: promtool refuses the page, and `_resources` says the same by type.
-      for (const name of [
-        'nodejs_active_handles_total',
-        'nodejs_active_requests_total',
-        'nodejs_active_resources_total',
-      ])
-        this.#registry.removeSingleMetric(name)
-    }
+    this.#readers = this.#readersOf()
+    if (options.defaults !== false) collectDefaults(this.#registry, options.openFiles)
   }
 
-  /** The whole page. The samples of one page are taken at one moment, but for the tenants' counters, where there are many. */
   async render(): Promise<string> {
+    return Buffer.concat(await this.pieces()).toString()
+  }
+
+  /**
+   * The whole page, made in slices: nodes and regions are as of one moment, and so is each family's line of one tenant; of two
+   * families, or tenants, the later one may count some milliseconds more.
+   */
+  async pieces(): Promise<Buffer[]> {
     // One at a time: whoever asks meanwhile has a page of its own, afterwards.
     const page = this.#last.then(() => this.#page())
-    this.#last = page.catch(() => '')
+    this.#last = page.catch(() => undefined)
     return page
   }
 
-  async #page(): Promise<string> {
-    const { cells, samples, tenantLabel, tenants, rest } = this.#options
+  async #page(): Promise<Buffer[]> {
+    const { cells, samples, tenantLabel, tenants } = this.#options
+    const slices = new Slices()
     const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.())
     let step = steps.next()
-    for (; step.done !== true; step = steps.next()) await rest?.()
+    for (; step.done !== true; step = steps.next()) if (slices.isOver) await slices.rest()
     this.#tenants = step.value
     this.#nodes = [...samples.nodes()]
     this.#regions = [...samples.regions()]
-    return this.#registry.metrics()
+    const pieces: Buffer[] = []
+    let text = ''
+    for (const name of Object.keys(catalogue) as MetricName[]) {
+      for (const line of familyLines(metricPrefix + name, catalogue[name], this.#readers[name]())) {
+        text += `${line}\n`
+        if (!slices.isOver) continue
+        pieces.push(Buffer.from(text))
+        text = ''
+        await slices.rest()
+      }
+      text += '\n'
+    }
+    pieces.push(Buffer.from(text), Buffer.from(await this.#registry.metrics()))
+    this.#tenants = []
+    this.#quotaSamples.clear()
+    return pieces
   }
 
-  #readers(): Readonly<Record<MetricName, Reader>> {
+  #readersOf(): Readonly<Record<MetricName, Reader>> {
     const { cells, build, samples } = this.#options
     const { tripwires } = cells
     const node = (pick: (sample: NodeSample) => number | undefined) => () => this.#nodeValues(pick)
@@ -228,7 +238,7 @@ export class Metrics {
       config_reloads_total: () => keyed('config_reloads_total', cells.configReloads),
       event_loop_utilization_ratio: () => plain(this.#utilizationNow()),
 
-      client_connections: () => this.#tenants.map((t) => ({ labels: { tenant: t.tenant }, value: t.connections })),
+      client_connections: () => this.#connections(),
       client_connections_total: () => keyed('client_connections_total', cells.connectionsOpened),
       overload_state: () => plain(samples.overload?.().state ?? 0),
       overload_memory_ratio: () => plain(samples.overload?.().use ?? 0),
@@ -400,6 +410,10 @@ export class Metrics {
     }
   }
 
+  *#connections(): Iterable<Value> {
+    for (const { tenant, connections } of this.#tenants) yield { labels: { tenant }, value: connections }
+  }
+
   *#tenantCounter(offset: number): Iterable<Value> {
     for (const { tenant, counters } of this.#tenants) yield { labels: { tenant }, value: counters[offset]! }
   }
@@ -436,11 +450,21 @@ export class Metrics {
   /** Of tenants with a label of their own: limits do not add up to anything. */
   *#quotas(pick: (sample: QuotaSample) => number | undefined): Iterable<Value> {
     for (const { tenant } of this.#tenants) {
-      for (const sample of this.#options.samples.quotas?.(tenant) ?? []) {
+      for (const sample of this.#quotasOf(tenant)) {
         const value = pick(sample)
         if (value !== undefined) yield { labels: { tenant, quota: sample.quota }, value }
       }
     }
+  }
+
+  /** Once a page: three families show them. */
+  #quotasOf(tenant: string): readonly QuotaSample[] {
+    let of = this.#quotaSamples.get(tenant)
+    if (of === undefined) {
+      of = [...(this.#options.samples.quotas?.(tenant) ?? [])]
+      this.#quotaSamples.set(tenant, of)
+    }
+    return of
   }
 
   *#commandsTotal(): Iterable<Value> {
@@ -518,11 +542,25 @@ export class Metrics {
   }
 }
 
-function register(registry: Registry, name: string, row: MetricRow, read: Reader): void {
-  const { help, type } = row
-  const metric = { name, help, type, get: async () => ({ name, help, type, values: [...read()] }) }
-  // prom-client asks a registered metric for name and get() only (lib/registry.js); its type asks for the whole class.
-  registry.registerMetric(metric as unknown as Metric<string>)
+/** Those of which a scrape costs the same however many clients there are. */
+function collectDefaults(register: Registry, openFiles: (() => number | undefined) | undefined): void {
+  collectDefaultMetrics({ register })
+  // Each goes over every socket of the process; those that end in _total are gauges besides, and promtool refuses the page.
+  for (const what of ['handles', 'requests', 'resources']) {
+    register.removeSingleMetric(`nodejs_active_${what}`)
+    register.removeSingleMetric(`nodejs_active_${what}_total`)
+  }
+  // It lists the descriptors to count them: 25 ms at five thousand.
+  register.removeSingleMetric('process_open_fds')
+  if (openFiles?.() === undefined) return
+  new Gauge({
+    name: 'process_open_fds',
+    help: 'Number of open file descriptors.',
+    registers: [register],
+    collect() {
+      this.set(openFiles() ?? 0)
+    },
+  })
 }
 
 const seconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1000)

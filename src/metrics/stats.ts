@@ -3,6 +3,7 @@
  * Prometheus's business. Pure.
  */
 import { rowsShownMax } from '../base/limits.ts'
+import { Rows } from '../base/slices.ts'
 import {
   type Cells,
   fallbackIndex,
@@ -20,8 +21,9 @@ import {
 import type { Histogram } from './counters.ts'
 import { Largest } from './largest.ts'
 
+/** To be written in slices. */
 export function statsOf(cells: Cells): object {
-  const tenants = shown(cells).map(([tenant, of]) => ({
+  const row = ([tenant, of]: [string, TenantCells]): object => ({
     tenant,
     clients: of.connections,
     reads: of.reads,
@@ -31,7 +33,8 @@ export function statsOf(cells: Cells): object {
     reads_primary: of.readsFrom(Source.primary),
     ...Object.fromEntries(outcomeNames.slice(Outcome.error).map((name, i) => [name, of.failures((i + 1) as Outcome)])),
     staleness_ms: quantiles(of.staleness),
-  }))
+  })
+  const tenants = Rows.of(shown(cells), row)
   const fallbacks: object[] = []
   for (const [from, from_region] of cells.regions.entries()) {
     for (const [to, to_region] of cells.regions.entries()) {

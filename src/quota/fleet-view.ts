@@ -9,7 +9,7 @@
  *     '---------------------- its record moves ----------------------'
  */
 import { fleetProxiesMax } from '../base/limits.ts'
-import { type FleetRecord, parseRecord } from './fleet-record.ts'
+import type { FleetRecord } from './fleet-record.ts'
 
 /** Records that may be missed before a proxy is taken for dead. */
 const missedMax = 3
@@ -38,14 +38,17 @@ export class FleetView {
     this.ownId = ownId
   }
 
-  /** What a node showed: ids and records in turn. False when it was shown as of an older moment than what is known. */
-  take(fields: readonly string[], asOfMs: number): boolean {
+  /**
+   * What a node showed: ids and records in turn, and what was found in the latter (undefined: nothing that we would have written).
+   * False when it was shown as of an older moment than what is known.
+   */
+  take(fields: readonly string[], records: readonly (FleetRecord | undefined)[], asOfMs: number): boolean {
     if (!(asOfMs >= this.asOfMs)) return false
     this.asOfMs = asOfMs
     const shown = new Set<string>()
     for (let i = 0; i + 1 < fields.length && i < 2 * fleetProxiesMax; i += 2) {
       const id = fields[i]!
-      const record = parseRecord(fields[i + 1]!)
+      const record = records[i / 2]
       if (record === undefined) continue
       if (id === this.ownId) {
         if (record.seq > this.ownSeq) this.ownSeq = record.seq

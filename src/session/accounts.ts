@@ -142,6 +142,9 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
    */
   replace(config: AccountOptions, directory: Directory<UserOptions, T>, nowUs: number): Renewed {
     const before = { config: this.config, directory: this.directory, rules: this.rules }
+    // Most reloads change a few of many tenants: accounts of the others, whose records are the very same, are as they were.
+    const isSameRouting = isDeepStrictEqual(config.routing, this.config.routing)
+    const isSameRules = isSameRouting || isDeepStrictEqual(config.routing.rules, this.config.routing.rules)
     const renewed: [SessionAccount, SessionAccount][] = []
     const gone: string[] = []
     try {
@@ -152,12 +155,15 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
         const tenant = directory.tenant(id)
         if (tenant === undefined) continue
         if (!isSameKeyspace(state, tenant)) throw new Error(`the keys of tenant ${id} would be others`)
-        this.compileRules(state)
+        const known = before.rules.get(state)
+        if (!isSameRules) this.compileRules(state)
+        else if (known !== undefined) this.rules.set(state, known)
       }
       for (const [name, account] of this.byUser) {
         const found = directory.user(name)
         if (found === undefined || found.tenant?.id !== account.tenant?.id) gone.push(name)
-        else renewed.push([account, this.make(found)])
+        else if (!isSameRouting || found.tenant === undefined || found.tenant !== before.directory.user(name)?.tenant)
+          renewed.push([account, this.make(found)])
       }
     } catch (error) {
       Object.assign(this, before)
@@ -184,6 +190,7 @@ export class Accounts<T extends TenantOptions = TenantOptions> {
         if (this.retired.size > retiredMax) this.retired.delete(this.retired.keys().next().value!)
         continue
       }
+      if (before.tenant(id) === tenant) continue
       if (state.renew(tenant)) reheld.add(state)
       if (isDeepStrictEqual(quotasOf(before.tenant(id)), quotasOf(tenant))) continue
       this.setLimits(tenant, nowUs)

@@ -9,7 +9,7 @@
  */
 import net from 'node:net'
 import tls from 'node:tls'
-import { clientReadBytes } from '../base/limits.ts'
+import { clientReadBytes, listenBacklog } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { readProxyHeader } from './proxy-protocol.ts'
 import { lingerBriefly, type Session } from './session.ts'
@@ -72,7 +72,7 @@ export class Listener {
   start(): Promise<number> {
     return new Promise((resolve, reject) => {
       this.server.once('error', reject)
-      this.server.listen(this.options.port, this.options.host, 1024, () => {
+      this.server.listen(this.options.port, this.options.host, listenBacklog, () => {
         this.server.off('error', reject)
         resolve((this.server.address() as net.AddressInfo).port)
       })

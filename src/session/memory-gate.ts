@@ -52,6 +52,8 @@ export class MemoryGate {
   private readonly table: CommandTable
   private readonly kinds: Uint8Array
   private readonly isDerived: Uint8Array
+  /** Those who will be called back: within seconds, also when they have left. */
+  private readonly asking = new Set<Session>()
   /** Why the last command was refused. */
   refusal: ErrorCode = 'OOM'
 
@@ -78,9 +80,14 @@ export class MemoryGate {
     return memoryWaits
   }
 
-  /** Calls back when whoever was told to wait may be asked again. */
-  confirm(account: MemoryAccount, then: () => void): void {
-    this.hands.confirm(account, then)
+  /** Calls back when whoever was told to wait may be asked again. Who tries again before that, since a node or a mark has come, does not ask twice. */
+  confirm(session: Session, account: MemoryAccount, then: () => void): void {
+    if (this.asking.has(session)) return
+    this.asking.add(session)
+    this.hands.confirm(account, () => {
+      this.asking.delete(session)
+      then()
+    })
   }
 
   /** It was admitted. */

@@ -61,6 +61,7 @@ const collectShare = 10
 /** While nothing becomes worse: a twentieth of it, and once a second at most. */
 const calmShare = 20
 const calmCollectMs = 1_000
+const shedShare = 10
 const loopLookMs = 1_000
 /** Less is not worth a refusal, nor a client's connection. */
 const tenantLeastBytes = 256 * 1024
@@ -85,6 +86,7 @@ export class Overload {
   private nearerBytes = 0
   private collectedAtMs = Number.NEGATIVE_INFINITY
   private collectCostMs = 0
+  private shedAtMs = Number.NEGATIVE_INFINITY
   private isLookPlanned = false
   private readonly shedding = new Set<TenantState>()
   private readonly levels = new LoopLevels<TenantState>()
@@ -158,7 +160,12 @@ export class Overload {
     if (wanted > OVERLOAD.calm && nowMs - this.collectedAtMs > Math.max(calmCollectMs, calmShare * this.collectCostMs))
       this.collect(nowMs)
     if (wanted !== this.state) this.enter(wanted, heap, process)
-    if (this.state >= OVERLOAD.shedding) this.shed(use)
+    if (this.state >= OVERLOAD.shedding && nowMs >= this.shedAtMs) {
+      this.shed(use)
+      // All clients are looked at: a tenth of the time at most.
+      const afterMs = this.hands.now()
+      this.shedAtMs = afterMs + shedShare * (afterMs - nowMs)
+    }
     if (this.state === OVERLOAD.closing && use >= overloadDown[OVERLOAD.closing]) this.close(use)
   }
 
@@ -186,6 +193,7 @@ export class Overload {
     const before = this.stateName
     const isUp = state > this.state
     this.state = state
+    this.shedAtMs = Number.NEGATIVE_INFINITY
     const facts = { before, state: this.stateName, heap: percent(heap), memory: percent(process) }
     if (isUp) this.hands.log.warn(facts, 'the proxy runs out of memory')
     else this.hands.log.info(facts, 'the proxy has memory again')

@@ -5,6 +5,8 @@
  *
  *   user name --Map--> number n --> users[n], owners[n]        tenant id --Map--> the record
  */
+import type { Slices } from '../base/slices.ts'
+
 export interface DirectoryUser {
   readonly name: string
 }
@@ -20,6 +22,11 @@ export interface Found<T, U> {
   readonly user: U
 }
 
+export interface DirectoryConfig<U, T> {
+  readonly tenants: readonly T[]
+  readonly operators: readonly U[]
+}
+
 export class Directory<U extends DirectoryUser, T extends DirectoryTenant<U>> {
   readonly tenants: readonly T[]
   readonly #byId = new Map<string, T>()
@@ -29,11 +36,29 @@ export class Directory<U extends DirectoryUser, T extends DirectoryTenant<U>> {
   readonly #owners: (T | undefined)[] = []
 
   /** Names occur once: the configuration was checked. */
-  constructor(config: { readonly tenants: readonly T[]; readonly operators: readonly U[] }) {
+  constructor(config: DirectoryConfig<U, T>) {
+    const steps = this.#fill(config)
     this.tenants = config.tenants
+    while (steps.next().done !== true);
+  }
+
+  /** The same in slices: of a hundred thousand tenants it takes some fifty milliseconds. */
+  static async inSlices<U extends DirectoryUser, T extends DirectoryTenant<U>>(
+    config: DirectoryConfig<U, T>,
+    slices: Slices,
+  ): Promise<Directory<U, T>> {
+    const directory = new Directory<U, T>({ tenants: [], operators: [] })
+    ;(directory as { tenants: readonly T[] }).tenants = config.tenants
+    for (const steps = directory.#fill(config); steps.next().done !== true; ) if (slices.isOver) await slices.rest()
+    return directory
+  }
+
+  /** A step a tenant. */
+  *#fill(config: DirectoryConfig<U, T>): Generator<undefined, void> {
     for (const tenant of config.tenants) {
       this.#byId.set(tenant.id, tenant)
       for (const user of tenant.users) this.#add(user, tenant)
+      yield
     }
     for (const user of config.operators) this.#add(user, undefined)
   }

@@ -17,8 +17,10 @@
  *                 v
  *           bounded queue --> at most 4 runs at once (libuv's pool has 4 threads; DNS and files use it too)
  */
+
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import NodeCache from 'node-cache'
+import type { Slices } from '../base/slices.ts'
 import {
   formatHash,
   type PasswordHash,
@@ -90,13 +92,13 @@ export const passwordBytesMax = 64 * 1024
 export class Identity {
   readonly #users: UserSource
   /** SHA-256 of each plain password, all users in one piece: equal lengths, so that they can be compared in constant time. The first one is nobody's. */
-  readonly #digests: Buffer
+  #digests: Buffer = Buffer.alloc(0)
   /** By user: where its digests begin, in places of 32 bytes; one more at the end. */
   readonly #digestsFrom: Uint32Array
   /** One dummy for each run that a refusal must make, in a fixed order. */
-  readonly #schedule: readonly ScryptHash[]
-  readonly #digestsMax: number
-  readonly #sha256Max: number
+  #schedule: readonly ScryptHash[] = []
+  #digestsMax = 0
+  #sha256Max = 0
   readonly #scrypt: ScryptRun
   readonly #cacheKey = randomBytes(32)
   readonly #verified: NodeCache
@@ -107,10 +109,35 @@ export class Identity {
   readonly #waiting: (() => void)[] = []
   #running = 0
 
-  constructor(options: IdentityOptions) {
-    const users = options.users
-    this.#users = users
-    this.#digestsFrom = new Uint32Array(users.count + 1)
+  private constructor(options: IdentityOptions) {
+    this.#users = options.users
+    this.#digestsFrom = new Uint32Array(options.users.count + 1)
+    this.#scrypt = options.scrypt ?? runScrypt
+    this.#runsMax = options.runsMax ?? 4
+    this.#waitingMax = options.waitingMax ?? 1_024
+    // No clones: verdicts are read-only. checkperiod 0: no timer; what has expired goes when it is asked for, or at the flush.
+    const cache = { useClones: false, checkperiod: 0, maxKeys: options.cachedMax ?? 10_000 }
+    this.#verified = new NodeCache({ ...cache, stdTTL: options.verifiedTtlSeconds ?? 300 })
+    this.#refused = new NodeCache({ ...cache, stdTTL: options.refusedTtlSeconds ?? 5 })
+  }
+
+  /** Everybody's passwords at once. */
+  static of(options: IdentityOptions): Identity {
+    const identity = new Identity(options)
+    for (const steps = identity.#fill(); steps.next().done !== true; );
+    return identity
+  }
+
+  /** The same in slices: each digest takes a microsecond or two. */
+  static async inSlices(options: IdentityOptions, slices: Slices): Promise<Identity> {
+    const identity = new Identity(options)
+    for (const steps = identity.#fill(); steps.next().done !== true; ) if (slices.isOver) await slices.rest()
+    return identity
+  }
+
+  /** A step a user, twice. */
+  *#fill(): Generator<undefined, void> {
+    const users = this.#users
     const runs = new Schedule()
     let [digests, digestsMax, sha256Max] = [1, 0, 0]
     for (let at = 0; at < users.count; at++) {
@@ -120,6 +147,7 @@ export class Identity {
       digestsMax = Math.max(digestsMax, user.passwords.length)
       sha256Max = Math.max(sha256Max, sha256Of(user).length)
       runs.add(scryptOf(user))
+      yield
     }
     this.#digestsFrom[users.count] = digests
     this.#schedule = runs.dummies()
@@ -130,14 +158,8 @@ export class Identity {
     for (let at = 0; at < users.count; at++) {
       for (const [i, password] of users.at(at).passwords.entries())
         this.#digests.set(sha256(Buffer.from(password)), (this.#digestsFrom[at]! + i) * digestBytes)
+      yield
     }
-    this.#scrypt = options.scrypt ?? runScrypt
-    this.#runsMax = options.runsMax ?? 4
-    this.#waitingMax = options.waitingMax ?? 1_024
-    // No clones: verdicts are read-only. checkperiod 0: no timer; what has expired goes when it is asked for, or at the flush.
-    const cache = { useClones: false, checkperiod: 0, maxKeys: options.cachedMax ?? 10_000 }
-    this.#verified = new NodeCache({ ...cache, stdTTL: options.verifiedTtlSeconds ?? 300 })
-    this.#refused = new NodeCache({ ...cache, stdTTL: options.refusedTtlSeconds ?? 5 })
   }
 
   /** Who a connection is that has not sent AUTH: user `default`, if it needs no password. */

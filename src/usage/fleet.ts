@@ -9,11 +9,24 @@
  * While what this proxy writes does not come back to it, the others may have taken it for dead; it cannot know. Then it keeps
  * the shares that it has: never more, never nothing. Nor does it let go of any, for the same silence can be everybody's.
  *
+ * There may be many thousands of limits. What goes over all of them is a job of small steps, and jobs are done one after the other,
+ * a slice in a turn of the event loop: each limit is measured, and told its part, at about the same place of every round.
+ *
  * No socket and no timer here: `tick` comes with the time, reads and writes are handed in.
  */
-import { fleetProxiesMax } from '../base/limits.ts'
+import { fleetProxiesMax, fleetRecordLinesMax } from '../base/limits.ts'
+import { Largest } from '../metrics/largest.ts'
 import { FleetDemand } from '../quota/fleet-demand.ts'
-import { BYTES, encodeRecord, type Kind, kinds, type Line, OPS } from '../quota/fleet-record.ts'
+import {
+  BYTES,
+  encodeRecord,
+  type FleetRecord,
+  type Kind,
+  kinds,
+  type Line,
+  OPS,
+  parseRecord,
+} from '../quota/fleet-record.ts'
 import { FleetView } from '../quota/fleet-view.ts'
 import { type Claim, idleClaim, shareOf, startPart } from '../quota/shares.ts'
 
@@ -33,8 +46,8 @@ const readPatienceMs = 250
 const unseenMsMax = 3 * roundMs
 /** Rounds at the start that do without pause, and tries of a proxy at rest to be seen at all. */
 const startTriesMax = 20
-/** Parts that are worked out in one go: a millisecond. */
-const givenPerTick = 1_000
+/** Limits between two looks at the clock. */
+const stepLimits = 32
 /** The key lives so long after the last record of anybody's. */
 const keyTtlMs = 600_000
 
@@ -67,6 +80,17 @@ export interface FleetHost {
   /** Once, when Redis refuses records. */
   refused(): void
 }
+
+/** How jobs are cut into slices. */
+export interface FleetPace {
+  /** This slice has lasted long enough. */
+  readonly isOver: boolean
+  /** Others have a turn, then the next slice begins. */
+  rest(): Promise<void>
+}
+
+/** Each job in one go. */
+const wholeJobs: FleetPace = { isOver: false, rest: () => Promise.resolve() }
 
 export type WriteResult = 'ok' | 'refused' | 'failed'
 
@@ -136,13 +160,17 @@ export class FleetUsage {
   private unseenSinceMs = Number.POSITIVE_INFINITY
   private readonly sentAtMs = new Map<number, number>()
   private othersBefore = -1
-  /** Those whose part is to be worked out anew, in pieces. */
-  private stale: MapIterator<Shared> | undefined
+  private readonly jobs: Generator<undefined, void>[] = []
+  private isWorking = false
+  /** The round that was begun last has been measured, and all that it knew has been asked for or told. */
+  private isRoundOver = true
+  private readonly pace: () => FleetPace
   private isRefusalTold = false
 
   /** `id`: of this start of this proxy, not of its place. */
-  constructor(id: string, host: FleetHost) {
+  constructor(id: string, host: FleetHost, pace: () => FleetPace = () => wholeJobs) {
     this.id = id
+    this.pace = pace
     this.host = host
     this.view = new FleetView(id)
   }
@@ -161,7 +189,15 @@ export class FleetUsage {
 
   /** After a reload. Whoever comes back under a name that has left counts anew, and is another to be told its share. */
   keep(isThere: (name: string) => boolean): void {
-    for (const name of this.limits.keys()) if (!isThere(name)) this.limits.delete(name)
+    this.run(this.forget(isThere))
+  }
+
+  private *forget(isThere: (name: string) => boolean): Generator<undefined, void> {
+    let looked = 0
+    for (const name of this.limits.keys()) {
+      if (++looked % stepLimits === 0) yield
+      if (!isThere(name)) this.limits.delete(name)
+    }
   }
 
   /** Proxies that share the limits, this one too. */
@@ -178,22 +214,48 @@ export class FleetUsage {
   tick(nowMs: number): void {
     this.nowMs = nowMs
     if (!this.isOn) return
-    this.giveSome()
-    if (this.isRecordDue && (this.answered === this.reads || nowMs - this.readAtMs > readPatienceMs)) this.publish()
-    if (nowMs < this.roundAtMs) return
+    const isIdle = this.jobs.length === 0
+    if (isIdle && this.isRecordDue && (this.answered === this.reads || nowMs - this.readAtMs > readPatienceMs))
+      this.run(this.publish())
+    if (nowMs < this.roundAtMs || !this.isRoundOver) return
     const isStarting = this.view.ownSeq === 0 && this.seq < startTriesMax
     this.roundAtMs = nowMs + (isStarting ? startRoundMs : roundMs)
-    this.measure(nowMs)
+    this.isRoundOver = false
+    this.run(this.round(nowMs, isStarting))
+  }
+
+  private *round(nowMs: number, isStarting: boolean): Generator<undefined, void> {
+    yield* this.measure(nowMs)
+    this.isRoundOver = true
     const sinceMs = nowMs - this.writtenAtMs
     // The last record says that the next will come in a minute.
     const isInUse = !this.isResting || !this.wasResting
     this.wasResting = this.isResting
     if (isStarting) {
       // The record first: nothing can be said before it has been seen.
-      if (sinceMs >= roundMs) this.publish()
+      if (sinceMs >= roundMs) yield* this.publish()
     } else this.isRecordDue = isInUse || sinceMs >= restingWriteMs
     if (isStarting || isInUse || nowMs - this.readAtMs >= restingReadMs) this.read()
-    else if (this.isRecordDue) this.publish()
+    else if (this.isRecordDue) yield* this.publish()
+  }
+
+  private run(job: Generator<undefined, void>): void {
+    this.jobs.push(job)
+    if (!this.isWorking) void this.work()
+  }
+
+  /** Jobs in the order in which they came. Throws nothing that it would not throw in one go. */
+  private async work(): Promise<void> {
+    this.isWorking = true
+    const pace = this.pace()
+    try {
+      for (let job = this.jobs[0]; job !== undefined; job = this.jobs[0]) {
+        while (job.next().done !== true) if (pace.isOver) await pace.rest()
+        this.jobs.shift()
+      }
+    } finally {
+      this.isWorking = false
+    }
   }
 
   /** Says goodbye: the others need not wait for the silence. */
@@ -206,10 +268,12 @@ export class FleetUsage {
     return this.nowMs - this.usedAtMs > restAfterMs
   }
 
-  private measure(nowMs: number): void {
+  private *measure(nowMs: number): Generator<undefined, void> {
     const ms = nowMs - this.measuredAtMs
     this.measuredAtMs = nowMs
+    let looked = 0
     for (const shared of this.limits.values()) {
+      if (++looked % stepLimits === 0) yield
       const { limit } = shared
       const commands = limit.commands() - shared.commands
       const refused = limit.refused() - shared.refused
@@ -240,13 +304,24 @@ export class FleetUsage {
     this.readAtMs = this.nowMs
     this.host.read((fields, asOfMs) => {
       this.answered = Math.max(this.answered, read)
-      if (fields !== undefined && this.view.take(fields, asOfMs)) this.settle()
-      if (this.isRecordDue) this.publish()
+      this.run(this.answer(fields, asOfMs))
     })
   }
 
+  private *answer(fields: readonly string[] | undefined, asOfMs: number): Generator<undefined, void> {
+    if (fields !== undefined) {
+      const records: (FleetRecord | undefined)[] = []
+      for (let i = 1; i < fields.length && records.length < fleetProxiesMax; i += 2) {
+        records.push(parseRecord(fields[i]!))
+        yield
+      }
+      if (this.view.take(fields, records, asOfMs)) yield* this.settle()
+    }
+    if (this.isRecordDue) yield* this.publish()
+  }
+
   /** A new view: which of our records have been seen, and what everybody's part is. */
-  private settle(): void {
+  private *settle(): Generator<undefined, void> {
     const { view } = this
     this.unseenSinceMs = Number.POSITIVE_INFINITY
     for (const [seq, atMs] of this.sentAtMs) {
@@ -260,27 +335,20 @@ export class FleetUsage {
       for (const name of record.lines.keys()) named.add(name)
       if (record.isCut) isCut = true
     }
+    const isAllAnew = view.living.length !== this.othersBefore
+    this.othersBefore = view.living.length
+    let looked = 0
     for (const [name, shared] of this.limits) {
+      if (++looked % stepLimits === 0) yield
       const isNamed = named.has(name)
       if (isNamed || shared.wasNamed || shared.isWanted) this.give(shared)
       shared.wasNamed = isNamed
     }
-    const isAllAnew = view.living.length !== this.othersBefore
-    this.othersBefore = view.living.length
-    if (isAllAnew || (isCut && this.stale === undefined)) this.stale = this.limits.values()
-    this.giveSome()
-  }
-
-  /** The parts of the idle depend on how many share: many at once would hold up everybody's commands. */
-  private giveSome(): void {
-    if (this.stale === undefined) return
-    for (let i = 0; i < givenPerTick; i++) {
-      const { value, done } = this.stale.next()
-      if (done === true) {
-        this.stale = undefined
-        return
-      }
-      this.give(value)
+    // The parts of the idle depend on how many share.
+    if (!isAllAnew && !isCut) return
+    for (const shared of this.limits.values()) {
+      if (++looked % stepLimits === 0) yield
+      this.give(shared)
     }
   }
 
@@ -307,26 +375,25 @@ export class FleetUsage {
     })
   }
 
-  private publish(): void {
+  private *publish(): Generator<undefined, void> {
     this.isRecordDue = false
     const seq = ++this.seq
     const isResting = this.isResting
-    const lines: { readonly thirst: number; readonly line: [string, Line] }[] = []
+    // Those who want the largest part of their limits first: beyond the bound, of which one more tells, it is equal parts.
+    const thirsty = new Largest(fleetRecordLinesMax + 1)
+    let looked = 0
     for (const [name, shared] of this.limits) {
-      if (!shared.isWanted) continue
-      const [ops, bytes] = shared.demand
-      lines.push({
-        thirst: shared.thirst,
-        line: [name, [ops.want, shared.share[OPS]!, bytes.want, shared.share[BYTES]!]],
-      })
+      if (++looked % stepLimits === 0) yield
+      if (shared.isWanted) thirsty.add(name, shared.thirst)
     }
-    // Those who want the largest part of their limits first: beyond the bound it is equal parts.
-    lines.sort((a, b) => b.thirst - a.thirst)
-    const text = encodeRecord(
-      seq,
-      isResting ? restingWriteMs : roundMs,
-      lines.map(({ line }) => line),
-    )
+    const lines: [string, Line][] = []
+    for (const name of thirsty.namesBySize()) {
+      const shared = this.limits.get(name)
+      if (shared === undefined) continue
+      const [ops, bytes] = shared.demand
+      lines.push([name, [ops.want, shared.share[OPS]!, bytes.want, shared.share[BYTES]!]])
+    }
+    const text = encodeRecord(seq, isResting ? restingWriteMs : roundMs, lines)
     this.writtenAtMs = this.nowMs
     this.sentAtMs.set(seq, this.nowMs)
     if (this.sentAtMs.size > 64) this.sentAtMs.delete(this.sentAtMs.keys().next().value!)

@@ -25,7 +25,7 @@ async function serve(change: Partial<AdminOptions> = {}) {
     port: 0,
     metrics: {
       contentType: 'text/plain; version=0.0.4; charset=utf-8',
-      render: async () => '# HELP a b\n# TYPE a gauge\na 1\n',
+      pieces: async () => [Buffer.from('# HELP a b\n# TYPE a gauge\n'), Buffer.from('a 1\n')],
     },
     health: () => fake.health,
     status: () => ({ region: 'eu-west' }),
@@ -185,13 +185,13 @@ describe('the admin server', () => {
   test('scrapes that come while one is under way share its page, a later one gets its own', async () => {
     let renders = 0
     let release = () => {}
-    const render = () => {
+    const pieces = () => {
       renders++
-      return new Promise<string>((resolve) => {
-        release = () => resolve('page\n')
+      return new Promise<Buffer[]>((resolve) => {
+        release = () => resolve([Buffer.from('page\n')])
       })
     }
-    const { ask } = await serve({ metrics: { contentType: 'text/plain', render } })
+    const { ask } = await serve({ metrics: { contentType: 'text/plain', pieces } })
     const pages = Promise.all(Array.from({ length: 5 }, () => ask('/metrics')))
     while (renders === 0) await new Promise((resolve) => setImmediate(resolve))
     for (let i = 0; i < 10; i++) await ask('/livez') // round trips: the other four have arrived by now

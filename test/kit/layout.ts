@@ -46,6 +46,7 @@ export type Window = string | { readonly only: readonly string[]; readonly why: 
  */
 export const windows: Readonly<Record<string, Window>> = {
   'base/clock.ts': 'the real clock, for all who are handed a Clock',
+  'base/slices.ts': { only: ['setImmediate'], why: 'long work lets others have a turn' },
   'base/log.ts': 'writes the log to stdout',
   'base/memory.ts': { only: ['process.env'], why: "NODE_OPTIONS may change what V8's limit means" },
   'config/load.ts': 'reads proxy.yaml and the files it names',

@@ -39,8 +39,8 @@ const bugs: readonly (PlantedBug & { readonly caughtBy: string })[] = [
     change: [
       {
         file: 'usage/fleet.ts',
-        find: 'if (fields !== undefined && this.view.take(fields, asOfMs)) this.settle()',
-        put: 'if (fields !== undefined && this.view.take(fields, asOfMs)) this.settle()\n      for (const shared of this.limits.values()) if (!this.isSeen) shared.limit.setShare(shared.whole[OPS]!, 0)',
+        find: 'if (this.isRecordDue) yield* this.publish()\n  }\n\n  /** A new',
+        put: 'for (const shared of this.limits.values()) if (!this.isSeen) shared.limit.setShare(shared.whole[OPS]!, 0)\n    if (this.isRecordDue) yield* this.publish()\n  }\n\n  /** A new',
       },
     ],
   },
@@ -59,7 +59,11 @@ const bugs: readonly (PlantedBug & { readonly caughtBy: string })[] = [
     name: 'who is cut off takes the others for dead',
     caughtBy: 'cut off keeps',
     change: [
-      { file: 'usage/fleet.ts', find: 'this.view.take(fields, asOfMs)', put: 'this.view.take(fields, this.nowMs)' },
+      {
+        file: 'usage/fleet.ts',
+        find: 'this.view.take(fields, records, asOfMs)',
+        put: 'this.view.take(fields, records, this.nowMs)',
+      },
       { file: 'usage/fleet.ts', find: 'if (!this.isSeen) return', put: '' },
       { file: 'usage/fleet.ts', find: 'else if (this.isSeen)', put: 'else if (this.view.ownSeq > 0)' },
     ],

@@ -1,7 +1,9 @@
 import { parse, stringify } from 'yaml'
+import { jsonPieces, Slices } from '../../../src/base/slices.ts'
 import { type Change, changesBetween, changeText, refusalOf, reloadClasses } from '../../../src/config/changes.ts'
-import type { Config } from '../../../src/config/config.ts'
+import type { Config, UserConfig } from '../../../src/config/config.ts'
 import { configKeys } from '../../../src/config/pages.ts'
+import { configHash, redactedConfig, redactedRows } from '../../../src/config/print.ts'
 import { load } from './kit.ts'
 
 /** Every key of which a value can be read without a file, in the file of one proxy. */
@@ -276,5 +278,37 @@ describe('tenants and users', () => {
       'tenants.a.durability.replicas: added (1) live',
       'tenants.a.durability.timeout: added (200ms) live',
     ])
+  })
+})
+
+describe('the hash of a configuration', () => {
+  const small = load(full).config!
+  const many = (change: (i: number) => Partial<UserConfig> = () => ({})): Config => {
+    const [tenant] = small.tenants
+    const [user] = tenant!.users
+    const tenants = Array.from({ length: 1_200 }, (_, i) => ({
+      ...tenant!,
+      id: `t${i}`,
+      prefix: `t${i}:`,
+      users: [{ ...user!, name: `u${i}`, ...change(i) }],
+    }))
+    return { ...small, tenants }
+  }
+  const hash = (config: Config) => configHash(config, new Slices())
+
+  test('is of every tenant, also of those beyond what a page shows, and says nothing of secrets', async () => {
+    const one = many()
+    expect(await hash(one)).toMatch(/^[0-9a-f]{16}$/)
+    expect(await hash(many((i) => (i === 1_150 ? { readOnly: true } : {})))).not.toBe(await hash(one))
+    expect(await hash(many(() => ({ passwords: ['another-password'] })))).toBe(await hash(one))
+    expect(await hash({ ...one, tenants: one.tenants.slice(0, 1_199) })).not.toBe(await hash(one))
+    expect(await hash({ ...one, region: 'us' })).not.toBe(await hash(one))
+  })
+
+  test('what is shown in slices is what is shown in one go', async () => {
+    const config = many()
+    const shown = Buffer.concat(await jsonPieces(redactedRows(config, 1_000), new Slices())).toString()
+    expect(shown).toBe(JSON.stringify(redactedConfig(config, 1_000)))
+    expect(JSON.parse(shown)).toMatchObject({ tenants_left_out: 200 })
   })
 })

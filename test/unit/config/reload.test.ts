@@ -21,7 +21,7 @@ function build() {
   }
   const reloader = new Reloader({
     prepare: () => new Promise((resolve) => world.files.push(() => resolve(world.next))),
-    apply: (it) => world.apply(it),
+    apply: async (it) => () => world.apply(it),
     done: (outcome, why) => void world.done.push([outcome, why]),
     broken: (error) => void world.broken.push(error),
   })
@@ -103,6 +103,15 @@ describe('a file', () => {
       [8, 'tenants.shop.prefix'],
     ])
     expect(refused.errors[1]?.source).toContain('prefix: "x:"')
+  })
+
+  test('has the very tenants that run where nothing of them has changed', () => {
+    const two = `${good.replace('tenants:', 'tenants:\n  new: { users: { new-app: { password: x } } }')}`
+    const { config: next } = prepare(two)
+    expect(next!.tenants.map(({ id }) => id)).toEqual(['new', ...config.tenants.map(({ id }) => id)])
+    for (const tenant of config.tenants) expect(next!.tenants.includes(tenant)).toBe(true)
+    const { config: other } = prepare(good.replace('demo', 'other'))
+    expect(other!.tenants.some((tenant) => config.tenants.includes(tenant))).toBe(config.tenants.length > 1)
   })
 
   test('with an error of its own is compared with nothing', () => {

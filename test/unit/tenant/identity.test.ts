@@ -44,7 +44,7 @@ function user(name: string, credentials: Partial<IdentityUser> = {}): IdentityUs
 }
 const bytes = (text: string) => Buffer.from(text)
 const identityOf = ({ users, ...rest }: Omit<IdentityOptions, 'users'> & { users: IdentityUser[] }) =>
-  new Identity({ users: userList(users), ...rest })
+  Identity.of({ users: userList(users), ...rest })
 const yes = (name: string) => ({ ok: true, kind: 'tenant', tenantId: 'shop', user: name })
 const no = { ok: false, reason: 'credentials' }
 
