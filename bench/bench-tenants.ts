@@ -17,10 +17,11 @@ export const logins = {
 const neverBinding = 'quota: { scope: proxy, ops: 900000000/s, bandwidth: 3GiB/s, connections: 100000, leases: 1000 }'
 
 /** Lines of proxy.yaml. */
-export function benchTenants(options: { readonly hasQuotas: boolean }): string[] {
+export function benchTenants(options: { readonly hasQuotas: boolean; readonly clientsMax?: number }): string[] {
   const quota = options.hasQuotas ? `, ${neverBinding}` : ''
   const user = (one: Login, more = '') => `${one.user}: { password: ${one.password}${more} }`
   return [
+    ...(options.clientsMax === undefined ? [] : [`limits: { max_clients: ${options.clientsMax} }`]),
     'upstream: { acl: provision }',
     'tenants:',
     `  bench: { users: { ${user(logins.main)}, ${user(logins.eventual, ', consistency: eventual')} }${quota} }`,

@@ -89,14 +89,19 @@ function benchmarkLoad(tool: LoadTool, line: Line, cell: Cell): Load {
   }
 }
 
-export async function openGenerator(cores: string | undefined, line: Line, cell: Cell): Promise<Load> {
+export async function openGenerator(
+  cores: string | undefined,
+  line: Line,
+  cell: Cell,
+  keys = keysOf(cell.bytes),
+): Promise<Load> {
   const options: GeneratorOptions = {
     host: line.target.host,
     port: line.tls?.port ?? line.target.port,
     op: cell.op,
     bytes: cell.bytes,
     pipeline: cell.pipeline,
-    keys: keysOf(cell.bytes),
+    keys,
     clients: cell.clients,
     logins: line.logins,
     isResp3: cell.options.includes('resp3'),
@@ -139,7 +144,7 @@ export async function prefill(
   target: Target,
   bytes: number,
   logins: readonly (Login | undefined)[] = [target.login],
-  hasScript = false,
+  { hasScript = false, keys = keysOf(bytes) } = {},
 ): Promise<void> {
   const value = Buffer.alloc(bytes, 'x')
   for (const login of logins.length === 0 ? [undefined] : logins) {
@@ -151,7 +156,6 @@ export async function prefill(
     }
     try {
       if (login !== undefined) await ask(['AUTH', login.user, login.password], '+OK\r\n')
-      const keys = keysOf(bytes)
       for (let i = 0; i < keys; i++) await ask(['SET', keyName(i), value], '+OK\r\n', i % 50 === 49 || i === keys - 1)
       if (hasScript) await ask(['SCRIPT', 'LOAD', script.text], script.reply)
     } finally {

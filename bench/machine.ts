@@ -24,7 +24,7 @@ export function machineFacts(): Facts {
     commit: commit(),
     cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? '?'}`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
-    kernel: release(),
+    kernel: release().replace(/-.*/, ''),
     node: process.version,
     // Before we began: above 0.2 somebody else is at work, and figures of throughput and latency mean little.
     load: (loadavg()[0] ?? 0).toFixed(2),

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { bars, parseFloor, withFloors } from './bars.ts'
 import { cellOptions, cellSets, expandCells, operations, parseCell } from './cells.ts'
+import { resultNames } from './performance-page.ts'
 import { targetNames } from './world.ts'
 
 const lines = (rows: Readonly<Record<string, string>>): string =>
@@ -18,8 +19,8 @@ ${lines(operations)}
   options:
 ${lines(cellOptions)}
   --targets LIST    of ${targetNames.join()} (direct always runs: it is the redis of the others)
-  --rounds N        rounds per cell (default 5; with --compare 12)
-  --seconds S       length of one measurement (default 1; with --compare 0.5)
+  --rounds N        rounds per cell (default 5; with --compare 12, growth 3)
+  --seconds S       length of one measurement (default 1; growth 0.5)
   --plain           no quotas, and nobody scrapes the metrics; else both are on
   --compare REV     this checkout beside that commit: built in .cache/bench, rounds in pairs (default cells: 4 min)
   --checkout N=DIR  one more Regis, of another checkout (repeatable)
@@ -31,6 +32,7 @@ ${lines(cellOptions)}
   --seed N          seed of that check
   --unpinned        leave the cores to the scheduler
   --json FILE       results (default .cache/bench/results/TIME.json)
+  --only LIST       of growth: clients,depth,size,tenants,nodes,rules
   --keep            put the results into docs/performance/ and docs/performance.md
 examples:
   npm run bench
@@ -57,6 +59,7 @@ export function readOptions(args: readonly string[]) {
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       unpinned: { type: 'boolean', default: false },
       json: { type: 'string' },
+      only: { type: 'string' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -73,6 +76,10 @@ export function readOptions(args: readonly string[]) {
   if (unknown !== undefined) throw new Error(`--targets: ${unknown} is not one of ${targetNames.join()} (see --peer)`)
   const sets: Readonly<Record<string, string>> = cellSets
   const isGrowth = values.set === 'growth'
+  const isWhole = values.cells === undefined && !isComparison && values.only === undefined
+  if (values.keep && !(isWhole && resultNames.some((name) => name === values.set))) {
+    throw new Error(`--keep: only with a whole set: ${resultNames.join()}`)
+  }
   const pattern = values.cells ?? (isComparison ? cellSets.compare : isGrowth ? '' : sets[values.set])
   if (pattern === undefined) throw new Error(`--set: ${values.set} is not one of ${Object.keys(sets).join()},growth`)
   const checkouts = values.checkout.map((text) => {
@@ -88,8 +95,8 @@ export function readOptions(args: readonly string[]) {
     checkouts,
     cells: pattern === '' ? [] : expandCells(pattern).map(parseCell),
     bars: withFloors(bars, values.floor.map(parseFloor)),
-    rounds: number('rounds', values.rounds ?? (isComparison ? '12' : '5'), 1),
-    seconds: number('seconds', values.seconds ?? (isComparison ? '0.5' : '1'), 0.05),
+    rounds: number('rounds', values.rounds ?? (isComparison ? '12' : isGrowth ? '3' : '5'), 1),
+    seconds: number('seconds', values.seconds ?? (isGrowth ? '0.5' : '1'), 0.05),
     checkCommands: number('check-commands', values['check-commands'], 0),
     seed: number('seed', values.seed, 0),
     regisArgs: values['regis-args'].split(' ').filter((arg) => arg !== ''),

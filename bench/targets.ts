@@ -128,6 +128,8 @@ export interface RegisOptions {
   readonly scripts?: 'declared' | 'any'
   /** A replica in the region that the proxy stands in; the primary is then 40 ms away, as far as the proxy knows. */
   readonly replicaPort?: number
+  /** Region of the proxy, and lines of `primary` and `regions`, instead of one node `here` and perhaps one `there`. */
+  readonly topology?: { readonly region: string; readonly yaml: readonly string[] }
   /** Lines instead of those about upstream and tenants; then there is no login but `login`. */
   readonly yaml?: readonly string[]
   readonly login?: Login
@@ -140,18 +142,14 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
   const folder = scratchFolder()
   const config = path.join(folder, 'proxy.yaml')
   const login = options.yaml === undefined ? { user: 'bench-app', password: 'bench' } : options.login
+  const topology = options.topology ?? nearTopology(options.redisPort, options.replicaPort)
   writeFileSync(
     config,
     [
-      `region: ${options.replicaPort === undefined ? 'here' : 'there'}`,
+      `region: ${topology.region}`,
       `listeners: [{ address: 127.0.0.1:${port} }${options.tls === undefined ? '' : tlsListener(options.tls)}]`,
       `admin: { address: 127.0.0.1:${adminPort} }`,
-      'primary: here',
-      `regions:`,
-      `  here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] }`,
-      ...(options.replicaPort === undefined
-        ? []
-        : [`  there: { nodes: ["redis://127.0.0.1:${options.replicaPort}"], distance: { here: 40ms } }`]),
+      ...topology.yaml,
       ...(options.yaml ?? [
         `upstream: { acl: ${options.scripts === undefined ? 'off' : 'provision'} }`,
         'tenants:',
@@ -180,6 +178,18 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
     folder,
   })
 }
+
+const nearTopology = (redisPort: number, replicaPort: number | undefined) => ({
+  region: replicaPort === undefined ? 'here' : 'there',
+  yaml: [
+    'primary: here',
+    'regions:',
+    `  here: { nodes: ["redis://127.0.0.1:${redisPort}"] }`,
+    ...(replicaPort === undefined
+      ? []
+      : [`  there: { nodes: ["redis://127.0.0.1:${replicaPort}"], distance: { here: 40ms } }`]),
+  ],
+})
 
 const tlsListener = (tls: TlsPort): string =>
   `, { address: 127.0.0.1:${tls.port}, tls: { cert: ${tls.certFile}, key: ${tls.keyFile} } }`

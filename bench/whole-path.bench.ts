@@ -5,13 +5,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { judge, verdictHead, verdictRows } from './bars.ts'
-import type { Cell } from './cells.ts'
 import { checkOut, pairHead, pairRows, pairs } from './compare.ts'
 import { checkCorrectness } from './correctness.ts'
-import { openLoad, prefill } from './load.ts'
-import { machineFacts, root } from './machine.ts'
-import { measureRounds, type Runner } from './measure.ts'
+import { type GrowthResult, growth } from './growth.bench.ts'
+import { type Facts, machineFacts, root } from './machine.ts'
+import { measureCell } from './measure-cell.ts'
 import { type Options, readOptions, usage } from './options.ts'
+import { type CellsResult, keepResult, type resultNames } from './performance-page.ts'
 import { type LeftOut, type Measured, summarize, table } from './report.ts'
 import { textTable } from './text-table.ts'
 import { type Checkout, choosePinning, World } from './world.ts'
@@ -31,24 +31,6 @@ async function check(world: World, options: Options): Promise<void> {
       throw new Error(`${target.name} gives wrong replies under load (--seed ${options.seed}): ${error}`)
     })
     say(`checked   ${target.name}: ${commands} commands, ${Math.round(replyBytes / 1e6)} MB of replies, byte-exact`)
-  }
-}
-
-async function measureCell(world: World, cell: Cell, options: Options): Promise<[Measured[], readonly LeftOut[]]> {
-  const { lines, leftOut } = world.linesOf(cell)
-  const runners: Runner[] = []
-  try {
-    for (const line of lines) {
-      // twemproxy refuses SCRIPT LOAD: the server has the script already, from the direct line.
-      const hasScript = cell.op === 'evalsha' && !line.name.startsWith('twemproxy')
-      await prefill(line.target, cell.bytes, line.logins, hasScript)
-      runners.push({ line, load: await openLoad(world.tool, line, cell) })
-    }
-    const samples = await measureRounds(runners, { ...options, isScraped: !options.plain })
-    const measured = lines.map(({ name }, i) => ({ cell: cell.name, target: name, samples: samples[i]! }))
-    return [measured, leftOut]
-  } finally {
-    for (const { load } of runners) await load.close()
   }
 }
 
@@ -85,7 +67,7 @@ async function run(options: Options, before: Checkout | undefined): Promise<void
     const leftOut: LeftOut[] = []
     for (const [i, cell] of options.cells.entries()) {
       progress(`measuring ${cell.name} (${i + 1} of ${options.cells.length}) ...`)
-      const [more, without] = await measureCell(world, cell, options)
+      const [more, without] = await measureCell(world, cell, { ...options, isScraped: !options.plain })
       measured.push(...more)
       leftOut.push(...without)
     }
@@ -112,6 +94,7 @@ async function run(options: Options, before: Checkout | undefined): Promise<void
     }
     const result = { machine: facts, versions, settings, summaries, leftOut, verdicts, pairs: compared }
     write(options.json ?? resultFile(facts), { ...result, measured })
+    if (options.set === 'acceptance' || options.set === 'wide') keep(options, options.set, result)
     const fell = verdicts.filter((verdict) => verdict.mustHolds === 'FAIL')
     if (fell.length > 0) say(`${fell.length} of ${verdicts.length} figures do not reach what must hold`)
     if (options.strict && fell.length > 0) process.exitCode = 1
@@ -120,12 +103,24 @@ async function run(options: Options, before: Checkout | undefined): Promise<void
   }
 }
 
-const resultFile = (facts: ReturnType<typeof machineFacts>): string =>
+/** --keep is there with a whole set only. */
+function keep(options: Options, name: (typeof resultNames)[number], result: CellsResult | GrowthResult): void {
+  if (!options.keep) return
+  keepResult(path.join(root, 'docs'), name, result)
+  say('docs/performance.md and docs/performance/ are renewed')
+}
+
+const resultFile = (facts: Facts): string =>
   path.join(root, '.cache/bench/results', `${facts['date']?.replace(/[:.]/g, '-')}.json`)
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2))
   if (options.help) return say(usage)
+  if (options.isGrowth) {
+    const result = await growth(options, say)
+    write(options.json ?? resultFile(result.machine), result)
+    return keep(options, 'growth', result)
+  }
   const before = options.compare === undefined ? undefined : checkOut(options.compare, progress)
   try {
     await run(options, before)

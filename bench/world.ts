@@ -38,6 +38,8 @@ export interface WorldOptions {
   readonly checkouts: readonly Checkout[]
   readonly peers: readonly string[]
   readonly hasQuotas: boolean
+  /** As many clients at once as a cell has, where that is more than the servers' own default. */
+  readonly clientsMax?: number
   readonly regisArgs: readonly string[]
   readonly pinning: Pinning
   readonly cacheRoot: string
@@ -142,10 +144,12 @@ export class World {
       this.started.push(target)
       return target
     }
+    const { clientsMax } = options
+    const maxClients = clientsMax === undefined ? [] : ['--maxclients', String(clientsMax)]
     const certificate = wants('tls') ? selfSigned(scratchFolder()) : undefined
     const tlsPort = async (): Promise<TlsPort | undefined> =>
       certificate === undefined ? undefined : { ...certificate, port: await freePort() }
-    this.direct = keep(await startDirect(redis, pinning, [], await tlsPort()))
+    this.direct = keep(await startDirect(redis, pinning, maxClients, await tlsPort()))
     const primary = this.direct.port
     for (const name of ['twemproxy', 'twemproxy-quiet'] as const) {
       if (targets.includes(name)) this.others.push(keep(await startTwemproxy(name, primary, pinning, cacheRoot)))
