@@ -4,7 +4,8 @@ import { byteText, compact, linePlot, type Plot } from './plot.ts'
 import { fixed } from './text-table.ts'
 
 interface Look {
-  readonly title: string
+  /** What a command is here; behind `CPU per` and `memory,`. */
+  readonly what: string
   readonly x: string
   readonly xText: (value: number) => string
   /** Which lines stand in a table and a plot together, by how their name begins; else all. */
@@ -14,36 +15,21 @@ interface Look {
 }
 
 export const looks: Readonly<Record<DimensionKey, Look>> = {
-  clients: {
-    title: 'CPU per GET of 128 B, no pipeline, by clients',
-    x: 'clients, all busy',
-    xText: compact,
-    hasMemory: true,
-  },
-  depth: { title: 'CPU per GET of 128 B, 50 clients, by pipeline', x: 'commands in a pipeline', xText: compact },
-  size: {
-    title: 'CPU per command, no pipeline, by size of the value',
-    x: 'value',
-    xText: byteText,
-    parts: ['GET ', 'SET '],
-    hasMemory: true,
-  },
+  clients: { what: 'GET of 128 B, no pipeline', x: 'clients, all busy', xText: compact, hasMemory: true },
+  depth: { what: 'GET of 128 B, 50 clients', x: 'commands in a pipeline', xText: compact },
+  size: { what: ', no pipeline', x: 'value', xText: byteText, parts: ['GET ', 'SET '], hasMemory: true },
   tenants: {
-    title: 'CPU per GET of 128 B, pipeline of 16, by configured tenants',
-    x: 'tenants, 100 of them in use',
+    what: 'GET of 128 B, pipelines of 16',
+    x: 'tenants, up to 100 of them in use',
     xText: compact,
     hasMemory: true,
   },
   nodes: {
-    title: 'CPU per GET of 128 B, pipeline of 16, by nodes',
+    what: 'GET of 128 B, pipelines of 16',
     x: 'nodes: a primary, replicas in regions of three',
     xText: compact,
   },
-  rules: {
-    title: 'CPU per GET of 128 B, pipeline of 16, by rules that do not match',
-    x: 'routing rules',
-    xText: compact,
-  },
+  rules: { what: 'GET of 128 B, pipelines of 16', x: 'routing rules that match no key', xText: compact },
 }
 
 interface Figure {
@@ -72,15 +58,15 @@ interface Part {
   readonly dimension: Dimension
 }
 
+const titleOf = (figure: Figure, what: string): string =>
+  figure === cpu ? `CPU per ${what}` : `Memory, ${what.replace(/ of 128 B/, '')}`
+
 function partsOf(dimension: Dimension): Part[] {
   const look = looks[dimension.key as DimensionKey]
   return [cpu, ...(look.hasMemory === true ? [memory] : [])].flatMap((figure) =>
     (look.parts ?? ['']).map((part) => ({
       key: `${dimension.key}${part === '' ? '' : `-${part.trim().toLowerCase()}`}${figure.key}`,
-      title: `${part}${figure === cpu ? look.title : look.title.replace(/^CPU per/, 'Memory:')}`.replace(
-        /^(.)ET CPU per command/,
-        '$1ET, CPU',
-      ),
+      title: titleOf(figure, `${part.trim()}${look.what}`),
       figure,
       look,
       dimension: {

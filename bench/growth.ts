@@ -67,9 +67,17 @@ const pointOf = (x: number, measured: Measured): GrowthPoint => {
   return { x, ...figures }
 }
 
+/** Some hundred thousand commands, so that what is measured first is compiled as well as what comes last. */
+async function warmUp(line: Line, pinning: Pinning): Promise<void> {
+  const load = await openGenerator(pinning.load, line, parseCell('mix:128:50:16'))
+  await load.run(1)
+  await load.close()
+}
+
 /** Clients, depth, size: cells of the world that is there. */
 export async function growByCells(key: keyof typeof cellsOf, world: World, options: GrowthOptions): Promise<Dimension> {
   const lines = new Map<string, GrowthPoint[]>()
+  for (const line of world.linesOf(parseCell('mix:128:50:16')).lines) await warmUp(line, options.pinning)
   for (const x of settings[key]) {
     options.progress(`${key}: ${x} ...`)
     for (const [prefix = '', name = ''] of cellsOf[key](x)) {
@@ -96,6 +104,7 @@ async function measureSpots(key: string, spots: readonly Spot[], cell: Cell, key
   try {
     for (const spot of spots) {
       const line = { name: `${key} ${spot.x}`, target: spot.target, logins: spot.logins }
+      await warmUp(line, options.pinning)
       await prefill(spot.target, cell.bytes, spot.logins, { keys })
       runners.push({ line, load: await openGenerator(options.pinning.load, line, cell, keys) })
     }
@@ -153,6 +162,7 @@ export function growTenants(options: GrowthOptions): Promise<Dimension> {
         pinning,
         yaml: ['limits: { auth_failures: 0 }', `tenants_file: ${file}`],
         login: login(0),
+        readyMsMax: 180_000,
       })
       const step = Math.max(1, Math.floor(count / used))
       const as = Array.from({ length: Math.min(used, count) }, (_, i) => login(i * step))

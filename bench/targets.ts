@@ -134,6 +134,8 @@ export interface RegisOptions {
   readonly yaml?: readonly string[]
   readonly login?: Login
   readonly tls?: TlsPort
+  /** Until it has answered; a long list of tenants takes a while. */
+  readonly readyMsMax?: number
   readonly pinning: Pinning
 }
 
@@ -176,6 +178,7 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
     version,
     child,
     folder,
+    ...(options.readyMsMax === undefined ? {} : { readyMsMax: options.readyMsMax }),
   })
 }
 
@@ -241,10 +244,11 @@ function start(
 interface ProxyOptions extends Omit<Target, 'host' | 'pid' | 'stop'> {
   readonly child: ChildProcess
   readonly folder: string
+  readonly readyMsMax?: number
 }
 
 async function proxyTarget(options: ProxyOptions): Promise<Target> {
-  const { child, folder, ...known } = options
+  const { child, folder, readyMsMax = 20_000, ...known } = options
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (bytes: Buffer) => {
@@ -267,7 +271,7 @@ async function proxyTarget(options: ProxyOptions): Promise<Target> {
     },
   }
   try {
-    await untilAnswers(target, () => isRunning(child), 20_000)
+    await untilAnswers(target, () => isRunning(child), readyMsMax)
     return target
   } catch (error) {
     await target.stop()
