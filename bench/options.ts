@@ -34,6 +34,7 @@ ${lines(cellOptions)}
   --json FILE       results (default .cache/bench/results/TIME.json)
   --only LIST       of growth: clients,depth,size,tenants,nodes,rules
   --keep            put the results into docs/performance/ and docs/performance.md
+  --renew           only that, from what lies in docs/performance/
 examples:
   npm run bench
   npm run bench -- --cells get:128:50:16 --rounds 9
@@ -59,6 +60,7 @@ export function readOptions(args: readonly string[]) {
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       unpinned: { type: 'boolean', default: false },
       json: { type: 'string' },
+      renew: { type: 'boolean', default: false },
       only: { type: 'string' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },

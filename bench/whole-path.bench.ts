@@ -11,7 +11,7 @@ import { type GrowthResult, growth } from './growth.bench.ts'
 import { type Facts, machineFacts, root } from './machine.ts'
 import { measureCell } from './measure-cell.ts'
 import { type Options, readOptions, usage } from './options.ts'
-import { type CellsResult, keepResult, type resultNames } from './performance-page.ts'
+import { type CellsResult, keepResult, renewPage, type resultNames } from './performance-page.ts'
 import { type LeftOut, type Measured, summarize, table } from './report.ts'
 import { textTable } from './text-table.ts'
 import { type Checkout, choosePinning, World } from './world.ts'
@@ -116,6 +116,7 @@ const resultFile = (facts: Facts): string =>
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2))
   if (options.help) return say(usage)
+  if (options.renew) return renewPage(path.join(root, 'docs'))
   if (options.isGrowth) {
     const result = await growth(options, say)
     write(options.json ?? resultFile(result.machine), result)
