@@ -248,7 +248,7 @@ interface ProxyOptions extends Omit<Target, 'host' | 'pid' | 'stop'> {
 }
 
 async function proxyTarget(options: ProxyOptions): Promise<Target> {
-  const { child, folder, readyMsMax = 20_000, ...known } = options
+  const { child, folder, readyMsMax = 60_000, ...known } = options
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (bytes: Buffer) => {

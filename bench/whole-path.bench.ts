@@ -40,6 +40,12 @@ function write(file: string, result: object): void {
   say(`\nwritten to ${path.relative(process.cwd(), file)}`)
 }
 
+/** Warm-up and rounds of everybody, and a second for each to be prefilled and connected. */
+function minutes(world: World, options: Options): string {
+  const lines = options.cells.reduce((sum, cell) => sum + world.linesOf(cell).lines.length, 0)
+  return ((lines * (1.2 + options.seconds * (options.rounds + 1))) / 60).toFixed(1)
+}
+
 async function run(options: Options, before: Checkout | undefined): Promise<void> {
   const pinning = choosePinning(options.unpinned)
   const own: Checkout[] = options.targets.includes('regis') ? [{ name: 'regis', folder: root }] : []
@@ -61,6 +67,7 @@ async function run(options: Options, before: Checkout | undefined): Promise<void
     say(`targets   ${world.targets.map((target) => `${target.name} (${target.version})`).join(', ')}`)
     say(`pinned    ${pinning.proxy === undefined ? 'no' : 'proxies on core 0; redis and the load on core 1'}`)
     say(`regis     ${loadedWith}`)
+    say(`takes     about ${minutes(world, options)} minutes, on a quiet machine`)
     await check(world, options)
 
     const measured: Measured[] = []
