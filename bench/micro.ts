@@ -2,11 +2,13 @@
  * Runs the small benches: nanoseconds per command of one room, without sockets. They explain the whole path, they do not
  * replace it (77 % of a proxy's CPU is the kernel's). Usage: npm run bench:micro -- [words of the names]. ~ prints.
  */
+import { admissionCases } from './admission.bench.ts'
 import { chooseCases } from './choose.bench.ts'
 import { lookupCases } from './lookup.bench.ts'
 import { parserCases } from './parser.bench.ts'
 import { quantile } from './report.ts'
 import { rewriteCases } from './rewrite.bench.ts'
+import { rulesCases } from './rules.bench.ts'
 
 export interface MicroCase {
   readonly name: string
@@ -41,7 +43,8 @@ function measure(one: MicroCase): { ns: number; iqr: number } {
 
 const words = process.argv.slice(2)
 process.stdout.write(`node ${process.version}; median of ${rounds} rounds of ${roundMs} ms\n`)
-for (const one of [...parserCases(), ...lookupCases(), ...rewriteCases(), ...chooseCases()]) {
+const rooms = [parserCases, lookupCases, admissionCases, rewriteCases, rulesCases, chooseCases]
+for (const one of rooms.flatMap((cases) => cases())) {
   if (words.length > 0 && !words.some((word) => one.name.includes(word))) continue
   const { ns, iqr } = measure(one)
   process.stdout.write(`${one.name.padEnd(44)} ${ns.toFixed(1).padStart(9)} ns  ±${Math.round(iqr * 100)}%\n`)

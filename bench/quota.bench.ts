@@ -7,7 +7,9 @@ import { parseArgs } from 'node:util'
 import { findRedisServer } from '../src/demo/redis-finder.ts'
 import { type Cell, expandCells, parseCell } from './cells.ts'
 import { cpuNs, hasTaskset } from './cpu.ts'
-import { type LoadTool, prefill, runLoad } from './load.ts'
+import { medianInterval } from './interval.ts'
+import { type LoadTool, prefill } from './load.ts'
+import { runRedisBenchmark } from './redis-benchmark.ts'
 import { quantile } from './report.ts'
 import { startDirect, startRegis, type Target } from './targets.ts'
 
@@ -29,27 +31,9 @@ const variants: Readonly<Record<string, string>> = {
   all: 'quota: { scope: proxy, ops: 900000000/s, bandwidth: 3GiB/s, connections: 10000, leases: 1000, max_request: 64MiB }',
 }
 
-const resamples = 2_000
-
-/** Of the median, 95 %: the pairs drawn again, with a generator that always begins alike. */
-function interval(ratios: readonly number[]): [number, number] {
-  let state = 1
-  const random = (): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 4_294_967_296
-  }
-  const medians = Array.from({ length: resamples }, () =>
-    quantile(
-      Array.from({ length: ratios.length }, () => ratios[Math.floor(random() * ratios.length)]!),
-      0.5,
-    ),
-  )
-  return [quantile(medians, 0.025), quantile(medians, 0.975)]
-}
-
 async function cpuPerCommandUs(tool: LoadTool, target: Target, cell: Cell): Promise<number> {
   const before = cpuNs(target.pid!)
-  await runLoad(tool, target, cell, requests)
+  await runRedisBenchmark(tool, target, cell, requests)
   return (cpuNs(target.pid!) - before) / requests / 1000
 }
 
@@ -96,7 +80,7 @@ async function main(): Promise<void> {
           withQuotas.push(used.get(metered)!)
           ratios.push(used.get(metered)! / used.get(plain)!)
         }
-        const [low, high] = interval(ratios)
+        const [low, high] = medianInterval(ratios)
         const numbers = [quantile(without, 0.5), quantile(withQuotas, 0.5)].map((us) => us.toFixed(3).padStart(9))
         process.stdout.write(
           `${cell.name.padEnd(16)}${id.padEnd(12)}${numbers.join('')}${quantile(ratios, 0.5).toFixed(3).padStart(8)}   ${low.toFixed(3)} to ${high.toFixed(3)}\n`,

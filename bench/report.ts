@@ -1,19 +1,29 @@
-/** Numbers into lines: medians and spread of the rounds, ratios to twemproxy and to direct, PASS or FAIL of the floors. Pure. */
-import type { Floor } from './cells.ts'
+/** Numbers into lines: medians and spread of the rounds, ratios to twemproxy and to direct. Pure. Verdicts: bars.ts. */
+import { fixed, textTable } from './text-table.ts'
 
 /** One round of one cell on one target. */
 export interface Sample {
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly p999Ms: number | undefined
   /** Of the target, microseconds per command (= seconds per million); undefined: its pid is not known. */
   readonly cpuUs: number | undefined
+  /** Resident memory of the target after the round. */
+  readonly rssBytes: number | undefined
 }
 
 export interface Measured {
   readonly cell: string
   readonly target: string
   readonly samples: readonly Sample[]
+}
+
+/** Who is not measured in a cell, and why. */
+export interface LeftOut {
+  readonly cell: string
+  readonly target: string
+  readonly why: string
 }
 
 export interface Spread {
@@ -43,103 +53,80 @@ export interface Summary {
   readonly perSecond: Spread
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly p999Ms: number | undefined
+  /** After the last round. */
+  readonly rssBytes: number | undefined
 }
 
 export function summarize(one: Measured): Summary {
   const { samples } = one
-  const cpu = samples.flatMap((s) => (s.cpuUs === undefined ? [] : [s.cpuUs]))
+  /** Of a figure that every round has; else undefined. */
+  const known = (pick: (sample: Sample) => number | undefined): number[] | undefined => {
+    const values = samples.map(pick).filter((value) => value !== undefined)
+    return values.length === samples.length && values.length > 0 ? values : undefined
+  }
+  const median = (pick: (sample: Sample) => number | undefined) => quantile(known(pick) ?? [], 0.5)
+  const [cpu, p999] = [known((sample) => sample.cpuUs), known((sample) => sample.p999Ms)]
   return {
     cell: one.cell,
     target: one.target,
-    cpuUs: cpu.length === samples.length && cpu.length > 0 ? spread(cpu) : undefined,
-    perSecond: spread(samples.map((s) => s.perSecond)),
-    p50Ms: quantile(
-      samples.map((s) => s.p50Ms),
-      0.5,
-    ),
-    p99Ms: quantile(
-      samples.map((s) => s.p99Ms),
-      0.5,
-    ),
+    cpuUs: cpu && spread(cpu),
+    perSecond: spread(samples.map((sample) => sample.perSecond)),
+    p50Ms: median((sample) => sample.p50Ms),
+    p99Ms: median((sample) => sample.p99Ms),
+    p999Ms: p999 && quantile(p999, 0.5),
+    rssBytes: samples.at(-1)?.rssBytes,
   }
 }
 
-const find = (all: readonly Summary[], cell: string, target: string) =>
+export const find = (all: readonly Summary[], cell: string, target: string): Summary | undefined =>
   all.find((one) => one.cell === cell && one.target === target)
 
-const ratioOf = (own: number | undefined, base: number | undefined): number | undefined =>
+export const ratioOf = (own: number | undefined, base: number | undefined): number | undefined =>
   own === undefined || base === undefined || base === 0 ? undefined : own / base
 
-const fixed = (value: number | undefined, digits: number): string => (value === undefined ? '-' : value.toFixed(digits))
 const percent = (share: number | undefined): string => (share === undefined ? '' : `±${Math.round(share * 100)}%`)
+const mib = (bytes: number | undefined): string => (bytes === undefined ? '-' : (bytes / 2 ** 20).toFixed(0))
 
-/** One block per cell: a line per target. */
-export function table(all: readonly Summary[]): string {
-  const head = [
-    'cell',
-    'target',
-    'CPU us',
-    'IQR',
-    '/twem',
-    '/redis',
-    'kreq/s',
-    'IQR',
-    '/twem',
-    '/direct',
-    'p50 ms',
-    'p99 ms',
-  ]
+export const tableHead = [
+  ...['cell', 'target', 'CPU us', 'IQR', '/twem', '/redis', 'kreq/s', 'IQR', '/twem', '/direct'],
+  ...['p50 ms', 'p99 ms', 'p99.9', 'RSS MiB'],
+] as const
+
+/** One block per cell: a line per target, then who was left out and why. */
+export function tableRows(all: readonly Summary[], leftOut: readonly LeftOut[] = []): string[][] {
   const rows: string[][] = []
-  let cell = ''
-  for (const one of all) {
-    const tw = find(all, one.cell, 'twemproxy')
-    const direct = find(all, one.cell, 'direct')
-    const isProxy = one.target !== 'direct'
-    if (cell !== '' && cell !== one.cell) rows.push([])
-    rows.push([
-      one.cell === cell ? '' : one.cell,
-      one.target,
-      fixed(one.cpuUs?.median, 2),
-      percent(one.cpuUs?.iqr),
-      isProxy ? fixed(ratioOf(one.cpuUs?.median, tw?.cpuUs?.median), 2) : '',
-      isProxy ? fixed(ratioOf(one.cpuUs?.median, direct?.cpuUs?.median), 2) : '',
-      fixed(one.perSecond.median / 1000, 1),
-      percent(one.perSecond.iqr),
-      isProxy ? fixed(ratioOf(one.perSecond.median, tw?.perSecond.median), 2) : '',
-      isProxy ? fixed(ratioOf(one.perSecond.median, direct?.perSecond.median), 2) : '',
-      fixed(one.p50Ms, 3),
-      fixed(one.p99Ms, 3),
-    ])
-    cell = one.cell
+  for (const cell of new Set(all.map((one) => one.cell))) {
+    if (rows.length > 0) rows.push([])
+    const [tw, direct] = [find(all, cell, 'twemproxy'), find(all, cell, 'direct')]
+    const block = all
+      .filter((one) => one.cell === cell)
+      .map((one) => {
+        const against = (own: number | undefined, base: number | undefined) =>
+          one.target === 'direct' ? '' : fixed(ratioOf(own, base), 2)
+        return [
+          ...['', one.target, fixed(one.cpuUs?.median, 2), percent(one.cpuUs?.iqr)],
+          against(one.cpuUs?.median, tw?.cpuUs?.median),
+          against(one.cpuUs?.median, direct?.cpuUs?.median),
+          ...[fixed(one.perSecond.median / 1000, 1), percent(one.perSecond.iqr)],
+          against(one.perSecond.median, tw?.perSecond.median),
+          against(one.perSecond.median, direct?.perSecond.median),
+          ...[fixed(one.p50Ms, 3), fixed(one.p99Ms, 3), fixed(one.p999Ms, 3), mib(one.rssBytes)],
+        ]
+      })
+    block.push(...leftOut.filter((one) => one.cell === cell).map((one) => ['', one.target, `left out: ${one.why}`]))
+    if (block[0] !== undefined) block[0][0] = cell
+    rows.push(...block)
   }
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)))
-  const line = (row: readonly string[]) =>
-    row
-      .map((text, i) => (i < 2 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)))
-      .join('  ')
-      .trimEnd()
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n')
+  return rows
 }
 
-export interface Verdict extends Floor {
-  readonly target: string
-  readonly ratio: number
-  readonly passes: boolean
-}
-
-/** Floors of the cells that were measured, for each target that is a Regis. */
-export function judge(all: readonly Summary[], floors: readonly Floor[], targets: readonly string[]): Verdict[] {
-  const pick = (one: Summary | undefined, what: Floor['what']) => (what === 'cpu' ? one?.cpuUs?.median : one?.p50Ms)
-  return targets.flatMap((target) =>
-    floors.flatMap((floor) => {
-      const base = pick(find(all, floor.cell, 'twemproxy'), floor.what)
-      const ratio = ratioOf(pick(find(all, floor.cell, target), floor.what), base)
-      return ratio === undefined ? [] : [{ ...floor, target, ratio, passes: ratio <= floor.max }]
-    }),
-  )
-}
-
-export function verdictLine(verdict: Verdict): string {
-  const { target, cell, what, ratio, max, passes } = verdict
-  return `${passes ? 'PASS' : 'FAIL'}  ${target}  ${cell.padEnd(15)} ${what} ${ratio.toFixed(3)} of twemproxy, floor ${max}`
+export function table(all: readonly Summary[], leftOut: readonly LeftOut[] = []): string {
+  // A reason is a sentence, not a number: it stands behind the columns, which it would widen.
+  const rows = tableRows(all, leftOut)
+  const isReason = (row: readonly string[]) => row[2]?.startsWith('left out') === true
+  const reasons = new Map<number, string>()
+  for (const [i, row] of rows.entries()) if (isReason(row)) reasons.set(i, row.pop() ?? '')
+  const lines = textTable(tableHead, rows).split('\n')
+  return lines.map((line, i) => (reasons.has(i - 2) ? `${line}  ${reasons.get(i - 2)}` : line)).join('\n')
 }

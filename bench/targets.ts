@@ -16,16 +16,29 @@ import { findTool, type RedisTool } from '../src/demo/redis-finder.ts'
 import { freePort, RedisServer } from '../src/demo/redis-server.ts'
 import { pin } from './cpu.ts'
 import { encodeCommand, RawClient } from './raw-client.ts'
+import type { SelfSigned } from './self-signed.ts'
+
+export interface Login {
+  readonly user: string
+  readonly password: string
+}
 
 export interface Target {
   readonly name: string
   readonly host: string
   readonly port: number
-  readonly login?: { readonly user: string; readonly password: string }
+  readonly login?: Login
   /** Whose CPU counts; undefined: not known, so only throughput and latency are shown. */
   readonly pid?: number
+  /** Of a Regis: where its metrics are. */
+  readonly adminPort?: number
+  readonly tls?: TlsPort
   readonly version: string
   stop(): Promise<void>
+}
+
+export interface TlsPort extends SelfSigned {
+  readonly port: number
 }
 
 /** Cores in `taskset` list format; undefined: not pinned. */
@@ -38,18 +51,37 @@ export async function startDirect(
   tool: RedisTool,
   pinning: Pinning,
   serverArgs: readonly string[] = [],
+  tls?: TlsPort,
 ): Promise<Target> {
-  const server = await RedisServer.start({ tool, args: serverArgs })
+  const tlsArgs =
+    tls === undefined
+      ? []
+      : [
+          ...['--tls-port', String(tls.port), '--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile],
+          ...['--tls-ca-cert-file', tls.certFile, '--tls-auth-clients', 'no'],
+        ]
+  const server = await RedisServer.start({ tool, args: [...serverArgs, ...tlsArgs] })
   if (pinning.load !== undefined) pin(server.pid, pinning.load)
-  return {
-    name: 'direct',
-    host: '127.0.0.1',
-    port: server.port,
-    pid: server.pid,
-    version: `${tool.engine} ${tool.version}`,
-    stop: () => server.stop(),
-  }
+  return directTarget('direct', server, tool, tls)
 }
+
+/** In sync with the primary when it is there. */
+export async function startReplica(tool: RedisTool, pinning: Pinning, primaryPort: number): Promise<Target> {
+  const server = await RedisServer.start({ tool, args: ['--replicaof', '127.0.0.1', String(primaryPort)] })
+  if (pinning.load !== undefined) pin(server.pid, pinning.load)
+  await server.untilInSync()
+  return directTarget('replica', server, tool)
+}
+
+const directTarget = (name: string, server: RedisServer, tool: RedisTool, tls?: TlsPort): Target => ({
+  name,
+  host: '127.0.0.1',
+  port: server.port,
+  pid: server.pid,
+  ...(tls === undefined ? {} : { tls }),
+  version: `${tool.engine} ${tool.version}`,
+  stop: () => server.stop(),
+})
 
 /**
  * twemproxy as Debian ships it (no options), or `quiet` with -v 4. At its default verbosity it looks up the peer's
@@ -96,8 +128,14 @@ export interface RegisOptions {
   readonly scripts?: 'declared' | 'any'
   /** A replica in the region that the proxy stands in; the primary is then 40 ms away, as far as the proxy knows. */
   readonly replicaPort?: number
-  /** Lines instead of those about upstream and tenants; then there is no login. */
+  /** Region of the proxy, and lines of `primary` and `regions`, instead of one node `here` and perhaps one `there`. */
+  readonly topology?: { readonly region: string; readonly yaml: readonly string[] }
+  /** Lines instead of those about upstream and tenants; then there is no login but `login`. */
   readonly yaml?: readonly string[]
+  readonly login?: Login
+  readonly tls?: TlsPort
+  /** Until it has answered; a long list of tenants takes a while. */
+  readonly readyMsMax?: number
   readonly pinning: Pinning
 }
 
@@ -105,23 +143,19 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
   const [port, adminPort] = [await freePort(), await freePort()]
   const folder = scratchFolder()
   const config = path.join(folder, 'proxy.yaml')
-  const login = { user: 'bench-app', password: 'bench' }
+  const login = options.yaml === undefined ? { user: 'bench-app', password: 'bench' } : options.login
+  const topology = options.topology ?? nearTopology(options.redisPort, options.replicaPort)
   writeFileSync(
     config,
     [
-      `region: ${options.replicaPort === undefined ? 'here' : 'there'}`,
-      `listeners: [{ address: 127.0.0.1:${port} }]`,
+      `region: ${topology.region}`,
+      `listeners: [{ address: 127.0.0.1:${port} }${options.tls === undefined ? '' : tlsListener(options.tls)}]`,
       `admin: { address: 127.0.0.1:${adminPort} }`,
-      'primary: here',
-      `regions:`,
-      `  here: { nodes: ["redis://127.0.0.1:${options.redisPort}"] }`,
-      ...(options.replicaPort === undefined
-        ? []
-        : [`  there: { nodes: ["redis://127.0.0.1:${options.replicaPort}"], distance: { here: 40ms } }`]),
+      ...topology.yaml,
       ...(options.yaml ?? [
         `upstream: { acl: ${options.scripts === undefined ? 'off' : 'provision'} }`,
         'tenants:',
-        `  bench: { users: { ${login.user}: { password: ${login.password} } }${options.scripts === undefined ? '' : `, scripts: ${options.scripts}`} }`,
+        `  bench: { users: { ${login?.user}: { password: ${login?.password} } }${options.scripts === undefined ? '' : `, scripts: ${options.scripts}`} }`,
         '  another: { users: { another-app: { password: another } } }',
       ]),
       'logging: { level: warn, format: json }',
@@ -138,12 +172,30 @@ export async function startRegis(options: RegisOptions): Promise<Target> {
   return proxyTarget({
     name: options.name,
     port,
-    ...(options.yaml === undefined ? { login } : {}),
+    adminPort,
+    ...(login === undefined ? {} : { login }),
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     version,
     child,
     folder,
+    ...(options.readyMsMax === undefined ? {} : { readyMsMax: options.readyMsMax }),
   })
 }
+
+const nearTopology = (redisPort: number, replicaPort: number | undefined) => ({
+  region: replicaPort === undefined ? 'here' : 'there',
+  yaml: [
+    'primary: here',
+    'regions:',
+    `  here: { nodes: ["redis://127.0.0.1:${redisPort}"] }`,
+    ...(replicaPort === undefined
+      ? []
+      : [`  there: { nodes: ["redis://127.0.0.1:${replicaPort}"], distance: { here: 40ms } }`]),
+  ],
+})
+
+const tlsListener = (tls: TlsPort): string =>
+  `, { address: 127.0.0.1:${tls.port}, tls: { cert: ${tls.certFile}, key: ${tls.keyFile} } }`
 
 /** `name=host:port[:pid]` */
 export async function usePeer(text: string, pinning: Pinning): Promise<Target> {
@@ -163,7 +215,7 @@ export async function usePeer(text: string, pinning: Pinning): Promise<Target> {
   return target
 }
 
-function scratchFolder(): string {
+export function scratchFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'regis-bench-'))
   guardFolder(folder)
   return folder
@@ -189,17 +241,14 @@ function start(
   return child
 }
 
-interface ProxyOptions {
-  readonly name: string
-  readonly port: number
-  readonly login?: { readonly user: string; readonly password: string }
-  readonly version: string
+interface ProxyOptions extends Omit<Target, 'host' | 'pid' | 'stop'> {
   readonly child: ChildProcess
   readonly folder: string
+  readonly readyMsMax?: number
 }
 
 async function proxyTarget(options: ProxyOptions): Promise<Target> {
-  const { name, port, login, version, child, folder } = options
+  const { child, folder, readyMsMax = 60_000, ...known } = options
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (bytes: Buffer) => {
@@ -207,11 +256,8 @@ async function proxyTarget(options: ProxyOptions): Promise<Target> {
     })
   }
   const target: Target = {
-    name,
+    ...known,
     host: '127.0.0.1',
-    port,
-    version,
-    ...(login === undefined ? {} : { login }),
     ...(child.pid === undefined ? {} : { pid: child.pid }),
     stop: async () => {
       if (isRunning(child)) {
@@ -225,11 +271,11 @@ async function proxyTarget(options: ProxyOptions): Promise<Target> {
     },
   }
   try {
-    await untilAnswers(target, () => isRunning(child), 20_000)
+    await untilAnswers(target, () => isRunning(child), readyMsMax)
     return target
   } catch (error) {
     await target.stop()
-    throw new Error(`${name} did not start: ${error instanceof Error ? error.message : error}\n${output.trim()}`)
+    throw new Error(`${known.name} did not start: ${error instanceof Error ? error.message : error}\n${output.trim()}`)
   }
 }
 

@@ -5,7 +5,7 @@
  * Seconds are of this machine, and of a quiet one only; the rest are ratios inside one run.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +17,7 @@ import { freePort, RedisServer } from '../src/demo/redis-server.ts'
 import { cpuNs, hasTaskset, pin } from './cpu.ts'
 import { bulk, encodeCommand, RawClient } from './raw-client.ts'
 import { quantile } from './report.ts'
+import { residentBytes } from './resident.ts'
 
 const { values } = parseArgs({
   options: {
@@ -37,6 +38,7 @@ const quota = { ops: '1000000/s', scope: 'proxy' }
 
 const folder = mkdtempSync(path.join(tmpdir(), 'regis-bench-'))
 guardFolder(folder)
+const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0)
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 const head = (redisPort: number): string => `region: eu
@@ -73,12 +75,6 @@ async function start(file: string): Promise<{ proxy: ProxyProcess; seconds: numb
   const beganMs = performance.now()
   const proxy = await ProxyProcess.start({ file, port, adminPort, readyMsMax: 300_000, root: process.cwd() })
   return { proxy, seconds: (performance.now() - beganMs) / 1000 }
-}
-
-function residentMiB(pid: number): { now: number; peak: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
-  return { now: of('VmRSS'), peak: of('VmHWM') }
 }
 
 /** Heap behind garbage collection, of a process that holds a proxy of this configuration. */
@@ -141,13 +137,13 @@ async function main(): Promise<void> {
       for (let i = 0; i < starts; i++) {
         const { proxy, seconds: took } = await start(file)
         seconds.push(took)
-        memory = residentMiB(proxy.pid)
+        memory = residentBytes(proxy.pid)
         await proxy.stop()
       }
       const median = quantile(seconds, 0.5)
       if (Number.isNaN(one)) one = median
       say(
-        `${name.padEnd(28)}${median.toFixed(2).padStart(9)}${(median / one).toFixed(1).padStart(7)}${memory.now.toFixed(0).padStart(9)}${memory.peak.toFixed(0).padStart(7)}`,
+        `${name.padEnd(28)}${median.toFixed(2).padStart(9)}${(median / one).toFixed(1).padStart(7)}${mib(memory.now).padStart(9)}${mib(memory.peak).padStart(7)}`,
       )
     }
 
