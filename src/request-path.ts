@@ -69,6 +69,7 @@ import { MemoryGate } from './session/memory-gate.ts'
 import type { Monitors } from './session/monitor.ts'
 import type { Overload } from './session/overload.ts'
 import type { Pauses } from './session/pauses.ts'
+import type { QuotaGate } from './session/quota-gate.ts'
 import { SecondTries } from './session/second-try.ts'
 import {
   modeMonitor,
@@ -95,7 +96,7 @@ import type { Transaction } from './session/transaction.ts'
 import { Share, Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
-import type { TenantState } from './tenant/account.ts'
+import { gateQuota, type TenantState } from './tenant/account.ts'
 import { invalidateChannel } from './tenant/channels.ts'
 import { acrossDatabases } from './tenant/databases.ts'
 import { FilteredReplies } from './tenant/filtered-replies.ts'
@@ -305,6 +306,7 @@ export class RequestPath implements SessionHost {
   readonly leased: LeasedPath
   readonly tracking: TrackingPath
   readonly admission: Admission
+  private readonly quotas: QuotaGate
 
   private fallbackLimit: FallbackLimit | undefined
 
@@ -372,6 +374,7 @@ export class RequestPath implements SessionHost {
     })
     const hands = this.hands()
     this.admission = new Admission(hands, { ...parts, memory: this.memoryGate(hands) })
+    this.quotas = this.admission.quotas
     this.leased = new LeasedPath(hands, {
       ...parts,
       isTracked: (session, lease) => this.tracking.isTracked(session, lease),
@@ -448,6 +451,7 @@ export class RequestPath implements SessionHost {
       },
       dropTransaction: (session) => this.leased.dropTransaction(session),
       resumeSoon: (session) => this.waiting.resumeSoon(session),
+      endsAt: (session, end) => this.endsAt(session, end),
       mayGrow: (bytes) => this.bounds.mayGrow(bytes),
       refuseCommand: (session, pos, id, code) => {
         const step = this.refuseEarly(session, pos, id, code)
@@ -526,6 +530,7 @@ export class RequestPath implements SessionHost {
       this.parts.log.error({ error: String(error) }, 'a request could not be handled')
       const lane = this.runLane ?? session.lane
       this.runLane = undefined
+      this.admission.settle(session)
       lane?.destroy('a request could not be handled')
       session.destroy('internal error')
       return end
@@ -607,16 +612,12 @@ export class RequestPath implements SessionHost {
     }
     const tenant = account?.tenant
     if (tenant !== undefined && tenant.gate !== 0 && route !== ROUTE.denied) {
-      const step = this.admission.admit(session, account!, id, route, this.endsAt(session), pos)
-      if (step !== undefined) {
-        // It will be handled once more.
-        if (step === stalled && pos >= this.countFrom) {
-          this.calls[id]!--
-          session.commands--
-        }
-        // Its answer stands: reads before it are not taken back any more, or it would count as admitted with what came after it.
-        if (step === done) this.rollbackAt = -1
-        return step
+      const isPlain = route >= ROUTE.read && route <= ROUTE.primary
+      const { end } = frame
+      // Most commands of a chunk are paid for by the first of them.
+      if (!isPlain || tenant.gate !== gateQuota || !this.quotas.isAdvanced(id, end - pos, end)) {
+        const step = this.admit(session, account!, id, route, pos, isPlain)
+        if (step !== undefined) return step
       }
     }
     if (session.mode !== 0) {
@@ -637,9 +638,30 @@ export class RequestPath implements SessionHost {
     return this.refuseDenied(session, account, id, pos)
   }
 
-  /** At which of all the bytes that this client has sent the command that is being handled ends. */
-  private endsAt(session: Session): number {
-    return session.bytesIn - this.chunkEnd + (this.isInline ? this.inlineEnd : this.frame.end)
+  private admit(
+    session: Session,
+    account: SessionAccount,
+    id: number,
+    route: number,
+    pos: number,
+    isPlain: boolean,
+  ): number | undefined {
+    const end = this.isInline ? this.inlineEnd : this.frame.end
+    const mayAdvance = isPlain && end < this.chunkEnd && !this.isInline
+    const step = this.admission.admit(session, account, id, route, this.endsAt(session, end), pos, mayAdvance)
+    // It will be handled once more.
+    if (step === stalled && pos >= this.countFrom) {
+      this.calls[id]!--
+      session.commands--
+    }
+    // Its answer stands: reads before it are not taken back any more, or it would count as admitted with what came after it.
+    if (step === done) this.rollbackAt = -1
+    return step
+  }
+
+  /** Which of all the bytes that this client has sent is the one at `end` of the chunk that is being taken. */
+  private endsAt(session: Session, end: number): number {
+    return session.bytesIn - this.chunkEnd + end
   }
 
   /** What nobody answers: the primary lacks it, there is no login, or it is denied. In Redis's order. */
@@ -1762,6 +1784,7 @@ export class RequestPath implements SessionHost {
   }
 
   private finish(session: Session, pos: number): void {
+    if (this.quotas.hasAdvance) this.admission.settle(session)
     if (session.readIndex !== 0) {
       session.readIndexBytes = Math.max(0, this.indexedUntil - pos)
       if (session.readIndexBytes === 0) session.readIndex = 0
@@ -1964,6 +1987,7 @@ export class RequestPath implements SessionHost {
       return done
     }
     // The line becomes an array of bulk strings, and goes the way of all commands, as a run of its own.
+    this.admission.settle(session) // its offsets are others
     const head = `*${args.length}\r\n`
     const request = Buffer.concat([
       Buffer.from(head),
@@ -2026,6 +2050,7 @@ export class RequestPath implements SessionHost {
 
   /** The client is gone, or starts anew (RESET, another tenant's login): nothing of what it had begun may stay. */
   leave(session: Session): void {
+    this.quotas.dropped(session, this.parts.now())
     this.leased.leave(session)
     this.tracking.leave(session)
   }
