@@ -212,6 +212,8 @@ const subscriberCommands = [
 ] as const
 
 const outBytes = 64 * 1024
+/** What is larger is looked at one by one, and copying it is what it costs. */
+const alikeBytesMax = 4096
 /** Up to this many keys of a large request are written as pieces of their own. */
 const keysApartMax = 16
 
@@ -554,6 +556,7 @@ export class RequestPath implements SessionHost {
         if (step === done) {
           if (session.mode !== 0) this.show(session, pos)
           pos = frame.end
+          if (this.runLane !== undefined && pos < end) pos = this.takeAlike(session, this.runLane, pos, end)
         } else if (step === again) pos = this.takeBack(session)
         else break
       } else if (outcome === incomplete) {
@@ -636,6 +639,60 @@ export class RequestPath implements SessionHost {
     if (route >= ROUTE.read) return this.forward(session, account!, id, route, pos)
     if (route === ROUTE.proxy) return this.answer(session, id, pos)
     return this.refuseDenied(session, account, id, pos)
+  }
+
+  /**
+   * The same command again and again, as pipelines are: what was found out about the one before holds for those behind it, as long as
+   * each is small, has one key, and goes on the run that is open. They are counted when the last of them is known. Whatever is
+   * not so, `handle` is asked about. Returns one past the last one taken.
+   */
+  private takeAlike(session: Session, lane: Lane, start: number, end: number): number {
+    const { frame, table, keys, splicer, buf, lastName, handledId: id } = this
+    const { account } = session
+    if (account === undefined || id !== this.lastId || session.lane !== lane || session.mode !== 0) return start
+    const route = account.route[id]!
+    const tenant = account.tenant!
+    const isWrite = route === ROUTE.write
+    if (route < ROUTE.read || route > ROUTE.primary || route > this.runRouteMax || start < this.countFrom) return start
+    if (this.needsProof || session.unusualReplies !== 0 || (this.isGuardedRun && !lane.isGuarded)) return start
+    if (table.keyMode[id] !== KEYS.range || table.keyFirst[id] !== table.keyLast[id]) return start
+    if (table.replyMode[id] !== REPLY.pass || table.isContainer[id] !== 0 || !lane.endsWith(session)) return start
+    if (isWrite ? !this.tracker.isPrimaryNearest : tenant.large !== undefined && route === ROUTE.read) return start
+    const isGated = tenant.gate !== 0
+    if (isGated && (tenant.gate !== gateQuota || !this.quotas.hasAdvance)) return start
+    const { prefix } = session
+    const growth = prefix.length + keyHeaderBytesMax
+    const arity = table.arity[id]!
+    const nameLen = this.lastNameLen
+    const most = Math.min(this.inFlightMax - session.inFlight, lane.commandsFree)
+    keys.arg[0] = table.keyFirst[id]!
+    keys.count = 1
+    keys.patterns = 0
+    let pos = start
+    let count = 0
+    while (pos < end && count < most && frame.frame(buf, pos, end) === framed) {
+      const next = frame.end
+      if (frame.len[0] !== nameLen || (arity >= 0 ? frame.count !== arity : frame.count < -arity)) break
+      const name = frame.off[0]!
+      let i = 0
+      while (i < nameLen && buf[name + i] === lastName[i]) i++
+      if (i < nameLen || next - pos > alikeBytesMax || lane.pos + (next - splicer.from) + growth > lane.limit) break
+      if (isGated && !this.quotas.isAdvanced(id, next - pos, next)) break
+      lane.pos = splicer.splice(buf, buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
+      pos = next
+      count++
+    }
+    if (count === 0) return start
+    this.calls[id]! += count
+    session.commands += count
+    session.inFlight += count
+    this.runCommands += count
+    if (isWrite) {
+      this.callWrites += count
+      this.fences.skip()
+    } else this.callReads += count
+    lane.appendAlike(count, isWrite)
+    return pos
   }
 
   private admit(
@@ -1252,6 +1309,8 @@ export class RequestPath implements SessionHost {
     this.isStrongRead = false
     session.isLimited = false
     if (isRead) {
+      const nearest = this.plainPrimaryLane(session, account, isBulk)
+      if (nearest !== undefined) return nearest
       this.fillNeed(session, account)
       const need = this.need
       this.isStrongRead = need.level === LEVEL.strong
@@ -1295,6 +1354,25 @@ export class RequestPath implements SessionHost {
     if (isWrite && pool.hasUnsettled(primary.index)) return undefined
     const lane = this.laneTo(session, primary.index, isBulk)
     return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /**
+   * The nearest node is the primary, of this very region: whatever a read below `strong` was promised, it goes there, and nobody asks
+   * what others have shown. undefined: it must be looked at in full. What a first session read begins (`beginSessionReads`) waits for
+   * the first one that a replica could serve.
+   */
+  private plainPrimaryLane(session: Session, account: SessionAccount, isBulk: boolean): Lane | undefined {
+    const { primary } = this.tracker
+    if (primary === undefined || this.tracker.readOrderOf(session.turn)[0] !== primary || !primary.isLocal)
+      return undefined
+    const level = session.level >= 0 ? session.level : account.level
+    if (level === LEVEL.strong || level === LEVEL.bounded || account.ceilingMs !== Number.POSITIVE_INFINITY)
+      return undefined
+    if (account.rules !== undefined || session.staleUntilMs !== 0 || session.markWaitUntilMs !== 0) return undefined
+    const lane = this.laneTo(session, primary.index, isBulk)
+    if (!lane.isReady || !lane.isPrimary || this.isRehearsing) return undefined
+    this.need.level = level as LevelCode // for whoever counts by it
+    return lane
   }
 
   /** The lane to this node. A read whose reply may be large takes the shared one while there is no other. */

@@ -330,6 +330,34 @@ export class Lane {
     this.push(sink, kind, isWrite, nowMs, undefined)
   }
 
+  /** The newest place is of commands of this client whose replies pass: more of them may follow by `appendAlike`. */
+  endsWith(sink: ReplySink): boolean {
+    const last = (this.tail - 1) & this.mask
+    return this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kindPass
+  }
+
+  /** How many commands more may be on their way, as `hasRoomFor` counts. */
+  get commandsFree(): number {
+    return this.flagMask - 1 - this.inFlight
+  }
+
+  /** So many commands more of the client that was put on it last (`endsWith`) were put into the arena: as `append` of each. */
+  appendAlike(count: number, isWrite: boolean): void {
+    const { flags, flagMask } = this
+    const flag = isWrite ? flagWrite : 0
+    for (let i = 0; i < count; i++) flags[(this.flagTail + i) & flagMask] = flag
+    this.flagTail = (this.flagTail + count) | 0
+    this.inFlight += count
+    const last = (this.tail - 1) & this.mask
+    this.counts[last]! += count
+    this.totals[last]! += count
+    this.uses[last]!.inFlight += count
+    this.trails[last] = this.lastTrailSeq
+    if (!isWrite) return
+    this.lastWrite = this.flagTail
+    this.writes[last] = 1
+  }
+
   /**
    * A command whose reply is collected and transformed before the client gets it. `isWrite`: lost, it may have run.
    * `fences`: answered, the tenant's reads must see it.
