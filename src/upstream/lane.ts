@@ -18,6 +18,7 @@ import {
   collectedReplyBytesMax,
   earlyFlushBytes,
   errorTextBytesMax,
+  journalBytes,
   laneCommandsMax,
   largeReplyBytes,
   pushBytesMax,
@@ -191,6 +192,8 @@ export class Lane {
   pos: number
   limit: number
   private readonly halves: readonly [number, number]
+  /** Where the current half begins, and in it what was not sent yet: behind what the journal may want to see again. */
+  private base: number
   private start: number
   /** The other half (or a large request) is still with the socket. */
   private isWriting = false
@@ -275,6 +278,7 @@ export class Lane {
     this.isBulk = isBulk
     this.bytes = arena.bytes
     this.halves = [arenaAt, arenaAt + size.halfBytes]
+    this.base = arenaAt
     this.start = arenaAt
     this.pos = arenaAt
     this.limit = arenaAt + size.halfBytes
@@ -288,8 +292,16 @@ export class Lane {
   /** Whether `bytes` more and one more command fit now; flushes if that helps. False: wait for `hasRoom`. */
   hasRoomFor(bytes: number): boolean {
     if (this.inFlight >= this.flagMask - 1) return false
+    return this.makeRoom(bytes)
+  }
+
+  private makeRoom(bytes: number): boolean {
     if (this.pos + bytes <= this.limit) return true
     this.flush()
+    if (this.pos === this.start) {
+      this.start = this.base
+      this.pos = this.base
+    }
     return this.pos + bytes <= this.limit
   }
 
@@ -399,8 +411,7 @@ export class Lane {
   sendInternal(request: Uint8Array, handler: CollectHandler, isWrite = false): void {
     const isLarge = request.length > this.size.halfBytes
     if (!isLarge) {
-      if (this.pos + request.length > this.limit) this.flush()
-      assert(this.pos + request.length <= this.limit, 'an internal request fits into the arena')
+      assert(this.makeRoom(request.length), 'an internal request fits into the arena')
       this.bytes.set(request, this.pos)
       this.pos += request.length
     }
@@ -486,6 +497,8 @@ export class Lane {
     if (this.namedNumbers !== undefined)
       for (let i = this.saveFlagTail; i !== this.flagTail; i = (i + 1) | 0)
         this.namedNumbers[i & this.flagMask] = (i - 1) | 0
+    // What lies there was written over.
+    if (this.isJournalOn) this.journal?.note(this.savePos, this.pos, this.flagSent)
     this.pos = this.savePos
     this.tail = this.saveTail
     this.flagTail = this.saveFlagTail
@@ -501,28 +514,35 @@ export class Lane {
     if (this.isWriting || this.pos === this.start || this.port === undefined) return
     const view = this.bytes.subarray(this.start, this.pos)
     this.isGuarded = false
-    if (this.journal !== undefined) this.keepSent(this.journal, view)
+    if (this.journal !== undefined) this.keepSent(this.journal)
     this.flagSent = this.flagTail
     if (this.port.write(view, this.onWritten)) {
+      // The kernel has it all. For the journal it stays where it is for a while.
+      this.start = this.isJournalOn && this.pos - this.base < journalBytes ? this.pos : this.base
       this.pos = this.start
       return
     }
     this.isWriting = true
     this.progressAtMs = this.now()
-    this.start = this.start === this.halves[0] ? this.halves[1] : this.halves[0]
-    this.pos = this.start
-    this.limit = this.start + this.size.halfBytes
+    this.goTo(this.base === this.halves[0] ? this.halves[1] : this.halves[0])
+  }
+
+  private goTo(half: number): void {
+    this.base = half
+    this.start = half
+    this.pos = half
+    this.limit = half + this.size.halfBytes
   }
 
   /** As long as the connection lives: what it turns out to have refused may have been sent after it was last a primary. */
-  private keepSent(journal: Journal, view: Buffer): void {
+  private keepSent(journal: Journal): void {
     if (this.isPrimary) this.isJournalOn = true
-    if (this.isJournalOn) journal.note(view, this.flagSent)
+    if (this.isJournalOn) journal.note(this.start, this.pos, this.flagSent)
   }
 
-  /** The number after that of the newest command that was sent. */
-  get sentNumber(): number {
-    return this.flagSent
+  /** The requests with these numbers, rising, as they were sent; undefined when one of them is no longer there. */
+  requestsSent(numbers: readonly number[]): Buffer[] | undefined {
+    return this.journal?.requests(numbers, this.flagSent, this.bytes, this.start, this.pos)
   }
 
   /** How many replies this sink waits for here, those of the proxy itself among them. */
@@ -893,9 +913,7 @@ export class Lane {
     this.needsTrail = false
     this.needsCheck = false
     this.isGuarded = false
-    this.start = this.halves[0]
-    this.pos = this.start
-    this.limit = this.start + this.size.halfBytes
+    this.goTo(this.halves[0])
     this.flagHead = this.flagTail
     this.flagSent = this.flagTail
     this.lastReceivedAtMs = this.now()
@@ -962,9 +980,7 @@ export class Lane {
     this.dropCollected()
     this.isHeadPartial = false
     this.isWriting = false
-    this.start = this.halves[0]
-    this.pos = this.start
-    this.limit = this.start + this.size.halfBytes
+    this.goTo(this.halves[0])
     failed.forEach((entry, i) => {
       this.fail(entry, cut && i === 0)
     })
