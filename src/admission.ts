@@ -24,6 +24,8 @@ export interface AdmissionHands extends QuotaGateHands, HoldGateHands {
   /** The client's parsing stops until `resumeLater`. */
   waitForNode(session: Session): number
   resumeLater(session: Session, ms: number): void
+  /** The place among all the bytes that this client has sent of one in the chunk that is being taken. */
+  endsAt(session: Session, end: number): number
 }
 
 export interface AdmissionParts extends QuotaGateParts, HoldGateParts {
@@ -46,7 +48,7 @@ export class Admission {
 
   /**
    * The command with this id at `pos`, which ends at byte `endsAt` of all that the client has sent. undefined: it goes on; else
-   * how its handling ended, as request-path.ts says it.
+   * how its handling ended, as request-path.ts says it. `mayAdvance`: it is for a node, and more of this chunk follows it.
    */
   admit(
     session: Session,
@@ -55,7 +57,9 @@ export class Admission {
     route: number,
     endsAt: number,
     pos: number,
+    mayAdvance: boolean,
   ): number | undefined {
+    if (this.quotas.hasAdvance) this.settle(session)
     const tenant = account.tenant!
     const { gate } = tenant
     // Admitted before or not: what waited for something else when the pause began is not under way yet.
@@ -81,12 +85,18 @@ export class Admission {
       }
     }
     if ((gate & gateQuota) !== 0) {
-      const step = this.quotas.admit(session, account, id, route, endsAt, pos)
+      const step = this.quotas.admit(session, account, id, route, endsAt, pos, mayAdvance && gate === gateQuota)
       if (step !== undefined) return step
     }
     session.admittedTo = endsAt
     if (memory !== undefined) this.memory!.note(session, memory, id)
     return undefined
+  }
+
+  /** The commands of this chunk that an advance has paid for are charged. At its end, and before anybody looks. */
+  settle(session: Session): void {
+    const end = this.quotas.settle()
+    if (end >= 0) session.admittedTo = this.hands.endsAt(session, end)
   }
 
   /** The client is gone: nothing of it may stay in any line. */

@@ -69,6 +69,7 @@ import { MemoryGate } from './session/memory-gate.ts'
 import type { Monitors } from './session/monitor.ts'
 import type { Overload } from './session/overload.ts'
 import type { Pauses } from './session/pauses.ts'
+import type { QuotaGate } from './session/quota-gate.ts'
 import { SecondTries } from './session/second-try.ts'
 import {
   modeMonitor,
@@ -96,7 +97,7 @@ import { Share, Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
 import { isStreamed, type StreamHands, StreamPath } from './stream-path.ts'
-import type { TenantState } from './tenant/account.ts'
+import { gateQuota, type TenantState } from './tenant/account.ts'
 import { invalidateChannel } from './tenant/channels.ts'
 import { acrossDatabases } from './tenant/databases.ts'
 import { FilteredReplies } from './tenant/filtered-replies.ts'
@@ -212,6 +213,8 @@ const subscriberCommands = [
 ] as const
 
 const outBytes = 64 * 1024
+/** What is larger is looked at one by one, and copying it is what it costs. */
+const alikeBytesMax = 4096
 /** Up to this many keys of a large request are written as pieces of their own. */
 const keysApartMax = 16
 
@@ -308,6 +311,7 @@ export class RequestPath implements SessionHost {
   readonly tracking: TrackingPath
   readonly admission: Admission
   readonly streams: StreamPath
+  private readonly quotas: QuotaGate
 
   private fallbackLimit: FallbackLimit | undefined
 
@@ -376,6 +380,7 @@ export class RequestPath implements SessionHost {
     })
     const hands = this.hands()
     this.admission = new Admission(hands, { ...parts, memory: this.memoryGate(hands) })
+    this.quotas = this.admission.quotas
     this.leased = new LeasedPath(hands, {
       ...parts,
       isTracked: (session, lease) => this.tracking.isTracked(session, lease),
@@ -453,6 +458,7 @@ export class RequestPath implements SessionHost {
       },
       dropTransaction: (session) => this.leased.dropTransaction(session),
       resumeSoon: (session) => this.waiting.resumeSoon(session),
+      endsAt: (session, end) => this.endsAt(session, end),
       mayGrow: (bytes) => this.bounds.mayGrow(bytes),
       refuseCommand: (session, pos, id, code) => {
         const step = this.refuseEarly(session, pos, id, code)
@@ -503,8 +509,8 @@ export class RequestPath implements SessionHost {
       admit: (session, account, id, pos) => {
         const startsAt = session.bytesIn - this.chunkEnd + pos
         // More of it may have come since it was let through, and its end is then known to be farther.
-        const endsAt = session.streamAt === startsAt ? session.admittedTo : this.endsAt(session)
-        const step = this.admission.admit(session, account, id, ROUTE.write, endsAt, pos)
+        const endsAt = session.streamAt === startsAt ? session.admittedTo : this.endsAt(session, this.frame.end)
+        const step = this.admission.admit(session, account, id, ROUTE.write, endsAt, pos, false)
         if (step === undefined) session.streamAt = startsAt
         return step
       },
@@ -565,6 +571,7 @@ export class RequestPath implements SessionHost {
       this.parts.log.error({ error: String(error) }, 'a request could not be handled')
       const lane = this.runLane ?? session.lane
       this.runLane = undefined
+      this.admission.settle(session)
       lane?.destroy('a request could not be handled')
       session.destroy('internal error')
       return end
@@ -588,6 +595,7 @@ export class RequestPath implements SessionHost {
         if (step === done) {
           if (session.mode !== 0) this.show(session, pos)
           pos = frame.end
+          if (this.runLane !== undefined && pos < end) pos = this.takeAlike(session, this.runLane, pos, end)
         } else if (step === again) pos = this.takeBack(session)
         else break
       } else if (outcome === incomplete) {
@@ -667,16 +675,12 @@ export class RequestPath implements SessionHost {
     }
     const tenant = account?.tenant
     if (tenant !== undefined && tenant.gate !== 0 && route !== ROUTE.denied) {
-      const step = this.admission.admit(session, account!, id, route, this.endsAt(session), pos)
-      if (step !== undefined) {
-        // It will be handled once more.
-        if (step === stalled && pos >= this.countFrom) {
-          this.calls[id]!--
-          session.commands--
-        }
-        // Its answer stands: reads before it are not taken back any more, or it would count as admitted with what came after it.
-        if (step === done) this.rollbackAt = -1
-        return step
+      const isPlain = route >= ROUTE.read && route <= ROUTE.primary
+      const { end } = frame
+      // Most commands of a chunk are paid for by the first of them.
+      if (!isPlain || tenant.gate !== gateQuota || !this.quotas.isAdvanced(id, end - pos, end)) {
+        const step = this.admit(session, account!, id, route, pos, isPlain)
+        if (step !== undefined) return step
       }
     }
     if (session.mode !== 0) {
@@ -697,9 +701,84 @@ export class RequestPath implements SessionHost {
     return this.refuseDenied(session, account, id, pos)
   }
 
-  /** At which of all the bytes that this client has sent the command that is being handled ends. */
-  private endsAt(session: Session): number {
-    return session.bytesIn - this.chunkEnd + (this.isInline ? this.inlineEnd : this.frame.end)
+  /**
+   * The same command again and again, as pipelines are: what was found out about the one before holds for those behind it, as long as
+   * each is small, has one key, and goes on the run that is open. They are counted when the last of them is known. Whatever is
+   * not so, `handle` is asked about. Returns one past the last one taken.
+   */
+  private takeAlike(session: Session, lane: Lane, start: number, end: number): number {
+    const { frame, table, keys, splicer, buf, lastName, handledId: id } = this
+    const { account } = session
+    if (account === undefined || id !== this.lastId || session.lane !== lane || session.mode !== 0) return start
+    const route = account.route[id]!
+    const tenant = account.tenant!
+    const isWrite = route === ROUTE.write
+    if (route < ROUTE.read || route > ROUTE.primary || route > this.runRouteMax || start < this.countFrom) return start
+    if (this.needsProof || session.unusualReplies !== 0 || (this.isGuardedRun && !lane.isGuarded)) return start
+    if (table.keyMode[id] !== KEYS.range || table.keyFirst[id] !== table.keyLast[id]) return start
+    if (table.replyMode[id] !== REPLY.pass || table.isContainer[id] !== 0 || !lane.endsWith(session)) return start
+    if (isWrite ? !this.tracker.isPrimaryNearest : tenant.large !== undefined && route === ROUTE.read) return start
+    const isGated = tenant.gate !== 0
+    if (isGated && (tenant.gate !== gateQuota || !this.quotas.hasAdvance)) return start
+    const { prefix } = session
+    const growth = prefix.length + keyHeaderBytesMax
+    const arity = table.arity[id]!
+    const nameLen = this.lastNameLen
+    const most = Math.min(this.inFlightMax - session.inFlight, lane.commandsFree)
+    keys.arg[0] = table.keyFirst[id]!
+    keys.count = 1
+    keys.patterns = 0
+    let pos = start
+    let count = 0
+    while (pos < end && count < most && frame.frame(buf, pos, end) === framed) {
+      const next = frame.end
+      if (frame.len[0] !== nameLen || (arity >= 0 ? frame.count !== arity : frame.count < -arity)) break
+      const name = frame.off[0]!
+      let i = 0
+      while (i < nameLen && buf[name + i] === lastName[i]) i++
+      if (i < nameLen || next - pos > alikeBytesMax || lane.pos + (next - splicer.from) + growth > lane.limit) break
+      if (isGated && !this.quotas.isAdvanced(id, next - pos, next)) break
+      lane.pos = splicer.splice(buf, buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
+      pos = next
+      count++
+    }
+    if (count === 0) return start
+    this.calls[id]! += count
+    session.commands += count
+    session.inFlight += count
+    this.runCommands += count
+    if (isWrite) {
+      this.callWrites += count
+      this.fences.skip()
+    } else this.callReads += count
+    lane.appendAlike(count, isWrite)
+    return pos
+  }
+
+  private admit(
+    session: Session,
+    account: SessionAccount,
+    id: number,
+    route: number,
+    pos: number,
+    isPlain: boolean,
+  ): number | undefined {
+    const end = this.isInline ? this.inlineEnd : this.frame.end
+    const mayAdvance = isPlain && end < this.chunkEnd && !this.isInline
+    const step = this.admission.admit(session, account, id, route, this.endsAt(session, end), pos, mayAdvance)
+    // It will be handled once more.
+    if (step === stalled && pos >= this.countFrom) {
+      this.calls[id]!--
+      session.commands--
+    }
+    // Its answer stands: reads before it are not taken back any more, or it would count as admitted with what came after it.
+    if (step === done) this.rollbackAt = -1
+    return step
+  }
+
+  /** Which of all the bytes that this client has sent is the one at `end` of the chunk that is being taken. */
+  private endsAt(session: Session, end: number): number {
+    return session.bytesIn - this.chunkEnd + end
   }
 
   /** What nobody answers: the primary lacks it, there is no login, or it is denied. In Redis's order. */
@@ -1331,6 +1410,8 @@ export class RequestPath implements SessionHost {
     this.isStrongRead = false
     session.isLimited = false
     if (isRead) {
+      const nearest = this.plainPrimaryLane(session, account, isBulk)
+      if (nearest !== undefined) return nearest
       this.fillNeed(session, account)
       const need = this.need
       this.isStrongRead = need.level === LEVEL.strong
@@ -1374,6 +1455,25 @@ export class RequestPath implements SessionHost {
     if (isWrite && pool.hasUnsettled(primary.index)) return undefined
     const lane = this.laneTo(session, primary.index, isBulk)
     return lane.isReady && lane.isPrimary ? lane : undefined
+  }
+
+  /**
+   * The nearest node is the primary, of this very region: whatever a read below `strong` was promised, it goes there, and nobody asks
+   * what others have shown. undefined: it must be looked at in full. What a first session read begins (`beginSessionReads`) waits for
+   * the first one that a replica could serve.
+   */
+  private plainPrimaryLane(session: Session, account: SessionAccount, isBulk: boolean): Lane | undefined {
+    const { primary } = this.tracker
+    if (primary === undefined || this.tracker.readOrderOf(session.turn)[0] !== primary || !primary.isLocal)
+      return undefined
+    const level = session.level >= 0 ? session.level : account.level
+    if (level === LEVEL.strong || level === LEVEL.bounded || account.ceilingMs !== Number.POSITIVE_INFINITY)
+      return undefined
+    if (account.rules !== undefined || session.staleUntilMs !== 0 || session.markWaitUntilMs !== 0) return undefined
+    const lane = this.laneTo(session, primary.index, isBulk)
+    if (!lane.isReady || !lane.isPrimary || this.isRehearsing) return undefined
+    this.need.level = level as LevelCode // for whoever counts by it
+    return lane
   }
 
   /** The lane to this node. A read whose reply may be large takes the shared one while there is no other. */
@@ -1863,6 +1963,7 @@ export class RequestPath implements SessionHost {
   }
 
   private finish(session: Session, pos: number): void {
+    if (this.quotas.hasAdvance) this.admission.settle(session)
     if (session.readIndex !== 0) {
       session.readIndexBytes = Math.max(0, this.indexedUntil - pos)
       if (session.readIndexBytes === 0) session.readIndex = 0
@@ -2065,6 +2166,7 @@ export class RequestPath implements SessionHost {
       return done
     }
     // The line becomes an array of bulk strings, and goes the way of all commands, as a run of its own.
+    this.admission.settle(session) // its offsets are others
     const head = `*${args.length}\r\n`
     const request = Buffer.concat([
       Buffer.from(head),
@@ -2127,6 +2229,7 @@ export class RequestPath implements SessionHost {
 
   /** The client is gone, or starts anew (RESET, another tenant's login): nothing of what it had begun may stay. */
   leave(session: Session): void {
+    this.quotas.dropped(session, this.parts.now())
     this.leased.leave(session)
     this.tracking.leave(session)
   }

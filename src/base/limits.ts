@@ -207,7 +207,7 @@ export const pauseMsMax = 60_000
 export const heldReplyBytes = 192
 
 /**
- * Of what a lane to the primary has sent, so much is kept to be sent again if the server turns out to be a replica: some
+ * Of what a lane to the primary has sent, so much stays in its arena to be sent again if the server turns out to be a replica: some
  * 4,000 small writes, a second of 25 MB/s is not. What is older is answered with the server's own refusal.
  */
 export const journalBytes = 256 * 1024

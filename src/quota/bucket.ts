@@ -50,6 +50,11 @@ export class TokenBucket {
     return this.level / micro
   }
 
+  /** Whole units that can be taken one by one at the time of the last `refill`. */
+  get units(): number {
+    return Math.floor(this.level / micro)
+  }
+
   /** Brings the level up to now. A clock that stands, or goes back, gives nothing. */
   refill(nowUs: number): void {
     const passed = nowUs - this.atUs

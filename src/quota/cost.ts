@@ -71,7 +71,7 @@ export function unitsOfScript(ms: number, rttMs: number): number {
 export class Costs {
   private readonly base: Float64Array
   /** 1: a small request costs one unit, whatever its arguments. Nearly all are such. */
-  private readonly isOne: Uint8Array
+  readonly isOne: Uint8Array
   /** How its keys are counted. */
   private readonly how: Uint8Array
   private readonly table: CommandTable

@@ -276,12 +276,44 @@ export class TenantQuota {
     this.periodTaken++
   }
 
-  /** It has turned out to cost so many units more. */
-  owe(units: number, nowUs: number): void {
-    if (this.ops === undefined || units <= 0) return
-    this.ops.refill(nowUs)
-    this.ops.debit(units)
-    this.acceptedUnits += units
+  /** As many commands of one unit as may be taken now, one after the other. Buckets are as full as they were at the last question. */
+  get unitsThere(): number {
+    return this.ops === undefined ? Number.POSITIVE_INFINITY : this.ops.units
+  }
+
+  /** The same of bytes: while a command's own are there it may go on. */
+  get bytesThere(): number {
+    return this.bytes === undefined ? Number.POSITIVE_INFINITY : this.bytes.units
+  }
+
+  /** So many commands for nodes at once, of one unit each, of so many bytes together: the same as `take` for one after the other. */
+  takeOnes(commands: number, bytes: number): void {
+    this.accepted += commands
+    this.acceptedUnits += commands
+    if (this.ops !== undefined) {
+      this.ops.debit(commands)
+      this.paidBytes += commands * unitBytes
+    }
+    if (this.bytes === undefined) return
+    this.acceptedBytes += bytes
+    const replies = commands * this.expectedBytes
+    this.bytes.debit(bytes + replies)
+    this.onAccount += replies
+    this.periodTaken += commands
+  }
+
+  /** It has turned out to cost so many units, and bytes, more. */
+  owe(units: number, nowUs: number, bytes = 0): void {
+    if (this.ops !== undefined && units > 0) {
+      this.ops.refill(nowUs)
+      this.ops.debit(units)
+      this.acceptedUnits += units
+    }
+    if (this.bytes !== undefined && bytes > 0) {
+      this.bytes.refill(nowUs)
+      this.bytes.debit(bytes)
+      this.acceptedBytes += bytes
+    }
   }
 
   /** Bytes of a request whose size was not known when it was let through. */

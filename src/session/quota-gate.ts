@@ -6,18 +6,28 @@
  *                        `-> delay: in line, 50 ms at most for all that the client had sent by then -> its turn | refused
  *                        `-> error: refused, with the time after which the bucket will have it
  *
- * Between MULTI and EXEC costs are summed up, and EXEC is asked for all of them.
+ * Between MULTI and EXEC costs are summed up, and EXEC is asked for all of them. What was queued and will not run (DISCARD, RESET,
+ * a client that leaves) has kept the proxy as busy, and is owed.
+ *
+ * An *advance* spares the commands of one chunk most of this: after the first of them went the exact way, the gate knows how many units
+ * and bytes are there and that nobody waits, and nothing of that changes before the chunk is over. The commands behind it that cost one
+ * unit take from these two numbers; whatever else comes, and the end of the chunk, first takes from the buckets what they took, so that
+ * whoever looks finds the very numbers that command by command would have left (test/property/quota-advance.test.ts).
  */
 import { errorText } from '../base/errors.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { IN_MULTI, ROUTE } from '../commands/spec.ts'
 import { Kind, Outcome } from '../metrics/cells.ts'
-import { Costs } from '../quota/cost.ts'
+import { Costs, unitBytes } from '../quota/cost.ts'
 import type { TenantQuota } from '../quota/tenant-quota.ts'
 import type { RequestFramer } from '../resp/request-framer.ts'
 import type { TenantState } from '../tenant/account.ts'
 import { beginDelay, QuotaLines, type QuotaWait } from './quota-lines.ts'
 import { replyOn, type Session, type SessionAccount, stallQuota } from './session.ts'
+import type { Transaction } from './transaction.ts'
+
+/** An advance is of no more units and bytes than this: small integers are the cheapest. */
+const advanceMax = 2 ** 30
 
 /** What this gate uses of the corridor; steps (numbers) are those of request-path.ts. */
 export interface QuotaGateHands {
@@ -53,6 +63,15 @@ export class QuotaGate {
   private turnMs = 0
   private turnUnits = 0
   private turnBytes = 0
+  /** The advance of this chunk: whose it is, what is left of it, and where the last command that took from it ends. */
+  private advanceOf: TenantQuota | undefined
+  private unitsLeft = 0
+  private bytesLeft = 0
+  private spentTo = 0
+  private unitsGiven = 0
+  private bytesGiven = 0
+  private replyBytes = 0
+  private readonly isOne: Uint8Array
   /** Refusals come in thousands with one number. */
   private refusalMs = -1
   private refusal = Buffer.alloc(0)
@@ -61,6 +80,7 @@ export class QuotaGate {
     this.hands = hands
     this.table = parts.table
     this.costs = new Costs(parts.table)
+    this.isOne = this.costs.isOne
     this.execId = parts.table.byName('exec')!.id
     this.discardId = parts.table.byName('discard')!.id
     this.lines = new QuotaLines({
@@ -68,6 +88,55 @@ export class QuotaGate {
       after: parts.after,
       resumeSoon: (session) => hands.resumeSoon(session),
     })
+  }
+
+  /**
+   * Has the advance paid for this command of a node, with so many bytes up to `end` of the chunk? Where it has not, nothing has changed
+   * and `admit` is asked. It has not either for what comes once more: that was paid for when it came first.
+   */
+  isAdvanced(id: number, bytes: number, end: number): boolean {
+    if (
+      this.unitsLeft <= 0 ||
+      this.isOne[id] === 0 ||
+      bytes > unitBytes ||
+      bytes > this.bytesLeft ||
+      end <= this.spentTo
+    )
+      return false
+    this.unitsLeft--
+    this.bytesLeft -= bytes + this.replyBytes
+    this.spentTo = end
+    return true
+  }
+
+  get hasAdvance(): boolean {
+    return this.advanceOf !== undefined
+  }
+
+  /** Takes from the buckets what was taken from the advance, and ends it. Returns where the last of these commands ends, -1: none was. */
+  settle(): number {
+    const quota = this.advanceOf
+    this.advanceOf = undefined
+    const units = this.unitsGiven - this.unitsLeft
+    this.unitsLeft = 0
+    if (quota === undefined || units === 0) return -1
+    quota.takeOnes(units, this.bytesGiven - this.bytesLeft - units * this.replyBytes)
+    return this.spentTo
+  }
+
+  /** The command that ends at `end` has been charged for: what follows it in this chunk may take an advance. */
+  private giveAdvance(quota: TenantQuota, end: number): void {
+    const units = quota.unitsThere
+    const bytes = quota.bytesThere
+    const replyBytes = quota.withReply(0)
+    if (units <= 0 || bytes <= 0 || replyBytes > advanceMax) return
+    this.advanceOf = quota
+    this.unitsGiven = Math.min(units, advanceMax)
+    this.unitsLeft = this.unitsGiven
+    this.bytesGiven = Math.min(bytes, advanceMax)
+    this.bytesLeft = this.bytesGiven
+    this.replyBytes = quota.bytes === undefined ? 0 : replyBytes
+    this.spentTo = end
   }
 
   /** undefined: it goes on, and has been charged. */
@@ -78,6 +147,7 @@ export class QuotaGate {
     route: number,
     endsAt: number,
     pos: number,
+    mayAdvance: boolean,
   ): number | undefined {
     const { hands } = this
     if (hands.nowMs !== this.nowMs) {
@@ -93,15 +163,13 @@ export class QuotaGate {
     const { transaction } = session
     if (transaction !== undefined) {
       if (id === this.execId) {
-        if (!transaction.isSpoiled) {
+        if (transaction.isSpoiled) this.oweQueued(transaction, quota, own, nowUs)
+        else {
           units = Math.max(units, transaction.units)
           bytes += transaction.requestBytes
         }
-      } else if (id === this.discardId) {
-        // Its commands were handled all the same.
-        own?.owe(transaction.units, nowUs)
-        quota?.owe(transaction.units, nowUs)
-      } else if (this.table.inMulti[id] !== IN_MULTI.now) {
+      } else if (id === this.discardId) this.oweQueued(transaction, quota, own, nowUs)
+      else if (this.table.inMulti[id] !== IN_MULTI.now) {
         transaction.units += units
         transaction.requestBytes += bytes
         return undefined
@@ -124,7 +192,10 @@ export class QuotaGate {
       quota.take(units, bytes, route === ROUTE.proxy)
     }
     own?.take(units, bytes, route === ROUTE.proxy)
+    if (transaction !== undefined && id === this.execId) transaction.forgetCost()
     if (this.turnOf === session) this.spendTurn(units, bytes)
+    else if (mayAdvance && quota !== undefined && own === undefined && transaction === undefined && quota.waiting === 0)
+      this.giveAdvance(quota, hands.frame.end)
     return undefined
   }
 
@@ -133,6 +204,26 @@ export class QuotaGate {
     const nowUs = Math.floor(this.hands.nowMs * 1000)
     account.tenant!.quota?.oweBytes(bytes, nowUs)
     account.use?.quota.oweBytes(bytes, nowUs)
+  }
+
+  /** Its commands were handled, and none of them will run. */
+  private oweQueued(
+    transaction: Transaction,
+    quota: TenantQuota | undefined,
+    own: TenantQuota | undefined,
+    nowUs: number,
+  ): void {
+    const { units, requestBytes } = transaction
+    transaction.forgetCost()
+    own?.owe(units, nowUs, requestBytes)
+    quota?.owe(units, nowUs, requestBytes)
+  }
+
+  /** The client leaves, or starts anew, between MULTI and EXEC. Perhaps outside of any chunk. */
+  dropped(session: Session, nowMs: number): void {
+    const { transaction, account } = session
+    if (transaction === undefined || transaction.units === 0 || account?.tenant === undefined) return
+    this.oweQueued(transaction, account.tenant.quota, account.use?.quota, Math.floor(nowMs * 1000))
   }
 
   /** Its tenant is paused: that time is not counted as waiting for a quota, nor is its place kept. */

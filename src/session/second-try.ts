@@ -185,7 +185,7 @@ class Refused extends SinkFor<Session> {
   /** What it had asked for, as it was sent; undefined: not all of that is left, or it may not be sent again. */
   requests(): Buffer[] | undefined {
     const numbers = this.places.flatMap(({ kind, number }) => (kind === kindLocal ? [] : [number]))
-    const found = this.lane.journal?.requests(numbers, this.lane.sentNumber)
+    const found = this.lane.requestsSent(numbers)
     return found?.some(isOfTransaction) === true ? undefined : found
   }
 

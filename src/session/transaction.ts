@@ -50,6 +50,12 @@ export class Transaction {
     this.route = route
   }
 
+  /** What its commands cost has been taken, or is owed. */
+  forgetCost(): void {
+    this.units = 0
+    this.requestBytes = 0
+  }
+
   /** Nothing of it will run, and memory is short. */
   drop(): void {
     this.queued.length = 0

@@ -18,6 +18,7 @@ import {
   collectedReplyBytesMax,
   earlyFlushBytes,
   errorTextBytesMax,
+  journalBytes,
   laneCommandsMax,
   largeReplyBytes,
   pushBytesMax,
@@ -197,6 +198,8 @@ export class Lane {
   pos: number
   limit: number
   private readonly halves: readonly [number, number]
+  /** Where the current half begins, and in it what was not sent yet: behind what the journal may want to see again. */
+  private base: number
   private start: number
   /** The other half (or a large request) is still with the socket. */
   private isWriting = false
@@ -281,6 +284,7 @@ export class Lane {
     this.isBulk = isBulk
     this.bytes = arena.bytes
     this.halves = [arenaAt, arenaAt + size.halfBytes]
+    this.base = arenaAt
     this.start = arenaAt
     this.pos = arenaAt
     this.limit = arenaAt + size.halfBytes
@@ -294,8 +298,16 @@ export class Lane {
   /** Whether `bytes` more and one more command fit now; flushes if that helps. False: wait for `hasRoom`. */
   hasRoomFor(bytes: number): boolean {
     if (this.inFlight >= this.flagMask - 1) return false
+    return this.makeRoom(bytes)
+  }
+
+  private makeRoom(bytes: number): boolean {
     if (this.pos + bytes <= this.limit) return true
     this.flush()
+    if (this.pos === this.start) {
+      this.start = this.base
+      this.pos = this.base
+    }
     return this.pos + bytes <= this.limit
   }
 
@@ -334,6 +346,34 @@ export class Lane {
       return
     }
     this.push(sink, kind, isWrite, nowMs, undefined)
+  }
+
+  /** The newest place is of commands of this client whose replies pass: more of them may follow by `appendAlike`. */
+  endsWith(sink: ReplySink): boolean {
+    const last = (this.tail - 1) & this.mask
+    return this.tail !== this.head && this.sinks[last] === sink && this.kinds[last] === kindPass
+  }
+
+  /** How many commands more may be on their way, as `hasRoomFor` counts. */
+  get commandsFree(): number {
+    return this.flagMask - 1 - this.inFlight
+  }
+
+  /** So many commands more of the client that was put on it last (`endsWith`) were put into the arena: as `append` of each. */
+  appendAlike(count: number, isWrite: boolean): void {
+    const { flags, flagMask } = this
+    const flag = isWrite ? flagWrite : 0
+    for (let i = 0; i < count; i++) flags[(this.flagTail + i) & flagMask] = flag
+    this.flagTail = (this.flagTail + count) | 0
+    this.inFlight += count
+    const last = (this.tail - 1) & this.mask
+    this.counts[last]! += count
+    this.totals[last]! += count
+    this.uses[last]!.inFlight += count
+    this.trails[last] = this.lastTrailSeq
+    if (!isWrite) return
+    this.lastWrite = this.flagTail
+    this.writes[last] = 1
   }
 
   /**
@@ -377,8 +417,7 @@ export class Lane {
   sendInternal(request: Uint8Array, handler: CollectHandler, isWrite = false): void {
     const isLarge = request.length > this.size.halfBytes
     if (!isLarge) {
-      if (this.pos + request.length > this.limit) this.flush()
-      assert(this.pos + request.length <= this.limit, 'an internal request fits into the arena')
+      assert(this.makeRoom(request.length), 'an internal request fits into the arena')
       this.bytes.set(request, this.pos)
       this.pos += request.length
     }
@@ -464,6 +503,8 @@ export class Lane {
     if (this.namedNumbers !== undefined)
       for (let i = this.saveFlagTail; i !== this.flagTail; i = (i + 1) | 0)
         this.namedNumbers[i & this.flagMask] = (i - 1) | 0
+    // What lies there was written over.
+    if (this.isJournalOn) this.journal?.note(this.savePos, this.pos, this.flagSent)
     this.pos = this.savePos
     this.tail = this.saveTail
     this.flagTail = this.saveFlagTail
@@ -479,28 +520,35 @@ export class Lane {
     if (this.isWriting || this.pos === this.start || this.port === undefined || this.isMidRequest) return
     const view = this.bytes.subarray(this.start, this.pos)
     this.isGuarded = false
-    if (this.journal !== undefined) this.keepSent(this.journal, view)
+    if (this.journal !== undefined) this.keepSent(this.journal)
     this.flagSent = this.flagTail
     if (this.port.write(view, this.onWritten)) {
+      // The kernel has it all. For the journal it stays where it is for a while.
+      this.start = this.isJournalOn && this.pos - this.base < journalBytes ? this.pos : this.base
       this.pos = this.start
       return
     }
     this.isWriting = true
     this.progressAtMs = this.now()
-    this.start = this.start === this.halves[0] ? this.halves[1] : this.halves[0]
-    this.pos = this.start
-    this.limit = this.start + this.size.halfBytes
+    this.goTo(this.base === this.halves[0] ? this.halves[1] : this.halves[0])
+  }
+
+  private goTo(half: number): void {
+    this.base = half
+    this.start = half
+    this.pos = half
+    this.limit = half + this.size.halfBytes
   }
 
   /** As long as the connection lives: what it turns out to have refused may have been sent after it was last a primary. */
-  private keepSent(journal: Journal, view: Buffer): void {
+  private keepSent(journal: Journal): void {
     if (this.isPrimary) this.isJournalOn = true
-    if (this.isJournalOn) journal.note(view, this.flagSent)
+    if (this.isJournalOn) journal.note(this.start, this.pos, this.flagSent)
   }
 
-  /** The number after that of the newest command that was sent. */
-  get sentNumber(): number {
-    return this.flagSent
+  /** The requests with these numbers, rising, as they were sent; undefined when one of them is no longer there. */
+  requestsSent(numbers: readonly number[]): Buffer[] | undefined {
+    return this.journal?.requests(numbers, this.flagSent, this.bytes, this.start, this.pos)
   }
 
   /** How many replies this sink waits for here, those of the proxy itself among them. */
@@ -909,9 +957,7 @@ export class Lane {
     this.isMidRequest = false
     this.isPaused = false
     this.cutError = ''
-    this.start = this.halves[0]
-    this.pos = this.start
-    this.limit = this.start + this.size.halfBytes
+    this.goTo(this.halves[0])
     this.flagHead = this.flagTail
     this.flagSent = this.flagTail
     this.lastReceivedAtMs = this.now()
@@ -980,9 +1026,7 @@ export class Lane {
     this.dropCollected()
     this.isHeadPartial = false
     this.isWriting = false
-    this.start = this.halves[0]
-    this.pos = this.start
-    this.limit = this.start + this.size.halfBytes
+    this.goTo(this.halves[0])
     failed.forEach((entry, i) => {
       this.fail(entry, cut && i === 0)
     })

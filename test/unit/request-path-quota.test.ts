@@ -144,6 +144,49 @@ describe('with when_exceeded: error', () => {
     expect(client.socket.text.endsWith(`+OK\r\n${refusal(100)}`)).toBe(true)
   })
 
+  test('what was queued is owed when its client leaves, or is spoiled, and once only', () => {
+    const world = worldWith({ opsPerS: 10, burst: 10, bytesPerS: 1e9, ...error })
+    const [gone, spoilt] = [world.client('shop'), world.client('shop')]
+    gone.send(['MULTI'], ...sets('a', 9))
+    const { acceptedBytes } = quotaOf(gone)
+    expect(quotaOf(gone).acceptedUnits).toBe(1)
+    gone.session.destroy('closed')
+    expect(quotaOf(spoilt).acceptedUnits).toBe(10)
+    expect(quotaOf(spoilt).acceptedBytes).toBe(
+      acceptedBytes + Buffer.concat(sets('a', 9).map((args) => command(...args))).length,
+    )
+    pass(world, 1_000)
+    spoilt.send(['MULTI'], ...sets('a', 5), ['GET'], ['EXEC'])
+    expect(spoilt.socket.text).toContain('-EXECABORT')
+    // One for MULTI, one for EXEC, and the five.
+    expect(quotaOf(spoilt).acceptedUnits).toBe(17)
+    spoilt.session.destroy('closed')
+    expect(quotaOf(spoilt).acceptedUnits).toBe(17)
+  })
+
+  test('what was queued is owed when another login takes the connection over', () => {
+    const world = worldWith({ opsPerS: 10, burst: 10, ...error })
+    const client = world.client('shop')
+    const quota = (): number => world.tenant('shop').quota!.acceptedUnits
+    client.send(['MULTI'], ...sets('a', 9))
+    world.path.leave(client.session)
+    expect(quota()).toBe(10)
+    client.session.destroy('closed')
+    expect(quota()).toBe(10)
+  })
+
+  test('an EXEC that was charged and whose client leaves before it could be sent is charged once', () => {
+    const world = worldWith({ opsPerS: 10, burst: 10, ...error })
+    const client = world.client('shop')
+    client.send(['MULTI'], ...sets('a', 3))
+    // No node takes it now.
+    world.lane(world.primary).isReady = false
+    client.send(['EXEC'])
+    expect(quotaOf(client).acceptedUnits).toBe(4)
+    client.session.destroy('closed')
+    expect(quotaOf(client).acceptedUnits).toBe(4)
+  })
+
   test('reads that are taken back for a write behind them are charged once', () => {
     const world = worldWith({ opsPerS: 10, burst: 10, ...error })
     const client = world.client('shop')
