@@ -32,6 +32,7 @@ export const rooms: readonly string[] = [
   'proxy',
   'demo',
   'verify',
+  'workers',
   'cli',
 ]
 
