@@ -42,8 +42,11 @@ export interface ReloadOutcome {
 export interface ReloaderOptions {
   /** Rejects only for what is a fault of ours. */
   prepare(): Promise<Prepared>
-  /** Makes ready all that may fail, and gives what takes it, whole, in this turn. */
-  apply(config: Config): () => void
+  /**
+   * Makes ready all that may fail, and gives what takes it, whole, in this turn. Of several processes: when all have it. `warn`
+   * adds to what is said of an attempt that went well.
+   */
+  apply(config: Config, warn: (warning: Diagnostic) => void): (() => void) | Promise<() => void>
   /** The latter has failed: what runs now is neither the old configuration nor the new one. */
   broken(error: unknown): void
   /** Not for dry runs. */
@@ -85,9 +88,14 @@ export class Reloader {
     let take: (() => void) | undefined
     let outcome: ReloadOutcome
     try {
-      const { config, changes, errors, warnings } = await this.#options.prepare()
+      const { config, changes, errors, warnings: prepared } = await this.#options.prepare()
+      const warnings = [...prepared]
       outcome = { ok: config !== undefined, changes, errors, warnings }
-      if (kind === 'reload' && config !== undefined) take = this.#options.apply(config)
+      if (kind === 'reload' && config !== undefined) {
+        const applied = this.#options.apply(config, (warning) => void warnings.push(warning))
+        // Not awaited where nothing is waited for: what was made ready is taken before anything else happens.
+        take = applied instanceof Promise ? await applied : applied
+      }
     } catch (error) {
       const message = `a fault of the proxy's own: ${error instanceof Error ? error.message : String(error)}`
       return { ok: false, changes: [], errors: [{ severity: 'error', file: '-', message }], warnings: [] }
