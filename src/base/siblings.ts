@@ -31,3 +31,13 @@ export interface Sibling {
 export function partOf(bound: number, count: number): number {
   return count <= 1 || bound === 0 ? bound : Math.max(1, Math.ceil(bound / count))
 }
+
+/** Ids of clients go round the workers, so that an id says at which of them its client is. */
+export function workerOfClient(id: number, count: number): number {
+  return (id - 1) % count
+}
+
+/** The first id from `from` on that is this worker's to give; each next one of its own is `count` further. */
+export function firstClientId(index: number, count: number, from: number): number {
+  return from + ((((index + 1 - from) % count) + count) % count)
+}

@@ -1,5 +1,5 @@
 /** What a worker is told of the others. */
-import { partOf } from '../../../src/base/siblings.ts'
+import { firstClientId, partOf, workerOfClient } from '../../../src/base/siblings.ts'
 import { KnownSiblings } from '../../../src/workers/siblings.ts'
 
 test('who is gone is told before its successor, and oneself is not among the others', () => {
@@ -31,3 +31,11 @@ test.each([
   [0, 4, 0],
   [Number.POSITIVE_INFINITY, 4, Number.POSITIVE_INFINITY],
 ])('of %d each of %d has %d', (bound, count, part) => expect(partOf(bound, count)).toBe(part))
+
+test.each([1, 2, 3, 64])('of %d workers each gives ids of its own, from any number on', (count) => {
+  for (const from of [1, 2, 17, 1_000_003]) {
+    const first = Array.from({ length: count }, (_, index) => firstClientId(index, count, from))
+    expect(first.map((id) => workerOfClient(id, count))).toEqual(first.map((_, index) => index))
+    expect([...first].sort((a, b) => a - b)).toEqual(first.map((_, i) => from + i))
+  }
+})
