@@ -8,7 +8,7 @@ import { type AdminOptions, AdminServer, type Health } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
 import { systemClock } from './base/clock.ts'
 import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
-import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
+import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { partOf, type Siblings } from './base/siblings.ts'
@@ -521,6 +521,7 @@ export class RegisProxy {
         clientName: `regis-${config.region}`,
         mostFor: (tenant) =>
           this.part(this.accounts.usedTenant(tenant)?.limits?.leases ?? this.config.limits.leasesPerTenant),
+        most: this.part(leasesMax),
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),

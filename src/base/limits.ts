@@ -268,6 +268,8 @@ export const workerBeatMs = 1_000
  * honest work: collecting the garbage of a full heap, and taking a hundred thousand tenants at once, are seconds.
  */
 export const workerHangMs = 20_000
+/** Before its first sign of life a worker loads its code, on a machine that may be busy with starting many. */
+export const workerFirstBeatMs = 60_000
 /** A worker that has ended is started again after the first; each further time within the last takes twice as long, up to it. */
 export const workerRestartFirstMs = 100
 export const workerRestartLastMs = 30_000

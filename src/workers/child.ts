@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { workerBeatMs, workerHangMs } from '../base/limits.ts'
+import { workerBeatMs, workerFirstBeatMs, workerHangMs } from '../base/limits.ts'
 import type { ClientHandle } from './hand-out.ts'
 import { type Beat, beatAsk, type ClientMessage, type Failure, placeVariable } from './kinds.ts'
 import type { Link, LinkTimers, SupervisorLinks } from './link.ts'
@@ -18,6 +18,9 @@ export const systemTimersOfLinks: LinkTimers = {
     return () => clearTimeout(timer)
   },
 }
+
+/** Far above any bound of silence: it is the count of looks that ends a worker. */
+const beatPatienceMs = 24 * 60 * 60_000
 
 export interface ChildEvents {
   /** Its newest sign of life. */
@@ -48,7 +51,9 @@ export class Child {
   readonly #link: Link
   readonly #options: ChildOptions
   #isGone = false
-  #timer: NodeJS.Timeout | undefined
+  readonly #timer: NodeJS.Timeout
+  #isAsked = false
+  #silentMs = 0
 
   constructor(options: ChildOptions) {
     const { place, links } = options
@@ -68,7 +73,8 @@ export class Child {
     })
     // It cannot be told anything any more, so it must not stay.
     this.#process.once('disconnect', () => this.kill())
-    void this.#look()
+    this.#look()
+    this.#timer = setInterval(() => this.#look(), workerBeatMs).unref()
   }
 
   get pid(): number | undefined {
@@ -99,25 +105,35 @@ export class Child {
     this.#process.send(message, sent, { keepOpen: true }, () => {})
   }
 
-  /** One question at a time, again a while after its answer. */
-  async #look(): Promise<void> {
-    if (this.#isGone) return
-    try {
-      this.beat = await this.#link.ask(beatAsk, undefined, this.#options.hangMs ?? workerHangMs)
-      this.#options.events.beat(this, this.beat)
-    } catch {
-      if (this.#isGone) return
+  /**
+   * One question at a time. Silence is counted in turns of our own clock: a machine that stood still as a whole (a suspended
+   * one, a frozen container) has no hanging workers.
+   */
+  #look(): void {
+    if (this.#isAsked) {
+      this.#silentMs += workerBeatMs
+      const bound = this.beat === undefined ? workerFirstBeatMs : (this.#options.hangMs ?? workerHangMs)
+      if (this.#silentMs < bound) return
       this.#options.events.hangs(this)
       this.kill()
       return
     }
-    this.#timer = setTimeout(() => void this.#look(), workerBeatMs).unref()
+    this.#isAsked = true
+    this.#link.ask(beatAsk, undefined, beatPatienceMs).then(
+      (beat) => {
+        this.#isAsked = false
+        this.#silentMs = 0
+        this.beat = beat
+        if (!this.#isGone) this.#options.events.beat(this, beat)
+      },
+      () => {}, // it has ended, or will be
+    )
   }
 
   #end(how: number | string): void {
     if (this.#isGone) return
     this.#isGone = true
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
     const { links, events, place } = this.#options
     links.closed(place.index, this.#link, `worker ${place.index} has ended`)
     events.gone(this, how)

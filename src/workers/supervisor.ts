@@ -162,6 +162,7 @@ export class Supervisor {
         clients: this.#clientsFrom,
         listeners: listeners.map((listener, i) => `${listener.host}:${this.ports[i]}`),
         admin: `${admin.host}:${this.adminPort}`,
+        scratch: this.#scratch,
       },
       'all workers serve',
     )
@@ -184,7 +185,7 @@ export class Supervisor {
     }
     const answers = await this.links.askAll(drainAsk, undefined, this.#config.shutdown.drainMs + drainSpareMs)
     for (const { worker, error } of answers)
-      if (error !== undefined) this.log.warn({ worker, error }, 'a worker did not drain')
+      if (error !== undefined && !this.#isEnding) this.log.warn({ worker, error }, 'a worker did not drain')
   }
 
   beginDrain(): void {
