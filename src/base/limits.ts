@@ -281,5 +281,11 @@ export const workerStopMs = 5_000
 export const workerTakeMs = 60_000
 /** Clients on their way to one worker: few, so that one that is busy does not make those wait whom another could take. */
 export const handedInFlightMax = 4
+/**
+ * A worker that is slow to take its clients is waited for so long, while another would have this many more than it: connections stay
+ * for hours, and so does what is uneven. One that takes longer is not held to be fair to.
+ */
+export const handedFairMs = 250
+export const handedFairClients = 2
 /** Accepted and not yet with any worker, all of them: as many as the kernel would keep. Above it connections are closed. */
 export const handedWaitingMax = 1024

@@ -8,7 +8,7 @@
  * A worker has at most four on their way: Node sends the next handle when the other process has answered for the last, and
  * a hundred in that line make each wait for a busy worker's turns (docs/decisions/0024). Pure: handles are handed in.
  */
-import { handedInFlightMax, handedWaitingMax } from '../base/limits.ts'
+import { handedFairClients, handedFairMs, handedInFlightMax, handedWaitingMax } from '../base/limits.ts'
 
 /** Of an accepted socket: Node's own, of which only this is used here. */
 export interface ClientHandle {
@@ -19,6 +19,7 @@ interface Offer {
   readonly id: number
   readonly listener: number
   readonly handle: ClientHandle
+  givenAtMs: number
 }
 
 interface Taker {
@@ -36,6 +37,11 @@ export class HandOut {
   #nextId = 1
   #isStopped = false
   #dropped = 0
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
 
   /** Accepted, not yet given to anybody. */
   get waiting(): number {
@@ -53,7 +59,7 @@ export class HandOut {
       handle.close()
       return
     }
-    this.#queue.push({ id: this.#nextId++, listener, handle })
+    this.#queue.push({ id: this.#nextId++, listener, handle, givenAtMs: 0 })
     this.#pump()
   }
 
@@ -89,6 +95,7 @@ export class HandOut {
     if (taker === undefined) return
     taker.clients = clients + taker.onTheirWay.size
     taker.isOpen = isOpen
+    this.#pump()
   }
 
   /** No more clients: those that nobody has yet are closed. */
@@ -108,23 +115,32 @@ export class HandOut {
       const taker = this.#next()
       if (taker === undefined) return
       const offer = this.#queue.shift()!
+      offer.givenAtMs = this.#now()
       taker.onTheirWay.set(offer.id, offer)
       taker.clients++
       taker.give(offer.id, offer.listener, offer.handle)
     }
   }
 
-  /** Fewest clients, of those that take some; where none does, of all: it says itself why it refuses. */
+  /** Fewest clients, of those that take some; where none does, of all: it says itself why it refuses. undefined: nobody now. */
   #next(): Taker | undefined {
+    const takers = [...this.#takers.values()]
+    const some = takers.filter((taker) => taker.isOpen)
+    const candidates = some.length > 0 ? some : takers
     let best: Taker | undefined
-    for (const taker of this.#takers.values()) {
+    for (const taker of candidates) {
       if (taker.onTheirWay.size >= handedInFlightMax) continue
-      const isBetter =
-        best === undefined ||
-        (taker.isOpen && !best.isOpen) ||
-        (taker.isOpen === best.isOpen && taker.clients < best.clients)
-      if (isBetter) best = taker
+      if (best === undefined || taker.clients < best.clients) best = taker
     }
-    return best
+    if (best === undefined) return undefined
+    const most = best.clients - handedFairClients
+    const isAwaited = candidates.some((taker) => taker !== best && taker.clients <= most && this.#isPrompt(taker))
+    return isAwaited ? undefined : best
+  }
+
+  /** It has as many on their way as it may, and takes them as fast as one may wish. */
+  #isPrompt(taker: Taker): boolean {
+    const [oldest] = taker.onTheirWay.values()
+    return oldest !== undefined && this.#now() - oldest.givenAtMs < handedFairMs
   }
 }

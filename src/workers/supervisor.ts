@@ -8,6 +8,7 @@
  *   reload: read and judged here, once --> sent to all --> who does not take it is replaced by one that has it
  */
 import type { AdminServer, Health } from '../admin/http.ts'
+import { systemClock } from '../base/clock.ts'
 import { workerStopMs, workerTakeMs } from '../base/limits.ts'
 import type { Log, RootLog } from '../base/log.ts'
 import type { Sibling } from '../base/siblings.ts'
@@ -69,7 +70,7 @@ export class Supervisor {
   readonly #children: (Child | undefined)[]
   readonly #restarts: readonly Restarts[]
   readonly #restarting = new Set<NodeJS.Timeout>()
-  readonly #handOut = new HandOut()
+  readonly #handOut = new HandOut(systemClock.now)
   readonly #listeners: SharedListeners
   readonly #reloader: Reloader
   readonly #admin: AdminServer

@@ -1,9 +1,10 @@
 /** Accepted clients on their way to workers: evenly, a few at a time, and none is lost or given twice. */
-import { handedInFlightMax, handedWaitingMax } from '../../../src/base/limits.ts'
+import { handedFairMs, handedInFlightMax, handedWaitingMax } from '../../../src/base/limits.ts'
 import { HandOut } from '../../../src/workers/hand-out.ts'
 
 function stage(...workers: number[]) {
-  const handOut = new HandOut()
+  let now = 0
+  const handOut = new HandOut(() => now)
   const given: { worker: number; id: number; client: number }[] = []
   const closed: number[] = []
   let next = 0
@@ -22,7 +23,10 @@ function stage(...workers: number[]) {
     for (let i = 0; i < given.length; i++) handOut.taken(given[i]!.worker, given[i]!.id)
   }
   for (const worker of workers) join(worker)
-  return { handOut, given, closed, join, arrive, takeAll }
+  const pass = (ms: number) => {
+    now += ms
+  }
+  return { handOut, given, closed, join, arrive, takeAll, pass }
 }
 
 const countOf = (given: readonly { worker: number }[], worker: number) =>
@@ -41,16 +45,34 @@ test('clients go to whoever has fewest', () => {
   expect([0, 1, 2].map((worker) => countOf(given, worker))).toEqual([10, 14, 10])
 })
 
-test('a worker that does not say that it has them is not given more than a few; others take the rest', () => {
-  const { handOut, given, arrive } = stage(0, 1)
+test('one that is slow to take its clients is waited for, so that each has as many; one that stands still is not', () => {
+  const { handOut, given, arrive, pass } = stage(0, 1)
+  arrive(5 * handedInFlightMax)
+  expect([countOf(given, 0), countOf(given, 1)]).toEqual([handedInFlightMax, handedInFlightMax])
+  const takeOf = (worker: number) => {
+    for (const one of [...given]) if (one.worker === worker) handOut.taken(worker, one.id)
+  }
+  // The other is two ahead, and no more.
+  pass(handedFairMs - 1)
+  takeOf(1)
+  expect([countOf(given, 0), countOf(given, 1)]).toEqual([handedInFlightMax, handedInFlightMax + 2])
+  pass(1)
+  for (let i = 0; i < 5; i++) takeOf(1)
+  expect([countOf(given, 0), countOf(given, 1), handOut.waiting]).toEqual([handedInFlightMax, 4 * handedInFlightMax, 0])
+  // No more than a few are lost with it.
+  arrive()
+  expect(countOf(given, 0)).toBe(handedInFlightMax)
+})
+
+test('who was waited for is not waited for any more when somebody gives a sign of life', () => {
+  const { handOut, given, arrive, pass } = stage(0, 1)
   arrive(3 * handedInFlightMax)
-  expect([countOf(given, 0), countOf(given, 1), handOut.waiting]).toEqual([
-    handedInFlightMax,
-    handedInFlightMax,
-    handedInFlightMax,
-  ])
-  for (const { worker, id } of [...given]) if (worker === 1) handOut.taken(1, id)
-  expect([countOf(given, 0), countOf(given, 1), handOut.waiting]).toEqual([handedInFlightMax, 2 * handedInFlightMax, 0])
+  for (const one of [...given]) if (one.worker === 1) handOut.taken(1, one.id)
+  expect(handOut.waiting).toBeGreaterThan(0)
+  for (const one of [...given]) if (one.worker === 1) handOut.taken(1, one.id)
+  pass(handedFairMs)
+  handOut.note(1, handedInFlightMax, true)
+  expect(handOut.waiting).toBe(0)
 })
 
 test('whom a worker had not taken when it ended goes to another, before those who came later', () => {
