@@ -5,13 +5,14 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type net from 'node:net'
-import { type AdminOptions, AdminServer } from './admin/http.ts'
+import { type AdminOptions, AdminServer, type Health } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
 import { systemClock } from './base/clock.ts'
 import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
-import { halfFrameMs, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
+import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
+import { partOf, type Siblings } from './base/siblings.ts'
 import { Rows, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
 import type { BuiltinHost } from './builtin/builtin.ts'
@@ -36,6 +37,7 @@ import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
 import { configHash, redactedRows } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
+import { type LastReload, lastReloadOf, logReload } from './config/reload-told.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
 import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
 import { Largest } from './metrics/largest.ts'
@@ -97,6 +99,21 @@ export interface ProxyOptions {
   readonly version: string
   /** The configuration as it is in its file now, compared with the one that runs; undefined: it is from no file. */
   readonly prepare?: (running: Config) => Promise<Prepared>
+  /** It is one worker of several; undefined: it is the whole proxy. */
+  readonly machine?: Machine
+}
+
+/** What one worker of several asks of the process that looks after all of them, and is told by it. */
+export interface Machine {
+  readonly siblings: Siblings
+  /** By listener of the configuration: the port that all workers have together. */
+  readonly ports: readonly number[]
+  readonly clientsFrom: 'shared' | 'handed'
+  /** Ids of clients are this one and every `siblings.count`-th after it, so that none is given twice on this machine. */
+  readonly firstClientId: number
+  /** Of all workers. */
+  reload(by: string, kind: ReloadKind): Promise<ReloadOutcome>
+  drain(): void
 }
 
 /** Timeouts are looked at this often. */
@@ -105,8 +122,6 @@ const tickMs = 50
 const lingerMs = 500
 /** How long a server may take to listen to SCRIPT KILL: its own busy-reply-threshold, 5 s by default. */
 const killPatienceMs = 6_000
-/** So many lines of a reload are logged and shown. */
-const reloadErrorsTold = 20
 const plus = 0x2b
 /** A proxy waits so long at its start, and at its end, for what it has to say to the others about shared limits. */
 const fleetPatienceMs = 500
@@ -135,9 +150,7 @@ export class RegisProxy {
   private readonly prepare: ProxyOptions['prepare']
   private readonly reloader: Reloader | undefined
   /** Of the newest reload, for people. */
-  private lastReload:
-    | { readonly at: string; readonly by: string; readonly ok: boolean; readonly errors: string[] }
-    | undefined
+  private lastReload: LastReload | undefined
   private readonly log: ProxyOptions['log']
   private readonly limitedLog: Log
   private readonly version: string
@@ -178,7 +191,10 @@ export class RegisProxy {
   private readonly perTenant = new Map<string, number>()
   private readonly loginsPerTenant = new Map<string, number>()
   private readonly perUser = new Map<string, number>()
+  /** Ids of clients: the next one, and how far the one after it is. */
   private nextId = 1
+  private readonly idStep: number
+  private readonly machine: Machine | undefined
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
   private isListening = false
@@ -193,6 +209,9 @@ export class RegisProxy {
     const { config, log } = options
     this.config = config
     this.prepare = options.prepare
+    this.machine = options.machine
+    this.nextId = options.machine?.firstClientId ?? 1
+    this.idStep = options.machine?.siblings.count ?? 1
     this.log = log
     this.limitedLog = oncePer(log, 60_000)
     this.version = options.version
@@ -202,7 +221,7 @@ export class RegisProxy {
     this.directory = new Directory(config)
     this.accounts = new Accounts(config, this.table, this.cells, this.directory)
     this.identity = Identity.of({ users: credentials(this.directory) })
-    this.failures = new FailureLimiter(config.limits.authFailures)
+    this.failures = new FailureLimiter(this.partOfRate(config.limits.authFailures))
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
     this.discovery = this.buildDiscovery(addresses)
     this.tracker = new RegionTracker({
@@ -313,7 +332,7 @@ export class RegisProxy {
     })
     const collect = garbageCollector()
     let loop = performance.eventLoopUtilization()
-    this.overload = new Overload(config.limits.memoryBytes ?? memoryLimitDefault(), {
+    this.overload = new Overload(this.part(config.limits.memoryBytes ?? memoryLimitDefault()), {
       now: systemClock.now,
       tickMs,
       after: (ms, run) => void setTimeout(run, ms).unref(),
@@ -357,7 +376,7 @@ export class RegisProxy {
       region: config.region,
       maxRequestBytes: config.limits.maxRequestBytes,
       timeoutMs: config.upstream.timeoutMs,
-      maxOutputBytes: config.limits.outputBytes,
+      maxOutputBytes: this.part(config.limits.outputBytes),
       isParanoid: process.env['REGIS_PARANOID'] === '1',
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms),
@@ -409,7 +428,7 @@ export class RegisProxy {
         usage: () => this.memoryUsage.sample(),
       },
     })
-    this.listeners = config.listeners.map((listener) => this.buildListener(listener))
+    this.listeners = config.listeners.map((listener, index) => this.buildListener(listener, index))
     this.admin = this.buildAdmin()
     this.renewal = new Renewal(this.table, {
       accountOf: (user) => this.accounts.get(user),
@@ -506,7 +525,9 @@ export class RegisProxy {
         pool: this.pool,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
-        mostFor: (tenant) => this.accounts.usedTenant(tenant)?.limits?.leases ?? this.config.limits.leasesPerTenant,
+        mostFor: (tenant) =>
+          this.part(this.accounts.usedTenant(tenant)?.limits?.leases ?? this.config.limits.leasesPerTenant),
+        most: this.part(leasesMax),
         log,
         now: systemClock.now,
         durations: (node, isPrimary) => this.durations(node, isPrimary),
@@ -587,6 +608,29 @@ export class RegisProxy {
     this.log.error({ node, why }, 'desync: upstream connection destroyed')
   }
 
+  /** Of a bound that holds for the machine: what this process has of it. */
+  private part(bound: number): number {
+    return partOf(bound, this.idStep)
+  }
+
+  private partOfRate(rate: { readonly count: number; readonly perMs: number }): { count: number; perMs: number } {
+    return { ...rate, count: this.part(rate.count) }
+  }
+
+  /** A client that another process has accepted at the n-th listener. */
+  takeClient(listener: number, handle: unknown): void {
+    this.listeners[listener]!.take(handle)
+  }
+
+  get clients(): number {
+    return this.sessions.size
+  }
+
+  /** Above all ids of clients that were given. */
+  get nextClientId(): number {
+    return this.nextId
+  }
+
   /** Resolves when clients are accepted. Nodes that are away do not stop it: they are tried again for ever. */
   async start(): Promise<void> {
     this.pool.start()
@@ -594,13 +638,13 @@ export class RegisProxy {
     if (this.config.upstream.strict) this.refuseMissingNodes()
     await this.meetFleet()
     for (const listener of this.listeners) this.ports.push(await listener.start())
-    this.adminPort = await this.admin.start()
+    if (this.machine === undefined) this.adminPort = await this.admin.start()
     this.ticker = setInterval(() => this.tick(), tickMs)
     this.isListening = true
     this.log.info(
       {
         listeners: this.config.listeners.map((listener, i) => `${listener.host}:${this.ports[i]}`),
-        admin: `${this.config.admin.host}:${this.adminPort}`,
+        ...(this.machine === undefined ? { admin: `${this.config.admin.host}:${this.adminPort}` } : {}),
         primary: this.tracker.primary?.address.name ?? 'none',
       },
       'listening',
@@ -755,7 +799,7 @@ export class RegisProxy {
     this.directory = directory
     this.memoryUsage.setTenants(directory.tenants)
     this.identity = identity
-    this.failures.setRate(config.limits.authFailures)
+    this.failures.setRate(this.partOfRate(config.limits.authFailures))
     this.admin.setToken(config.admin.token)
     this.log.setLevel?.(config.logging.level)
     this.scripts.renew()
@@ -768,7 +812,7 @@ export class RegisProxy {
       scriptMs: config.limits.scriptMs,
       fallbackLimit: this.fallbackLimit(),
       maxRequestBytes: config.limits.maxRequestBytes,
-      maxOutputBytes: config.limits.outputBytes,
+      maxOutputBytes: this.part(config.limits.outputBytes),
     })
     this.path.rightsChanged()
     const expelled = this.renewal.renew(this.sessions.values(), renewed)
@@ -781,27 +825,22 @@ export class RegisProxy {
     if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
   }
 
-  private noteReload({ ok, changes, errors, warnings }: ReloadOutcome, by: string): void {
-    const { cells, log } = this
-    cells.configReloads.add([ok ? 'ok' : 'refused'])
-    cells.configLastReloadOk = ok
-    if (ok) cells.configLastReloadSeconds = Date.now() / 1000
-    const told = errors.slice(0, reloadErrorsTold).map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`)
-    this.lastReload = { at: new Date().toISOString(), by, ok, errors: told }
-    for (const { file, line, message } of warnings.slice(0, reloadErrorsTold))
-      log.warn({ at: `${file}:${line ?? 0}` }, message)
-    // Paths alone: values may be patterns of keys.
-    const paths = changes.slice(0, reloadErrorsTold).map(({ path, what }) => `${path} ${what}`)
-    if (ok) log.info({ by, changes: changes.length, paths }, 'configuration reloaded')
-    else
-      log.error({ by, errors: told, more: errors.length - told.length }, 'configuration refused, the old one goes on')
+  private noteReload(outcome: ReloadOutcome, by: string): void {
+    const { cells } = this
+    cells.configReloads.add([outcome.ok ? 'ok' : 'refused'])
+    cells.configLastReloadOk = outcome.ok
+    if (outcome.ok) cells.configLastReloadSeconds = Date.now() / 1000
+    this.lastReload = lastReloadOf(outcome, by, new Date())
+    // Of several workers the supervisor says it, once.
+    if (this.machine === undefined) logReload(this.log, outcome, by)
   }
 
   private fallbackLimit(): FallbackLimit | undefined {
     const rate = this.config.routing.fallbackLimit
     if (rate === undefined || rate.count === 0) return undefined
-    if (this.fallback === undefined) this.fallback = new FallbackLimit(rate.count, rate.perMs)
-    else this.fallback.setRate(rate.count, rate.perMs)
+    const { count, perMs } = this.partOfRate(rate)
+    if (this.fallback === undefined) this.fallback = new FallbackLimit(count, perMs)
+    else this.fallback.setRate(count, perMs)
     return this.fallback
   }
 
@@ -834,16 +873,18 @@ export class RegisProxy {
 
   // ---- clients ----
 
-  private buildListener(listener: Config['listeners'][number]): Listener {
+  private buildListener(listener: Config['listeners'][number], index: number): Listener {
+    const { machine } = this
     return new Listener({
       ...listener,
+      ...(machine === undefined ? {} : { port: machine.ports[index]!, from: machine.clientsFrom }),
       slab: this.pool.slab.bytes,
       readAt: this.pool.slab.readAt,
       log: this.limitedLog,
       mayAccept: () => {
         // Those that have ended and not closed yet hold a socket too.
         const open = this.sessions.size + this.lingering.size
-        const isFull = open >= this.config.limits.maxClients || this.isDraining
+        const isFull = open >= this.part(this.config.limits.maxClients) || this.isDraining
         if (!isFull && this.overload.mayAccept) return true
         this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, isFull ? 'limit' : 'overload'])
         return false
@@ -855,7 +896,8 @@ export class RegisProxy {
   }
 
   private accept(socket: net.Socket, remote: string, certificateUser: string | undefined, listener: string): Session {
-    const session = new Session(this.nextId++, socket, this.path, this.path.now())
+    const session = new Session(this.nextId, socket, this.path, this.path.now())
+    this.nextId += this.idStep
     session.remote = remote
     this.sessions.set(session.id, session)
     const named = certificateUser === undefined ? undefined : this.accounts.get(certificateUser)
@@ -1055,12 +1097,12 @@ export class RegisProxy {
         pause: (id, ms) => self.pause(id, ms),
         resume: (id) => self.resume(id),
         reload: async () => {
-          const { ok, changes, errors } = await self.reload('PROXY RELOAD')
+          const { ok, changes, errors } = await (self.machine ?? self).reload('PROXY RELOAD', 'reload')
           if (ok) return { ok, lines: changes.map(changeText) }
           return { ok, lines: errors.map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`) }
         },
         // After the reply to who asks.
-        drain: () => setImmediate(() => self.beginDrain()),
+        drain: () => setImmediate(() => (self.machine === undefined ? self.beginDrain() : self.machine.drain())),
       },
       explain: (session, args) => forTenant(self.explainer.of(session, args)),
       tokenOf: (session) => {
@@ -1347,7 +1389,8 @@ export class RegisProxy {
     this.killOverdue(nowMs)
     this.pool.checkNonces()
     this.settleFeeds()
-    const { idleTimeoutMs, outputBytes } = this.config.limits
+    const { idleTimeoutMs } = this.config.limits
+    const outputBytes = this.part(this.config.limits.outputBytes)
     let unreadBytes = 0
     for (const session of this.sessions.values()) {
       const isHalf = session.halfFrameSinceMs !== 0 && session.stall === 0
@@ -1528,7 +1571,7 @@ export class RegisProxy {
     return { status: 200, explained: forOperator(this.explainer.ofUser(account, args, code)) }
   }
 
-  private health(): { live: boolean; ready: boolean; checks: { name: string; ok: boolean; detail: string }[] } {
+  health(): Health {
     const readable = this.tracker.nodes.filter((node) => node.isReadable).length
     const checks = [
       {

@@ -276,3 +276,33 @@ export const totalsWaitMs = 300
 export const loginsPerTurn = 32
 /** Connections that have come and are not accepted yet: a turn accepts one. The kernel cuts it to net.core.somaxconn. */
 export const listenBacklog = 65_535
+/** Worker processes of one proxy: more than any machine that a proxy is given has cores. */
+export const workersMax = 64
+/** Workers are asked for a sign of life this often; with it come their health and how many clients they have. */
+export const workerBeatMs = 1_000
+/**
+ * One that gives none for so long hangs, and is ended: its clients are lost to it anyway. A turn of the event loop that long is no
+ * honest work: collecting the garbage of a full heap, and taking a hundred thousand tenants at once, are seconds.
+ */
+export const workerHangMs = 20_000
+/** Before its first sign of life a worker loads its code, on a machine that may be busy with starting many. */
+export const workerFirstBeatMs = 60_000
+/** A worker that has ended is started again after the first; each further time within the last takes twice as long, up to it. */
+export const workerRestartFirstMs = 100
+export const workerRestartLastMs = 30_000
+/** One that has lived so long owes nothing for its last end. */
+export const workerSteadyMs = 60_000
+/** Told to end, a worker may take this long; it says goodbye to clients and to the other proxies, half a second each. */
+export const workerStopMs = 5_000
+/** Taking a configuration of a hundred thousand tenants over the channel between processes is seconds on a slow machine. */
+export const workerTakeMs = 60_000
+/** Clients on their way to one worker: few, so that one that is busy does not make those wait whom another could take. */
+export const handedInFlightMax = 4
+/**
+ * A worker that is slow to take its clients is waited for so long, while another would have this many more than it: connections stay
+ * for hours, and so does what is uneven. One that takes longer is not held to be fair to.
+ */
+export const handedFairMs = 250
+export const handedFairClients = 2
+/** Accepted and not yet with any worker, all of them: as many as the kernel would keep. Above it connections are closed. */
+export const handedWaitingMax = 1024

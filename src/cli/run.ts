@@ -1,6 +1,8 @@
 /** `regis run`: the proxy as a process. Signals, exit codes, the last line of defence. ~ a window: the process. */
 import { readFileSync } from 'node:fs'
-import type { Command } from 'commander'
+import { availableParallelism } from 'node:os'
+import { type Command, InvalidArgumentError } from 'commander'
+import { workersMax } from '../base/limits.ts'
 import { createLog, type Log } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import { ConfigError, type LoadOptions, loadConfig } from '../config/load.ts'
@@ -8,6 +10,7 @@ import type { Prepared } from '../config/reload.ts'
 import { prepareApart } from '../config/reload-thread.ts'
 import { FileWatch } from '../config/watch.ts'
 import { RegisProxy } from '../proxy.ts'
+import { Supervisor } from '../workers/supervisor.ts'
 import { type CliContext, configOption, exitCodes, writeDiagnostics } from './context.ts'
 
 interface RunOptions {
@@ -15,8 +18,12 @@ interface RunOptions {
   readonly region?: string
   readonly listen?: string
   readonly admin?: string
+  readonly workers?: number
   readonly watch?: true
 }
+
+/** What runs: one process that serves, or one that looks after several. */
+type Running = Pick<RegisProxy, 'start' | 'isServing' | 'reload' | 'drain' | 'stop' | 'noteUncaught'>
 
 export function register(program: Command, context: CliContext): void {
   program
@@ -28,6 +35,11 @@ export function register(program: Command, context: CliContext): void {
     .option('--region <name>', 'the region that this proxy stands in (default: the file, then $REGION)')
     .option('--listen <host:port>', 'replaces the listeners of the file by this one')
     .option('--admin <host:port>', 'replaces the admin address of the file')
+    .option(
+      '--workers <n>',
+      'processes that serve, or `auto` for one a core (default: 1, and no other process)',
+      workers,
+    )
     .option('--watch', 'reload whenever the file, or one that it names, has changed')
     .addHelpText(
       'after',
@@ -36,6 +48,7 @@ Examples:
   regis run -c proxy.yaml
   regis run -c proxy.yaml --region us-east
   regis run -c /etc/regis/proxy.yaml --watch
+  regis run -c /etc/regis/proxy.yaml --workers 4
   REGION=ap-south regis run -c proxy.yaml --listen 127.0.0.1:6390 --admin 127.0.0.1:9390`,
     )
     .action(async (options: RunOptions) => {
@@ -64,7 +77,7 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
   for (const diagnostic of loaded.warnings)
     log.warn({ at: `${diagnostic.file}:${diagnostic.line ?? 0}` }, diagnostic.message)
   warnOfOldNode(log)
-  let proxy: RegisProxy | undefined
+  let proxy: Running | undefined
   // From here on a SIGHUP ends nobody.
   process.on('SIGHUP', () => {
     if (proxy?.isServing === true) void proxy.reload('SIGHUP')
@@ -80,12 +93,14 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
   process.on('uncaughtException', die('uncaught exception'))
   process.on('unhandledRejection', die('unhandled rejection'))
   try {
-    proxy = new RegisProxy({
+    const parts = {
       config,
       log,
       version: ownVersion(),
-      prepare: (running) => prepare(options.config, loadOptions, running, watch),
-    })
+      prepare: (running: Config) => prepare(options.config, loadOptions, running, watch),
+    }
+    const count = options.workers ?? 1
+    proxy = count === 1 ? new RegisProxy(parts) : new Supervisor({ ...parts, count, ...hangOf(context.env) })
     await proxy.start()
   } catch (error) {
     log.fatal({ error: error instanceof Error ? error.message : String(error) }, 'the proxy cannot start')
@@ -95,6 +110,20 @@ async function run(options: RunOptions, context: CliContext): Promise<number> {
   await untilToldToEnd(proxy, log)
   watch?.stop()
   return exitCodes.ok
+}
+
+/** `--workers` */
+function workers(text: string): number {
+  if (text === 'auto') return Math.min(workersMax, availableParallelism())
+  const count = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : 0
+  if (count < 1 || count > workersMax) throw new InvalidArgumentError(`1 to ${workersMax}, or auto.`)
+  return count
+}
+
+/** Tests of workers that hang do not wait for as long as operators do. */
+function hangOf(env: CliContext['env']): { hangMs?: number } {
+  const text = env['REGIS_WORKER_HANG_MS'] ?? ''
+  return text === '' ? {} : { hangMs: Number(text) }
 }
 
 async function prepare(
@@ -110,7 +139,7 @@ async function prepare(
 }
 
 /** SIGTERM and SIGINT drain; the second signal ends at once. */
-function untilToldToEnd(proxy: RegisProxy, log: Log): Promise<void> {
+function untilToldToEnd(proxy: Running, log: Log): Promise<void> {
   return new Promise((resolve) => {
     let isEnding = false
     const end = (signal: NodeJS.Signals): void => {

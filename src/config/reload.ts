@@ -55,9 +55,10 @@ export interface ReloaderOptions {
   prepare(): Promise<Prepared>
   /**
    * Makes ready what can be made beforehand; gives what does all else that may fail, in one turn, which gives what takes the
-   * configuration, whole, in the same turn.
+   * configuration, whole, in the same turn. Of several processes: when all have it. `warn` adds to what is said of an attempt that
+   * went well.
    */
-  apply(config: Config): Promise<() => () => void>
+  apply(config: Config, warn: (warning: Diagnostic) => void): Promise<() => () => void>
   /** The latter has failed: what runs now is neither the old configuration nor the new one. */
   broken(error: unknown): void
   /** Not for dry runs. */
@@ -99,9 +100,11 @@ export class Reloader {
     let take: (() => void) | undefined
     let outcome: ReloadOutcome
     try {
-      const { config, changes, errors, warnings } = await this.#options.prepare()
+      const { config, changes, errors, warnings: prepared } = await this.#options.prepare()
+      const warnings = [...prepared]
       outcome = { ok: config !== undefined, changes, errors, warnings }
-      if (kind === 'reload' && config !== undefined) take = (await this.#options.apply(config))()
+      if (kind === 'reload' && config !== undefined)
+        take = (await this.#options.apply(config, (warning) => void warnings.push(warning)))()
     } catch (error) {
       const message = `a fault of the proxy's own: ${error instanceof Error ? error.message : String(error)}`
       return { ok: false, changes: [], errors: [{ severity: 'error', file: '-', message }], warnings: [] }

@@ -19,6 +19,11 @@ export interface ListenerOptions {
   readonly port: number
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string }
   readonly proxyProtocol: boolean
+  /**
+   * Where clients come from. `own`: this process listens alone; `shared`: others listen at the same port, and the kernel
+   * chooses; `handed`: another process accepts them and hands them over (take).
+   */
+  readonly from?: 'own' | 'shared' | 'handed'
   readonly slab: Buffer
   readonly readAt: number
   readonly log: Log
@@ -43,6 +48,7 @@ export class Listener {
   private readonly server: net.Server
   private readonly tlsServer: tls.Server | undefined
   private readonly input: Buffer
+  private isStopped = false
 
   constructor(options: ListenerOptions) {
     this.options = options
@@ -70,9 +76,12 @@ export class Listener {
 
   /** Resolves with the port; rejects when the address cannot be had. */
   start(): Promise<number> {
+    const { host, port, from } = this.options
+    if (from === 'handed') return Promise.resolve(port)
+    const where = { host, port, backlog: listenBacklog, ...(from === 'shared' ? { reusePort: true } : {}) }
     return new Promise((resolve, reject) => {
       this.server.once('error', reject)
-      this.server.listen(this.options.port, this.options.host, listenBacklog, () => {
+      this.server.listen(where, () => {
         this.server.off('error', reject)
         resolve((this.server.address() as net.AddressInfo).port)
       })
@@ -81,7 +90,15 @@ export class Listener {
 
   /** No new connections; those that are open go on. */
   stop(): void {
+    this.isStopped = true
     this.server.close()
+  }
+
+  /** A connection that another process has accepted, by its handle, of which nothing was read. */
+  take(handle: unknown): void {
+    const socket = new net.Socket({ handle, allowHalfOpen: true, pauseOnCreate: true } as net.SocketConstructorOpts)
+    if (this.isStopped) socket.destroy()
+    else this.onConnection(socket)
   }
 
   private onConnection(accepted: net.Socket): void {

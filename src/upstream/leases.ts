@@ -102,6 +102,8 @@ export interface LeaseOptions {
   readonly clientName: string
   /** So many may this tenant's clients hold. */
   mostFor(tenant: string): number
+  /** And so many all tenants' together. */
+  readonly most?: number
   readonly log: Log
   now(): number
   durations(nodeIndex: number, isPrimary: boolean): LaneTimes
@@ -175,7 +177,7 @@ export class Leases {
       return warm
     }
     if (this.heldBy(key.tenant) >= this.options.mostFor(key.tenant)) return undefined
-    if (this.all.size >= leasesMax && !this.closeOneWarm()) return undefined
+    if (this.all.size >= (this.options.most ?? leasesMax) && !this.closeOneWarm()) return undefined
     const lease = this.open(key)
     this.give(lease, holder)
     lease.connection.start()

@@ -33,6 +33,7 @@ export const rooms: readonly string[] = [
   'proxy',
   'demo',
   'verify',
+  'workers',
   'cli',
 ]
 
@@ -71,6 +72,11 @@ export const windows: Readonly<Record<string, Window>> = {
   'verify/peer.ts': 'waits before it comes back to a proxy that was lost',
   'verify/prober.ts': 'reads and writes at a pace, for a while',
   'verify/admin-page.ts': 'asks the admin port of a proxy',
+  'workers/ports.ts': 'listens for all workers',
+  'workers/scratch.ts': 'makes and takes away a folder',
+  'workers/child.ts': 'starts and ends a worker process, and asks it for signs of life by the clock',
+  'workers/supervisor.ts': 'when workers are started again, and how long they may take to end',
+  'workers/worker-main.ts': 'is a worker process',
   'cli/': 'talks to a person at a terminal',
 }
 

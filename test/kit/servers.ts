@@ -76,6 +76,10 @@ export interface StartedProxy {
   client(user?: string, password?: string): Promise<RawClient>
 }
 
+/** TEST_WORKERS=2 runs every Regis that is started here with so many workers, where a test does not say itself. */
+const testWorkers = process.env['TEST_WORKERS'] ?? ''
+const workersOfAll = testWorkers === '' ? [] : ['--workers', testWorkers]
+
 /** `bin/regis run` with this configuration (YAML text or the object it stands for) on free ports, ready when it resolves. */
 export async function startProxy(config: string | object, options: StartProxyOptions = {}): Promise<StartedProxy> {
   const folder = mkdtempSync(path.join(tmpdir(), 'regis-test-'))
@@ -88,7 +92,9 @@ export async function startProxy(config: string | object, options: StartProxyOpt
   for (let attempt = 1; ; attempt++) {
     const [port, adminPort] = [await freePort(), await freePort()]
     try {
-      const proxy = await ProxyProcess.start({ ...options, file, port, adminPort })
+      const given = options.args ?? []
+      const args = given.includes('--workers') ? given : [...given, ...workersOfAll]
+      const proxy = await ProxyProcess.start({ ...options, args, file, port, adminPort })
       atEnd(() => proxy.stop())
       const client = async (user?: string, password = 'demo') => {
         const raw = await rawClient(port)
