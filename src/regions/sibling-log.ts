@@ -14,7 +14,7 @@
  * everybody stands for all that was not.
  */
 import type { TenantState } from '../tenant/account.ts'
-import { hashOf, KeyHash } from '../tenant/key-hash.ts'
+import { hashOf, type KeyHash } from '../tenant/key-hash.ts'
 import type { Lane } from '../upstream/lane.ts'
 import {
   entryCheck,
@@ -64,7 +64,8 @@ export class SiblingLog {
   isLogging = true
   readonly head = new Head()
   private readonly options: SiblingLogOptions
-  private readonly batch = new Uint32Array(batchEntries * entryWords)
+  private readonly batchMax: number
+  private readonly batch: Uint32Array
   private batched = 0
   private readonly headBytes = new Uint32Array(headWords)
   private readonly moments: Moment[] = []
@@ -76,6 +77,8 @@ export class SiblingLog {
   /** `incarnation`: greater than that of any process before that was this worker. */
   constructor(options: SiblingLogOptions, incarnation: number) {
     this.options = options
+    this.batchMax = Math.min(batchEntries, options.pages.ring)
+    this.batch = new Uint32Array(this.batchMax * entryWords)
     this.head.incarnation = incarnation
     this.wantedAtMs = options.now()
     this.writeHead()
@@ -101,7 +104,7 @@ export class SiblingLog {
   }
 
   private append(tenant: TenantState | undefined, spread: number, tag: number, kind: number): void {
-    if (this.batched === batchEntries) this.publish()
+    if (this.batched === this.batchMax) this.publish()
     const { batch } = this
     const at = this.batched * entryWords
     const name = tenant === undefined ? undefined : fenceNameOf(tenant)
