@@ -200,8 +200,6 @@ export class SiblingFences {
       sibling.read = 0
       sibling.settled = -1
       sibling.isGone = false
-      // It began before this look: what it has written already is not worth being told apart.
-      this.skipTo(sibling, seen.written)
     }
     sibling.flags = seen.flags
     const isMore = seen.written > sibling.read

@@ -456,7 +456,7 @@ function simulate(seed: number, steps: number, plant?: Plant): Result {
   return done()
 }
 
-const runs = Number(process.env['RUNS'] ?? 60)
+const runs = Number(process.env['RUNS'] ?? 40)
 const first = Number(process.env['SEED'] ?? 1)
 
 test('no worker lets a read go to a node that lacks a write which another worker has answered', () => {
