@@ -7,6 +7,7 @@ import { lookupCases } from './lookup.bench.ts'
 import { parserCases } from './parser.bench.ts'
 import { quantile } from './report.ts'
 import { rewriteCases } from './rewrite.bench.ts'
+import { siblingCases } from './siblings.bench.ts'
 
 export interface MicroCase {
   readonly name: string
@@ -41,7 +42,7 @@ function measure(one: MicroCase): { ns: number; iqr: number } {
 
 const words = process.argv.slice(2)
 process.stdout.write(`node ${process.version}; median of ${rounds} rounds of ${roundMs} ms\n`)
-for (const one of [...parserCases(), ...lookupCases(), ...rewriteCases(), ...chooseCases()]) {
+for (const one of [...parserCases(), ...lookupCases(), ...rewriteCases(), ...chooseCases(), ...siblingCases()]) {
   if (words.length > 0 && !words.some((word) => one.name.includes(word))) continue
   const { ns, iqr } = measure(one)
   process.stdout.write(`${one.name.padEnd(44)} ${ns.toFixed(1).padStart(9)} ns  ±${Math.round(iqr * 100)}%\n`)

@@ -556,6 +556,7 @@ export class RequestPath implements SessionHost {
       this.parts.log.error({ error: String(error) }, 'a request could not be handled')
       const lane = this.runLane ?? session.lane
       this.runLane = undefined
+      if (this.siblingWrites !== undefined) this.siblingWrites.isFresh = false
       lane?.destroy('a request could not be handled')
       session.destroy('internal error')
       return end

@@ -148,9 +148,9 @@ export class SiblingFences {
 
   /**
    * Everything that siblings had written of their rings by now. After the bytes of the read that asks have come, once for all
-   * reads that have.
+   * reads that have. `isWanting`: else only what the siblings want is looked at.
    */
-  look(): void {
+  look(isWanting = true): void {
     const { pages } = this.options
     this.isWanted = false
     for (let tries = 0; ; tries++) {
@@ -161,14 +161,14 @@ export class SiblingFences {
         this.floor = Number.POSITIVE_INFINITY
         return
       }
-      const isWhole = this.takeHeads(tries === triesMax)
+      const isWhole = this.takeHeads(isWanting, tries === triesMax)
       if (isWhole || tries === triesMax) break
     }
     this.floor = this.firstMark
     for (let k = 0; k < pages.workers; k++) if (k !== pages.self) this.raiseFloor(this.siblings[k]!)
   }
 
-  private takeHeads(isLast: boolean): boolean {
+  private takeHeads(isWanting: boolean, isLast: boolean): boolean {
     const { pages } = this.options
     const { heads, seen } = this
     for (let k = 0; k < pages.workers; k++) {
@@ -182,8 +182,9 @@ export class SiblingFences {
         continue
       }
       if (seen.incarnation === 0) continue
-      this.take(k, sibling, takeGone(heads, pages.workers * headWords + k * goneWords))
-      if (!sibling.isGone && (seen.flags & flagWants) !== 0) this.isWanted = true
+      const gone = takeGone(heads, pages.workers * headWords + k * goneWords)
+      if (isWanting) this.take(k, sibling, gone)
+      if (gone < seen.incarnation && (seen.flags & flagWants) !== 0) this.isWanted = true
     }
     return true
   }

@@ -29,8 +29,10 @@ export class SiblingWrites {
   readonly fences: SiblingFences
   /** They were looked at for the bytes that are being taken. */
   isFresh = false
+  private readonly options: SiblingWritesOptions
 
   constructor(options: SiblingWritesOptions, table: Fences) {
+    this.options = options
     this.fences = new SiblingFences({
       pages: options.pages,
       nextSeq: options.nextSeq,
@@ -63,7 +65,7 @@ export class SiblingWrites {
 
   /** Every few tens of ms. */
   tick(): void {
-    this.fences.look()
+    this.fences.look(this.options.wants())
     this.log.look(this.fences.isWanted)
     this.log.settle()
   }

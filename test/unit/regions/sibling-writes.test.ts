@@ -250,7 +250,8 @@ test('its successor is told apart from it, also when nobody has said that it is 
 })
 
 test('a process that begins anew reads from no replica before it has shown a mark of its own', () => {
-  const { pages, b } = two()
+  const pages = sharedPages() // the other worker has not started yet
+  const b = new Worker(pages.of(1))
   b.write('k')
   b.answer()
   const next = new Worker(pages.of(1), 2)
