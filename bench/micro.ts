@@ -9,6 +9,7 @@ import { parserCases } from './parser.bench.ts'
 import { quantile } from './report.ts'
 import { rewriteCases } from './rewrite.bench.ts'
 import { rulesCases } from './rules.bench.ts'
+import { siblingCases } from './siblings.bench.ts'
 
 export interface MicroCase {
   readonly name: string
@@ -43,7 +44,7 @@ function measure(one: MicroCase): { ns: number; iqr: number } {
 
 const words = process.argv.slice(2)
 process.stdout.write(`node ${process.version}; median of ${rounds} rounds of ${roundMs} ms\n`)
-const rooms = [parserCases, lookupCases, admissionCases, rewriteCases, rulesCases, chooseCases]
+const rooms = [parserCases, lookupCases, admissionCases, rewriteCases, rulesCases, chooseCases, siblingCases]
 for (const one of rooms.flatMap((cases) => cases())) {
   if (words.length > 0 && !words.some((word) => one.name.includes(word))) continue
   const { ns, iqr } = measure(one)

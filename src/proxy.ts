@@ -54,10 +54,11 @@ import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
 import { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
+import type { SiblingPages } from './regions/sibling-format.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
-import { RequestPath } from './request-path.ts'
+import { RequestPath, type SiblingWritesParts } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
 import { LEVEL } from './routing/choose.ts'
@@ -81,6 +82,7 @@ import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
 import { Directory } from './tenant/directory.ts'
 import { FailureLimiter, Identity, passwordBytesMax, type UserSource, type Verdict } from './tenant/identity.ts'
+import { useHashSeeds } from './tenant/key-hash.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
 import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
@@ -109,6 +111,11 @@ export interface Machine {
   /** By listener of the configuration: the port that all workers have together. */
   readonly ports: readonly number[]
   readonly clientsFrom: 'shared' | 'handed'
+  /** Where the workers tell each other of writes (regions/sibling-format.ts), and what they have in common for it. */
+  readonly fences: {
+    readonly pages: SiblingPages
+    readonly seeds: { readonly a: number; readonly b: number; readonly secret: string }
+  }
   /** Ids of clients are this one and every `siblings.count`-th after it, so that none is given twice on this machine. */
   readonly firstClientId: number
   /** Of all workers. */
@@ -210,6 +217,8 @@ export class RegisProxy {
     this.config = config
     this.prepare = options.prepare
     this.machine = options.machine
+    // Before anything is hashed.
+    if (options.machine !== undefined) useHashSeeds(options.machine.fences.seeds.a, options.machine.fences.seeds.b)
     this.nextId = options.machine?.firstClientId ?? 1
     this.idStep = options.machine?.siblings.count ?? 1
     this.log = log
@@ -274,11 +283,13 @@ export class RegisProxy {
         foreignPrefix: () => {
           this.cells.tripwires.foreignPrefix++
         },
+        beforeSend: options.machine === undefined ? undefined : () => this.path.siblingWrites?.log.publish(),
         beforeFlush: (lane) => {
           if (lane.needsCheck) this.path.strong.beforeFlush(lane)
           if (lane.needsTrail) this.trails.beforeFlush(lane)
         },
         afterRead: () => {
+          this.path.siblingWrites?.answered()
           this.path.turns.serve()
           this.path.waiting.resumeAll()
         },
@@ -294,7 +305,10 @@ export class RegisProxy {
       wantsFlush: (lane) => this.pool.wantsFlush(lane),
     })
     this.durability = this.buildDurability(addresses)
-    this.tokens = new Tokens(scriptSecret(config), this.tracker.instance)
+    this.tokens = new Tokens(
+      scriptSecret(config) || (options.machine?.fences.seeds.secret ?? ''),
+      this.tracker.instance,
+    )
     this.feeds = { near: this.buildFeed('near'), primary: this.buildFeed('primary') }
     this.subscriptions = new Subscriptions({
       feeds: this.feeds,
@@ -391,6 +405,7 @@ export class RegisProxy {
       pauses: this.pauses,
       overload: this.overload,
       memoryUsage: this.memoryUsage,
+      siblingWrites: this.siblingWrites(),
       guards: new Guards({ nodes: this.tracker.nodes, wentBack: (node) => this.tracker.noteWentBack(node) }),
     })
     this.explainer = new Explainer({
@@ -438,6 +453,21 @@ export class RegisProxy {
       retryQuota: (session) => this.path.retryQuota(session),
     })
     this.reloader = this.buildReloader()
+  }
+
+  /** What other workers of this machine are told of writes, and told by them. */
+  private siblingWrites(): SiblingWritesParts | undefined {
+    const { machine } = this
+    if (machine === undefined || machine.siblings.count === 1) return undefined
+    return {
+      pages: machine.fences.pages,
+      incarnation: machine.siblings.incarnation,
+      failed: (error) => {
+        // Nothing that is answered from now on could be seen by the others in time; of one that is gone they expect nothing.
+        this.log.fatal({ error: String(error) }, 'the other workers cannot be told of writes: ending')
+        process.exit(70)
+      },
+    }
   }
 
   private buildDiscovery(nodes: readonly (NodeConfig & { region: string })[]): SentinelDiscovery | undefined {
@@ -1377,6 +1407,7 @@ export class RegisProxy {
     this.pool.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.leases.check(nowMs, this.config.upstream.timeoutMs)
     this.path.fences.settle()
+    this.path.siblingWrites?.tick()
     this.service.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.usageLanes.checkTimeouts(nowMs, this.config.upstream.timeoutMs)
     this.memoryUsage.tick(nowMs)

@@ -45,6 +45,9 @@ import type { MemoryAccount } from './quota/memory-account.ts'
 import { Fences } from './regions/fences.ts'
 import type { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
+import type { SiblingPages } from './regions/sibling-format.ts'
+import type { SiblingLog } from './regions/sibling-log.ts'
+import { SiblingWrites } from './regions/sibling-writes.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
 import { splitInline } from './resp/inline.ts'
@@ -153,10 +156,19 @@ export interface Parts extends PathLimits {
   readonly overload: Overload
   /** In front of reads on replicas; undefined: none. */
   readonly guards?: Guards
+  /** What all workers of this proxy share; undefined: it is the only one. */
+  readonly siblingWrites?: SiblingWritesParts | undefined
   /** Where a tenant has a quota of memory or keys: knows what it has (usage/memory-usage.ts). */
   readonly memoryUsage?:
     | { readonly isBlind: boolean; confirm(account: MemoryAccount, then: () => void): void }
     | undefined
+}
+
+export interface SiblingWritesParts {
+  readonly pages: SiblingPages
+  readonly incarnation: number
+  /** See SiblingLogOptions. */
+  failed(error: unknown): void
 }
 
 /** A strong read goes by a mark and a replica where that takes at most this much of a round trip to the primary, and so many ms more. */
@@ -303,6 +315,7 @@ export class RequestPath implements SessionHost {
   /** Writes that a replica has refused, on their way to the new primary. */
   readonly secondTries: SecondTries
   readonly fences: Fences
+  readonly siblingWrites: SiblingWrites | undefined
   readonly strong: StrongChecks
   private readonly bounds: SharedBounds
   private readonly secondLook: SecondLook
@@ -350,6 +363,7 @@ export class RequestPath implements SessionHost {
       hasLost: (node) => parts.pool.hasUnsettled(node),
       isConnected: (node) => parts.pool.counts(node).ready > 0,
       nextSeq: () => this.marks.nextSeq,
+      added: (tenant) => this.siblingWrites?.tellNow(tenant),
     })
     this.secondTries = new SecondTries({
       primaryLane: (session) => {
@@ -372,6 +386,7 @@ export class RequestPath implements SessionHost {
       primary: () => parts.tracker.primary,
       nextSeq: () => this.marks.nextSeq,
     })
+    this.siblingWrites = parts.siblingWrites === undefined ? undefined : this.buildSiblingWrites(parts.siblingWrites)
     this.strong = new StrongChecks({
       channel: parts.tracker.channel,
       after: parts.after,
@@ -414,6 +429,21 @@ export class RequestPath implements SessionHost {
 
   now(): number {
     return this.parts.now()
+  }
+
+  private buildSiblingWrites(parts: SiblingWritesParts): SiblingWrites {
+    const { tracker, pool, now } = this.parts
+    const options = {
+      ...parts,
+      lanes: pool.lanes,
+      nextSeq: () => this.marks.nextSeq,
+      history: () => tracker.primary?.runId ?? '',
+      hasUnsettled: () =>
+        !this.unsettled.isEmpty || (tracker.primary !== undefined && pool.hasUnsettled(tracker.primary.index)),
+      wants: () => this.nodes.length > 1 && !tracker.isPrimaryNearest,
+      now,
+    }
+    return new SiblingWrites(options, this.fences)
   }
 
   private memoryGate(hands: PathHands): MemoryGate | undefined {
@@ -572,6 +602,7 @@ export class RequestPath implements SessionHost {
       const lane = this.runLane ?? session.lane
       this.runLane = undefined
       this.admission.settle(session)
+      if (this.siblingWrites !== undefined) this.siblingWrites.isFresh = false
       lane?.destroy('a request could not be handled')
       session.destroy('internal error')
       return end
@@ -1109,6 +1140,7 @@ export class RequestPath implements SessionHost {
       else this.keepLeasedKeys(session, tenant)
       return
     }
+    if (this.siblingWrites !== undefined) this.tellKeys(this.siblingWrites.log, session, tenant, isWide)
     if (tracker.isPrimaryNearest) return fences.skip()
     if (fences.isSkipping) fences.resume()
     const sentAtMs = this.markSentAtMs(lane)
@@ -1123,11 +1155,30 @@ export class RequestPath implements SessionHost {
     }
   }
 
+  /** The same for the other workers of this proxy. Their session reads may be served elsewhere than this one's. */
+  private tellKeys(log: SiblingLog, session: Session, tenant: TenantState, isWide: boolean): void {
+    if (!log.isLogging) return
+    if (isWide || !tenant.hasSessionReads) return log.tenant(tenant)
+    const { keys, frame, fences } = this
+    for (let i = 0; i < keys.count; i++) {
+      const a = keys.arg[i]!
+      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, frame.off[a]!, frame.len[a]!)
+      log.key(tenant, key.spread, key.b)
+    }
+  }
+
+  private tellHashed(log: SiblingLog, tenant: TenantState, isWide: boolean, hashes: readonly number[]): void {
+    if (!log.isLogging) return
+    if (isWide || !tenant.hasSessionReads) return log.tenant(tenant)
+    for (let i = 0; i < hashes.length; i += 2) log.key(tenant, hashes[i]!, hashes[i + 1]!)
+  }
+
   /** Writes whose keys are not looked for again are put on this lane. */
   private fenceAgain(session: Session, lane: Lane): void {
     const { tracker, fences } = this
     const tenant = session.account?.tenant
     if (tenant === undefined) return
+    if (this.siblingWrites?.log.isLogging === true) this.siblingWrites.log.tenant(tenant)
     if (tracker.isPrimaryNearest) return fences.skip()
     if (fences.isSkipping) fences.resume()
     const sentAtMs = this.markSentAtMs(lane)
@@ -1163,6 +1214,7 @@ export class RequestPath implements SessionHost {
       else session.leasedKeys = [...session.leasedKeys, ...writtenKeys]
       return
     }
+    if (this.siblingWrites !== undefined) this.tellHashed(this.siblingWrites.log, tenant, isWide, writtenKeys)
     if (tracker.isPrimaryNearest) return fences.skip()
     if (fences.isSkipping) fences.resume()
     const sentAtMs = this.markSentAtMs(lane)
@@ -1189,6 +1241,7 @@ export class RequestPath implements SessionHost {
 
   /** A write of the proxy's own for this tenant was answered, of keys that are not named: FLUSHDB. */
   noteWideWrite(tenant: TenantState): void {
+    this.siblingWrites?.tellNow(tenant)
     this.fences.raiseFloor(tenant, this.parts.now() + this.marks.gapMsNow)
     this.marks.wantWithin(this.marks.gapMsNow)
   }
@@ -1205,7 +1258,12 @@ export class RequestPath implements SessionHost {
     else if (fences.isSkipping) fences.resume()
     const sentAtMs = this.parts.now() + marks.gapMsNow
     const { leasedKeys } = session
-    if (session.hasLeasedWide || leasedKeys.length === 0) fences.raiseFloor(tenant, sentAtMs)
+    const isWide = session.hasLeasedWide || leasedKeys.length === 0
+    if (this.siblingWrites !== undefined) {
+      this.tellHashed(this.siblingWrites.log, tenant, isWide, leasedKeys)
+      this.siblingWrites.log.publish() // before its reply goes out
+    }
+    if (isWide) fences.raiseFloor(tenant, sentAtMs)
     else {
       fences.noteAnswered(tenant, sentAtMs)
       if (tenant.hasSessionReads)
@@ -1711,6 +1769,13 @@ export class RequestPath implements SessionHost {
     const need = this.need.fences
     if (!tenant.hasSessionReads && !this.isRehearsing) fences.beginSessionReads(tenant)
     const nearest = tracker.readOrderOf(session.turn)[0]
+    if (this.siblingWrites !== undefined) {
+      if (tracker.isPrimaryNearest) {
+        need.clear()
+        return need.raiseFloor(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+      }
+      this.siblingWrites.lookFor(tenant)
+    }
     fences.begin(need, tenant)
     if (fences.isSkipping) {
       if (tracker.isPrimaryNearest) return need.raiseFloor(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
@@ -1878,6 +1943,7 @@ export class RequestPath implements SessionHost {
     this.wantsEnd = false
     this.isRefused = false
     this.shownTo = start
+    if (this.siblingWrites !== undefined) this.siblingWrites.isFresh = false
     if (session.lane !== undefined && !this.isPrimaryLane(session.lane)) {
       this.callSource = this.nodes[session.lane.nodeIndex]!.isLocal ? Source.local : Source.remote
       this.callFallback = -1
@@ -1971,6 +2037,7 @@ export class RequestPath implements SessionHost {
     const lane = this.runLane
     this.endRun(session, pos)
     if (this.callReads + this.callWrites > 0) this.askForTrail(session)
+    if (this.siblingWrites !== undefined) this.siblingWrites.isFresh = false // for who asks in between
     if (lane?.waitsForEarlyFlush) lane.flush()
     const tenant = session.account?.tenant
     const cells = tenant?.cells

@@ -19,6 +19,8 @@
  *
  * While the primary is the nearest node, or the only one, nothing is kept (`skip`); when that ends, all that was put on
  * lanes until then must be settled first (`base`).
+ *
+ * What other workers of this proxy wrote is in the same table, in slots of theirs (sibling-fences.ts, which knows the marks).
  */
 import { fenceEntries } from '../base/limits.ts'
 import type { TenantState } from '../tenant/account.ts'
@@ -26,9 +28,10 @@ import { hashOf, KeyHash } from '../tenant/key-hash.ts'
 import type { LanePositions } from '../tenant/positions.ts'
 import type { Lane } from '../upstream/lane.ts'
 import type { Node } from './node.ts'
+import type { SiblingFences } from './sibling-fences.ts'
 
 const ways = 8
-/** Entry of a write whose position is a mark, not a lane's. */
+/** Entry of a write whose position is a mark, not a lane's. Below it: another worker's, by its number. */
 const noSlot = -1
 /** Lanes whose positions one read can depend on; more are taken for all of them. */
 const needMax = 64
@@ -120,6 +123,8 @@ class Settled {
 export class Fences {
   /** Writes were not kept of late; see `base`. */
   isSkipping = false
+  /** What the other workers of this proxy write; undefined: there are none. */
+  siblings: SiblingFences | undefined
   private readonly options: FencesOptions
   private readonly settled: Settled[] = []
   /** Everything from before `resume` is covered by this mark; Infinity: some of it is not answered yet. */
@@ -212,6 +217,17 @@ export class Fences {
     if (mark <= tenant.floor) return
     tenant.floor = mark
     tenant.floorSentAtMs = sentAtMs
+  }
+
+  /** A sibling's write, at this position of its own. When its mark comes cannot be told. */
+  laySiblingKey(tenant: TenantState, spread: number, tag: number, slot: number, position: number): void {
+    tenant.newest.raise(slot, position, Number.POSITIVE_INFINITY)
+    if (tenant.hasSessionReads) this.put(tenant, spread, tag, slot, position, Number.POSITIVE_INFINITY)
+  }
+
+  laySiblingWide(tenant: TenantState, slot: number, position: number): void {
+    tenant.newest.raise(slot, position, Number.POSITIVE_INFINITY)
+    tenant.wide.raise(slot, position, Number.POSITIVE_INFINITY)
   }
 
   /** The hash of a key under one of the tenant's prefixes; valid until the next call. */
@@ -312,6 +328,7 @@ export class Fences {
     need.clear()
     need.raiseFloor(tenant.floor, tenant.floorSentAtMs)
     need.raiseFloor(this.base, Number.POSITIVE_INFINITY)
+    if (this.siblings !== undefined) need.raiseFloor(this.siblings.floor, Number.POSITIVE_INFINITY)
     need.hasWritten = tenant.newest.count > 0 || tenant.newestMark > 0 || need.floor > 0
   }
 
@@ -351,6 +368,7 @@ export class Fences {
 
   /** The first mark, on whatever connection, that covers a position of this lane; Infinity: not known yet. */
   settledMark(slot: number, trail: number): number {
+    if (slot < noSlot) return this.siblings!.settledMark(slot, trail)
     const settled = this.settled[slot]
     if (settled === undefined) return Number.POSITIVE_INFINITY
     const { trails, marks } = settled

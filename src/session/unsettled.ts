@@ -14,6 +14,8 @@ export interface UnsettledOptions {
   readonly isConnected: (nodeIndex: number) => boolean
   /** The first mark that was not yet sent. */
   readonly nextSeq: () => number
+  /** A tenant has one more, of which nothing was said to its client yet. */
+  readonly added?: (tenant: TenantState) => void
 }
 
 export class UnsettledWrites {
@@ -24,7 +26,12 @@ export class UnsettledWrites {
     this.options = options
   }
 
+  get isEmpty(): boolean {
+    return this.entries.length === 0
+  }
+
   add(tenant: TenantState, lane: Lane): void {
+    this.options.added?.(tenant)
     const { nodeIndex } = lane
     tenant.floor = Number.POSITIVE_INFINITY
     tenant.floorSentAtMs = Number.POSITIVE_INFINITY

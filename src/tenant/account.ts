@@ -101,6 +101,10 @@ export class TenantState {
   hasSessionReads = false
   /** Its number among the tenants, from 1; 0: none yet. */
   fenceNumber = 0
+  /** How other workers of this proxy name it (regions/sibling-log.ts); made when first needed. */
+  fenceName: KeyHash | undefined
+  /** What they have written is told apart for it from here on. */
+  isKnownToSiblings = false
   /** By database: the hash of the keys' prefix; filled when first needed. */
   readonly prefixHashes: KeyHash[] = []
   /** Clients of it that wait in a blocking command. */

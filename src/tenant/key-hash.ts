@@ -1,6 +1,6 @@
 /**
- * Two hashes of 32 bits of a key as it goes upstream, prefix and all, seeded at random by each process so that nobody can
- * choose keys that meet. Bytes are folded in one by one: the state behind a prefix is computed once and gone on from, and
+ * Two hashes of 32 bits of a key as it goes upstream, prefix and all, seeded at random by each process, or by all workers of a
+ * proxy alike, so that nobody can choose keys that meet. Bytes are folded in one by one: the state behind a prefix is computed once and gone on from, and
  * a name is the same however it is cut into prefix and rest (databases: `shop:` and `1:k`, or `shop:1:` and `k`).
  * Two keys with the same hashes are taken for one, which only makes a reader wait for more than it must.
  */
@@ -8,6 +8,12 @@ import { randomFillSync } from 'node:crypto'
 
 const seeds = new Int32Array(2)
 randomFillSync(seeds)
+
+/** The seeds of all workers of this proxy. Before the first hash is made: those made until then are of no use afterwards. */
+export function useHashSeeds(a: number, b: number): void {
+  seeds[0] = a
+  seeds[1] = b
+}
 
 /** The state of a hash; also where `hashKey` leaves its result. */
 export class KeyHash {

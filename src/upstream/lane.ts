@@ -90,6 +90,8 @@ export interface Place {
 export interface LaneEvents {
   /** Bytes were appended: a flush is wanted at the end of the turn. */
   wantsFlush(lane: Lane): void
+  /** Bytes are about to leave: what others must know of them first is told now. */
+  beforeSend?: (() => void) | undefined
   /** There is room again for those who were turned away. */
   hasRoom(lane: Lane): void
   /** An error reply with this first word came back for a client's command. */
@@ -518,6 +520,7 @@ export class Lane {
   /** Writes the current half unless the other is still with the socket. */
   flush(): void {
     if (this.isWriting || this.pos === this.start || this.port === undefined || this.isMidRequest) return
+    this.events.beforeSend?.()
     const view = this.bytes.subarray(this.start, this.pos)
     this.isGuarded = false
     if (this.journal !== undefined) this.keepSent(this.journal)
@@ -586,6 +589,7 @@ export class Lane {
   writeLarge(parts: readonly Uint8Array[]): void {
     assert(this.canFlush, 'a large request goes out only when the arena can go before it')
     this.flush()
+    this.events.beforeSend?.()
     this.journal?.clear()
     this.flagSent = this.flagTail
     for (const part of parts) this.port?.write(part, this.onWritten)

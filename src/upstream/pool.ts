@@ -37,6 +37,8 @@ export interface PoolEvents {
   largeReply?(lane: Lane, use: LaneUse, hash: number, size: number): void
   desync(lane: Lane, why: string): void
   foreignPrefix(lane: Lane): void
+  /** See LaneEvents. */
+  beforeSend?: (() => void) | undefined
   /** A lane with `needsTrail` or `needsCheck` is about to be flushed. */
   beforeFlush(lane: Lane): void
   /** The end of one read of a node's replies: the stack holds no lane any more. */
@@ -74,6 +76,7 @@ export class Pool {
     this.lost = options.addresses.map(() => new LostConnections())
     this.laneEvents = {
       wantsFlush: (lane) => this.wantsFlush(lane),
+      beforeSend: events.beforeSend,
       hasRoom: (lane) => {
         this.askAgain(lane)
         events.hasRoom(lane)

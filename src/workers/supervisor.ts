@@ -18,6 +18,7 @@ import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from '..
 import { type LastReload, lastReloadOf, logReload } from '../config/reload-told.ts'
 import { buildAdmin } from './admin.ts'
 import { Child, systemTimersOfLinks } from './child.ts'
+import { createFenceFiles, tellGone } from './fence-files.ts'
 import { HandOut } from './hand-out.ts'
 import {
   type Beat,
@@ -149,6 +150,7 @@ export class Supervisor {
     const { listeners, admin } = this.#config
     this.#scratch = makeScratch(Date.now())
     this.#scratchTimer = setInterval(() => touchScratch(this.#scratch, Date.now()), scratchTouchMs).unref()
+    createFenceFiles(this.#scratch, this.count)
     this.#clientsFrom = await clientsFrom()
     this.ports =
       this.#clientsFrom === 'shared' ? await portsToShare(listeners) : listeners.map((listener) => listener.port)
@@ -316,6 +318,7 @@ export class Supervisor {
   #gone(child: Child, how: number | string): void {
     const { index } = child.place
     child.isReady = false
+    this.#tellGone(child)
     this.#handOut.leave(index)
     this.links.tellAll(siblingsTold, this.running)
     if (this.running.length === 0) this.#whenAllGone?.()
@@ -343,6 +346,17 @@ export class Supervisor {
       if (!this.#isEnding && !this.#isDraining) this.#spawn(index)
     }, delayMs)
     this.#restarting.add(timer)
+  }
+
+  /** Its siblings expect nothing of it any more. */
+  #tellGone({ place: { scratch, index, incarnation } }: Child): void {
+    if (this.#isEnding) return
+    try {
+      tellGone(scratch, index, incarnation)
+    } catch (error) {
+      // They hear it from its successor.
+      this.log.error({ error: String(error) }, 'workers cannot be told that one is gone')
+    }
   }
 
   #stopAccepting(): void {

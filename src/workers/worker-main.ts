@@ -9,6 +9,7 @@ import { ConfigError } from '../config/load.ts'
 import type { Prepared } from '../config/reload.ts'
 import { RegisProxy } from '../proxy.ts'
 import { systemTimersOfLinks } from './child.ts'
+import { FenceFiles } from './fence-files.ts'
 import {
   type Beat,
   beatAsk,
@@ -106,6 +107,7 @@ async function main(place: WorkerPlace): Promise<void> {
   })
   log = root
   try {
+    const files = new FenceFiles(place.scratch, place.index)
     proxy = new RegisProxy({
       config,
       log: root,
@@ -115,6 +117,7 @@ async function main(place: WorkerPlace): Promise<void> {
         siblings,
         ports,
         clientsFrom,
+        fences: { pages: files, seeds: files.seeds },
         firstClientId: firstClientId(place.index, place.count, clientIdsFrom),
         reload: async (by, kind) => {
           try {

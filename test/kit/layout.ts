@@ -77,6 +77,7 @@ export const windows: Readonly<Record<string, Window>> = {
   'workers/child.ts': 'starts and ends a worker process, and asks it for signs of life by the clock',
   'workers/supervisor.ts': 'when workers are started again, and how long they may take to end',
   'workers/worker-main.ts': 'is a worker process',
+  'workers/fence-files.ts': { only: ['node:fs'], why: 'memory that the workers of one proxy share' },
   'cli/': 'talks to a person at a terminal',
 }
 
