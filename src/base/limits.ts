@@ -225,6 +225,12 @@ export const fleetRecordBytesMax = 16 * 1024
 export const fleetProxiesMax = 1024
 
 /**
+ * Counters of workers that have died, kept so that none goes back (workers/aggregate.ts): a page of a hundred tenants has some
+ * 4,000, and a series is some 200 bytes. Beyond it tenants' counts are added to those without a label.
+ */
+export const endedSeriesMax = 100_000
+
+/**
  * The sweep that measures what tenants have (usage/sweep.ts): its share of one core of a replica, where a tenth is promised and a
  * reading may be wrong by a fifth; of the primary, where no replica is configured.
  */

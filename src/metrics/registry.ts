@@ -29,6 +29,7 @@ import {
   bytesInOffset,
   bytesOutOffset,
   type ConfiguredTenants,
+  candidatesOf,
   durableOffset,
   durableWaitOffset,
   otherTenant,
@@ -39,6 +40,7 @@ import {
   stalenessOffset,
   stalenessSumOffset,
   TenantFold,
+  type TenantCandidates,
   type TenantLabel,
   type TenantSeries,
   tenantCounters,
@@ -198,17 +200,23 @@ export class Metrics {
     }
   }
 
-  /** The whole page. The samples of one page are taken at one moment, but for the tenants' counters, where there are many. */
-  async render(): Promise<string> {
+  /** The whole page; `names`: who has a label, as was agreed with other workers. The samples of one page are taken at one moment, but for the tenants' counters, where there are many. */
+  async render(names?: ReadonlySet<string>): Promise<string> {
     // One at a time: whoever asks meanwhile has a page of its own, afterwards.
-    const page = this.#last.then(() => this.#page())
+    const page = this.#last.then(() => this.#page(names))
     this.#last = page.catch(() => '')
     return page
   }
 
-  async #page(): Promise<string> {
+  /** Who would have a label here. */
+  candidates(): TenantCandidates {
+    const { cells, tenantLabel, tenants } = this.#options
+    return candidatesOf(cells.tenants, tenantLabel(), tenants?.())
+  }
+
+  async #page(names: ReadonlySet<string> | undefined): Promise<string> {
     const { cells, samples, tenantLabel, tenants, rest } = this.#options
-    const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.())
+    const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.(), names)
     let step = steps.next()
     for (; step.done !== true; step = steps.next()) await rest?.()
     this.#tenants = step.value
@@ -226,6 +234,8 @@ export class Metrics {
       config_last_reload_successful: () => plain(cells.configLastReloadOk ? 1 : 0),
       config_last_reload_success_timestamp_seconds: () => plain(cells.configLastReloadSeconds),
       config_reloads_total: () => keyed('config_reloads_total', cells.configReloads),
+      // The supervisor's (workers/aggregate.ts).
+      workers: () => [],
       event_loop_utilization_ratio: () => plain(this.#utilizationNow()),
 
       client_connections: () => this.#tenants.map((t) => ({ labels: { tenant: t.tenant }, value: t.connections })),
