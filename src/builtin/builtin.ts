@@ -8,6 +8,7 @@ import type { TenantScripts } from '../scripts/scripts.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
 import type { Subscriptions } from '../session/subscriptions.ts'
 import type { TenantState } from '../tenant/account.ts'
+import type { ClientQuestions } from './across.ts'
 import type { Keyspace } from './keyspace.ts'
 import type { OperatorHost } from './operator.ts'
 import type { Slowlog } from './slowlog.ts'
@@ -56,8 +57,10 @@ export interface BuiltinHost {
   readonly subscriptions: Subscriptions
   /** HELLO has given the session another version of RESP: its own connection to a node, if it holds one, follows. */
   versionChanged(session: Session): void
-  /** Every open connection. */
+  /** Every open connection to this process. */
   sessions(): Iterable<Session>
+  /** Other worker processes of this proxy; undefined: it has none. */
+  readonly others?: OtherClients | undefined
   /** Does this tenant (of operators: do operators) have a user of that name? */
   isUserOf(user: string, session: Session): boolean
   /** For CLIENT LIST: subscriptions, commands queued in MULTI (-1: none is open), waiting in a blocking command. */
@@ -90,6 +93,14 @@ export interface BuiltinHost {
   askPrimary(request: readonly string[]): Promise<Buffer | undefined>
 }
 
+/** What this process asks the other workers about a tenant's clients there (across.ts). Who does not answer in time has none. */
+export interface OtherClients {
+  ask<K extends keyof ClientQuestions>(
+    what: K,
+    payload: ClientQuestions[K]['payload'],
+  ): Promise<readonly ClientQuestions[K]['answer'][]>
+}
+
 export interface SessionFacts {
   readonly sub: number
   readonly psub: number
@@ -110,4 +121,6 @@ export interface Builtin {
     host: BuiltinHost,
     id: number,
   ): Reply | undefined | Promise<Reply | undefined>
+  /** Inside of EXEC, where no answer may take time; undefined: `run`. */
+  runNow?(args: readonly Buffer[], session: Session, host: BuiltinHost, id: number): Reply | undefined
 }

@@ -193,8 +193,7 @@ export class TenantFold {
       else series.push({ tenant: id, counters: known.counters, connections: known.cells.connections })
     }
     const idle = names === undefined ? this.#idle(label, series.length, configured) : this.#unknownOf(names)
-    for (const id of idle)
-      series.push({ tenant: id, counters: zeros, connections: 0 })
+    for (const id of idle) series.push({ tenant: id, counters: zeros, connections: 0 })
     this.foldedCount = Math.max(this.#known.size, configured?.count ?? 0) - series.length
     this.#otherWasUsed ||= this.foldedCount > 0
     if (this.#otherWasUsed) {

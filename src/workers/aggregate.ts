@@ -52,14 +52,18 @@ export class PageOfAll {
       }
     }
     const all: Families = new Map()
-    for (const { worker, families } of parsed) for (const [name, family] of families) addFamily(all, name, family, worker)
+    for (const { worker, families } of parsed)
+      for (const [name, family] of families) addFamily(all, name, family, worker)
     for (const [name, { help, type, samples }] of this.#ended) {
       const into = familyOf(all, name, help, type)
       for (const [key, value] of samples) {
         if (named === undefined || isShown(key, named)) into.set(key, (into.get(key) ?? 0) + value)
       }
     }
-    finishMeans(all, parsed.filter(({ isNow }) => isNow).map(({ families }) => families))
+    finishMeans(
+      all,
+      parsed.filter(({ isNow }) => isNow).map(({ families }) => families),
+    )
     return render(all)
   }
 
@@ -160,8 +164,7 @@ function finishMeans(all: Families, pages: readonly Families[]): void {
     if (rule === 'mean')
       for (const [key, sum] of samples)
         samples.set(key, sum / pages.filter((families) => families.get(name)?.samples.has(key)).length)
-    if (rule === 'usage')
-      for (const key of samples.keys()) samples.set(key, usageOfAll(pages, name, key))
+    if (rule === 'usage') for (const key of samples.keys()) samples.set(key, usageOfAll(pages, name, key))
   }
 }
 

@@ -189,7 +189,12 @@ describe('one page of all workers', () => {
       ],
       names,
     )
-    expect([readsOf(page, 'x'), readsOf(page, 'y'), readsOf(page, 'z'), readsOf(page, 'other')]).toEqual([undefined, 14, 14, 11])
+    expect([readsOf(page, 'x'), readsOf(page, 'y'), readsOf(page, 'z'), readsOf(page, 'other')]).toEqual([
+      undefined,
+      14,
+      14,
+      11,
+    ])
     all.ended('a')
     expect([...all.commandsOfTheDead()].sort()).toEqual([
       ['y', 6],
