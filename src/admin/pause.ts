@@ -8,7 +8,7 @@ import type { Told } from './http.ts'
 export async function pauseByHttp(
   tenant: string,
   written: string | undefined,
-  pause: (tenant: string, ms: number) => Promise<PauseStart> | undefined,
+  pause: (tenant: string, ms: number) => Promise<PauseStart | undefined> | undefined,
 ): Promise<Told> {
   const ms = pauseTime(written)
   if (ms === undefined) return { status: 400, body: { error: errorText('PAUSE_TIME', pauseMsMax) } }

@@ -295,3 +295,9 @@ export const handedFairMs = 250
 export const handedFairClients = 2
 /** Accepted and not yet with any worker, all of them: as many as the kernel would keep. Above it connections are closed. */
 export const handedWaitingMax = 1024
+
+/**
+ * A worker process answers the supervisor, or another worker, within this time, or counts as silent (workers/link.ts): longer than a
+ * stall that clients would call one, and short enough for a client that waits for CLIENT LIST.
+ */
+export const workerAnswerMs = 2_000

@@ -1,0 +1,44 @@
+/** The questions of admin/questions.ts over links: from a worker to the others, and from the supervisor to all. Pure. */
+import type { AnswerTo, Payload, Question, Round } from '../admin/questions.ts'
+import { workerAnswerMs } from '../base/limits.ts'
+import { type Answer, kindOf, type SupervisorLinks, type WorkerLink } from './link.ts'
+
+interface Asked {
+  readonly what: Question
+  readonly payload: unknown
+}
+
+export const question = kindOf<Asked, unknown>('question')
+
+/** A worker's: all others. */
+export function roundOfOthers(link: Pick<WorkerLink, 'askSiblings'>): Round {
+  return {
+    ask: async (what, payload, timeoutMs = workerAnswerMs) => {
+      try {
+        return valuesOf(await link.askSiblings(question, { what, payload }, timeoutMs))
+      } catch {
+        return [] // the supervisor is going, and this process with it
+      }
+    },
+  }
+}
+
+/** The supervisor's: all. */
+export function roundOfWorkers(links: Pick<SupervisorLinks, 'askAll'>): Round {
+  return {
+    ask: async (what, payload, timeoutMs = workerAnswerMs) =>
+      valuesOf(await links.askAll(question, { what, payload }, timeoutMs)),
+  }
+}
+
+/** A worker answers both. */
+export function answerQuestions(
+  link: Pick<WorkerLink, 'handle'>,
+  proxy: { answer<K extends Question>(what: K, payload: Payload<K>): AnswerTo<K> | Promise<AnswerTo<K>> },
+): void {
+  link.handle(question, ({ what, payload }) => proxy.answer(what, payload as Payload<typeof what>))
+}
+
+function valuesOf<V>(answers: readonly Answer<unknown>[]): V[] {
+  return answers.flatMap((answer) => (answer.error === undefined ? [answer.value as V] : []))
+}
