@@ -301,3 +301,6 @@ export const handedWaitingMax = 1024
  * stall that clients would call one, and short enough for a client that waits for CLIENT LIST.
  */
 export const workerAnswerMs = 2_000
+
+/** Limits that one worker speaks of in a round of 250 ms (usage/worker-limits.ts): some 100 KB and a millisecond. */
+export const workerLimitsMax = 1_000

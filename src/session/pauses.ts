@@ -60,6 +60,10 @@ export class Pauses {
     return count
   }
 
+  list(): { readonly tenant: TenantState; readonly leftMs: number }[] {
+    return [...this.paused.keys()].map((tenant) => ({ tenant, leftMs: this.leftMs(tenant) }))
+  }
+
   /** How much longer it is paused, ms; 0: it is not. */
   leftMs(tenant: TenantState): number {
     const pause = this.paused.get(tenant)
