@@ -100,7 +100,7 @@ import { SubscriptionLink } from './upstream/subscription-link.ts'
 import { FleetUsage } from './usage/fleet.ts'
 import { isFleetWide, limitIsThere, shareQuotas } from './usage/fleet-limits.ts'
 import { FleetRecords } from './usage/fleet-records.ts'
-import { MemoryUsage } from './usage/memory-usage.ts'
+import { MemoryUsage, type SweepingWorkers } from './usage/memory-usage.ts'
 import { WorkerLimits, type WorkerLimitsHands } from './usage/worker-limits.ts'
 
 export interface ProxyOptions {
@@ -530,9 +530,23 @@ export class RegisProxy {
       primary: () => tracker.primary,
       readOrder: () => tracker.readOrder,
       wantMark: () => tracker.marks.wantWithin(tracker.marks.gapMsNow),
+      workers: this.sweepingWorkers(),
     })
     this.accounts.onLimits = (tenant) => usage.attach(tenant)
     return usage
+  }
+
+  /** The first of the workers that run sweeps for all. */
+  private sweepingWorkers(): SweepingWorkers | undefined {
+    if (this.machine === undefined) return undefined
+    const { siblings, others } = this.machine
+    const from = (number: number): string => `${siblings.incarnation}/${number}`
+    return {
+      isFirst: () => siblings.others().every(({ index }) => index > siblings.index),
+      mark: async (number) => void (await others.ask('sweepMark', from(number))),
+      found: (figures) => void others.ask('sweepFound', { from: from(figures.number), figures }),
+      want: (tenants) => void others.ask('sweepWanted', tenants),
+    }
   }
 
   private buildTenantUsers(addresses: readonly NodeConfig[]): TenantUsers {
@@ -1198,6 +1212,12 @@ export class RegisProxy {
       kill: (id) => this.kill(id),
       pause: ({ tenant, ms }) => this.pause(tenant, ms),
       resume: (tenant) => this.resume(tenant),
+      sweepMark: async (from) => {
+        await this.memoryUsage.mark(from)
+        return undefined
+      },
+      sweepFound: ({ from, figures }) => this.memoryUsage.takeFigures(from, figures) as undefined,
+      sweepWanted: (tenants) => this.memoryUsage.wantLooks(tenants) as undefined,
       paused: () => this.pauses.list().map(({ tenant, leftMs }) => [tenant.id, leftMs] as const),
     }
   }

@@ -8,6 +8,7 @@ import type { ClientQuestions } from '../builtin/across.ts'
 import type { Resumed, Showable } from '../builtin/operator.ts'
 import type { TenantCandidates } from '../metrics/fold.ts'
 import type { PauseStart } from '../session/pauses.ts'
+import type { SweepFigures } from '../usage/sweeper.ts'
 import { type Explained, type Health, Unavailable } from './http.ts'
 import { mergeViews } from './merge.ts'
 
@@ -25,6 +26,10 @@ export interface Questions extends ClientQuestions {
   kill: { payload: number; answer: boolean }
   pause: { payload: { readonly tenant: string; readonly ms: number }; answer: PauseStart | undefined }
   resume: { payload: string; answer: Resumed }
+  /** The worker that sweeps for all (usage/told-usage.ts); `from` names it and its mark. */
+  sweepMark: { payload: string; answer: undefined }
+  sweepFound: { payload: { readonly from: string; readonly figures: SweepFigures }; answer: undefined }
+  sweepWanted: { payload: readonly (readonly [tenant: string, keys: readonly string[]])[]; answer: undefined }
   /** Tenants that are paused there, and for how much longer, ms. */
   paused: { payload: undefined; answer: readonly (readonly [string, number])[] }
 }
