@@ -25,6 +25,8 @@ import {
   takenTold,
 } from './kinds.ts'
 import { WorkerLink } from './link.ts'
+import { answerQuestions, roundOfOthers } from './questions.ts'
+import { quotaLink } from './quota-desk.ts'
 import { removeScratch } from './scratch.ts'
 import { KnownSiblings, siblingsTold, type WorkerPlace } from './siblings.ts'
 
@@ -105,6 +107,7 @@ async function main(place: WorkerPlace): Promise<void> {
     fields: { region: config.region, worker: place.index },
   })
   log = root
+  const quotas = quotaLink(link)
   try {
     proxy = new RegisProxy({
       config,
@@ -115,6 +118,8 @@ async function main(place: WorkerPlace): Promise<void> {
         siblings,
         ports,
         clientsFrom,
+        others: roundOfOthers(link),
+        limits: quotas,
         firstClientId: firstClientId(place.index, place.count, clientIdsFrom),
         reload: async (by, kind) => {
           try {
@@ -127,6 +132,8 @@ async function main(place: WorkerPlace): Promise<void> {
         drain: () => link.tell(drainAllTold, undefined),
       },
     })
+    answerQuestions(link, proxy)
+    quotas.listen(proxy)
     await proxy.start()
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
