@@ -144,7 +144,7 @@ describe('operators', () => {
     expect(status).toMatchObject({ region: 'eu', workers: [{}, {}] })
     expect(tenants).toEqual(expect.arrayContaining([expect.objectContaining({ tenant: 'shop', clients: 2 })]))
     expect(regions).toMatchObject([{ region: 'eu', nodes: [{ up: true }] }])
-    expect(await regis('explain', '--user', 'app', '--', 'GET', 'k')).toContain('eu')
+    expect(await regis('explain', '--user', 'app', 'GET k')).toContain('eu')
     closeAll(...apps)
   })
 
