@@ -1194,6 +1194,11 @@ export class RegisProxy {
     const about = {
       builtins: this.host,
       totals: (tenant: string | undefined) => this.totalsOf(tenant),
+      quotas: (tenant: string | undefined, user: string) => {
+        // Of one that was never here nothing is made.
+        const isUsed = tenant !== undefined && this.accounts.usedTenant(tenant) !== undefined
+        return this.quotasOf(isUsed ? this.accounts.get(user) : undefined)
+      },
       tenant: (id: string) => this.accounts.usedTenant(id),
     }
     return {
@@ -1201,6 +1206,7 @@ export class RegisProxy {
       clientKill: (asked) => answersAbout.clientKill(asked, about),
       clientUnblock: (asked) => answersAbout.clientUnblock(asked, about),
       totals: (asked) => answersAbout.totals(asked, about),
+      quotas: (asked) => answersAbout.quotas(asked, about),
       channels: (asked) => answersAbout.channels(asked, about),
       subscribers: (asked) => answersAbout.subscribers(asked, about),
       health: () => this.health(),

@@ -5,12 +5,12 @@
  */
 import { pauseMsMax, rowsShownMax, workerAnswerMs } from '../base/limits.ts'
 import type { ClientQuestions } from '../builtin/across.ts'
+import { mergeViews } from '../builtin/merge.ts'
 import type { Resumed, Showable } from '../builtin/operator.ts'
 import type { TenantCandidates } from '../metrics/fold.ts'
 import type { PauseStart } from '../session/pauses.ts'
 import type { SweepFigures } from '../usage/sweeper.ts'
 import { type Explained, type Health, Unavailable } from './http.ts'
-import { mergeViews } from './merge.ts'
 
 export interface Questions extends ClientQuestions {
   health: { payload: undefined; answer: Health }

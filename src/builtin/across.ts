@@ -8,7 +8,7 @@
 import { array, bulk, integer, type Reply } from '../resp/encode.ts'
 import type { Session } from '../session/session.ts'
 import type { TenantState } from '../tenant/account.ts'
-import type { Builtin, BuiltinHost, OtherClients } from './builtin.ts'
+import type { Builtin, BuiltinHost, OtherClients, Quotas } from './builtin.ts'
 import {
   clientLines,
   clientOthersBuiltins,
@@ -22,6 +22,8 @@ import {
   readUnblock,
   unblockClient,
 } from './client-others.ts'
+import { mergeViews } from './merge.ts'
+import { proxyBuiltins, whoami } from './proxy-verb.ts'
 import { channelPattern, countsReply, pubsubBuiltins } from './pubsub.ts'
 
 /** What is counted of a tenant, or of operators: for INFO. */
@@ -48,6 +50,7 @@ export interface ClientQuestions {
   clientKill: { payload: OfTenant<{ readonly filter: KillFilter }>; answer: number }
   clientUnblock: { payload: OfTenant<{ readonly id: number; readonly withError: boolean }>; answer: boolean }
   totals: { payload: OfTenant<object>; answer: TenantTotals }
+  quotas: { payload: OfTenant<{ readonly user: string }>; answer: Quotas }
   /** Names of channels with subscribers, or of patterns, as latin1. */
   channels: {
     payload: OfTenant<{ readonly of: Channels | 'p'; readonly pattern?: string | undefined }>
@@ -63,6 +66,7 @@ export interface ClientQuestions {
 export interface AboutHost {
   readonly builtins: BuiltinHost
   totals(tenant: string | undefined): TenantTotals
+  quotas(tenant: string | undefined, user: string): Quotas
   tenant(id: string): TenantState | undefined
 }
 
@@ -80,6 +84,7 @@ export const answersAbout: {
   clientKill: ({ tenant, filter }, { builtins }) => killClients(tenant, filter, undefined, builtins),
   clientUnblock: ({ tenant, ...asked }, { builtins }) => unblockClient(tenant, asked, builtins),
   totals: ({ tenant }, host) => host.totals(tenant),
+  quotas: ({ tenant, user }, host) => host.quotas(tenant, user),
   channels: ({ tenant, of, pattern }, host) => {
     const state = host.tenant(tenant ?? '')
     const { subscriptions } = host.builtins
@@ -181,6 +186,12 @@ const patterns: Across = async (_args, session, host, others) => {
   return integer(new Set([...host.subscriptions.patternNames(tenant!), ...elsewhere.flat()]).size)
 }
 
+const whoamiOfAll: Across = async (_args, session, host, others) => {
+  const { user } = session.account ?? {}
+  const elsewhere = user === undefined ? [] : await others.ask('quotas', { tenant: tenantOf(session), user })
+  return whoami(session, host, mergeViews([host.quotasOf(session), ...elsewhere]) as Quotas)
+}
+
 function sum(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0)
 }
@@ -209,6 +220,7 @@ export const acrossBuiltins: Readonly<Record<string, Builtin>> = {
         ? clientOthersBuiltins['client|unblock']!.run(args, session, host, id)
         : unblock(args, session, host, host.others),
   },
+  'proxy|whoami': across(proxyBuiltins['proxy|whoami']!, whoamiOfAll),
   'pubsub|channels': across(pubsubBuiltins['pubsub|channels']!, channels('c')),
   'pubsub|shardchannels': across(pubsubBuiltins['pubsub|shardchannels']!, channels('s')),
   'pubsub|numsub': across(pubsubBuiltins['pubsub|numsub']!, counts('c')),

@@ -77,7 +77,7 @@ export interface BuiltinHost {
   /** Where this command would go now, and why, as its tenant may see it. */
   explain(session: Session, args: readonly Buffer[]): Reply
   /** What its tenant, and its user, may use and use now. */
-  quotasOf(session: Session): { readonly tenant: readonly QuotaUse[]; readonly user: readonly QuotaUse[] }
+  quotasOf(session: Session): Quotas
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** A write of the proxy's own for this tenant: its answer, or -NOTDURABLE where the tenant wants it on replicas in time. */
   durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply>
@@ -91,6 +91,12 @@ export interface BuiltinHost {
   killScript(session: Session): Promise<string | undefined>
   /** A question of the proxy's own to the primary; undefined: it cannot be asked. */
   askPrimary(request: readonly string[]): Promise<Buffer | undefined>
+}
+
+/** Of a tenant, and of one of its users. */
+export interface Quotas {
+  readonly tenant: readonly QuotaUse[]
+  readonly user: readonly QuotaUse[]
 }
 
 /** What this process asks the other workers about a tenant's clients there (across.ts). Who does not answer in time has none. */
