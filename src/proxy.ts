@@ -23,7 +23,7 @@ import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.
 import { partOf, type Siblings } from './base/siblings.ts'
 import { aclCat } from './builtin/acl.ts'
 import { answersAbout, type TenantTotals } from './builtin/across.ts'
-import type { BuiltinHost } from './builtin/builtin.ts'
+import type { BuiltinHost, OtherClients } from './builtin/builtin.ts'
 import {
   commandCount,
   commandGetKeys,
@@ -212,6 +212,8 @@ export class RegisProxy {
   /** Where this is one of several: what operators are shown and do is of all. */
   private readonly allWorkers: AllWorkers | undefined
   private readonly host: BuiltinHost
+  /** While the others are asked for their pauses: tenants whose pause has ended meanwhile. */
+  private resumedEarly: Set<string> | undefined
   private readonly answers: Answers
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
@@ -1112,7 +1114,7 @@ export class RegisProxy {
       blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.usedTenant(tenant)?.blocked ?? 0)),
       command: (id, args, session) => self.command(id, args, session),
       sessions: () => self.sessions.values(),
-      others: self.machine?.others,
+      others: self.machine === undefined ? undefined : clientsOfOthers(self.machine.others),
       versionChanged: (session) => self.path.versionChanged(session),
       isUserOf: (user, session) => self.accounts.isUserOf(user, session.account?.tenant?.id),
       stateOf: (session) => ({
@@ -1246,10 +1248,13 @@ export class RegisProxy {
   private async takeOverPauses(): Promise<void> {
     if (this.machine === undefined) return
     const pauses = new Map<string, number>()
-    for (const list of await this.machine.others.ask('paused', undefined))
+    this.resumedEarly = new Set()
+    const { answers } = await this.machine.others.ask('paused', undefined)
+    for (const list of answers)
       for (const [tenant, leftMs] of list) pauses.set(tenant, Math.max(leftMs, pauses.get(tenant) ?? 0))
     // Nothing is in flight: it is at rest at once.
-    for (const [tenant, leftMs] of pauses) await this.pause(tenant, leftMs)
+    for (const [tenant, leftMs] of pauses) if (!this.resumedEarly.has(tenant)) await this.pause(tenant, leftMs)
+    this.resumedEarly = undefined
   }
 
   private walkHost(): WalkHost {
@@ -1657,6 +1662,7 @@ export class RegisProxy {
   }
 
   private resume(id: string): Resumed {
+    this.resumedEarly?.add(id)
     const tenant = this.accounts.tenant(id)
     if (tenant === undefined) return undefined
     const waited = this.pauses.end(tenant)
@@ -1844,6 +1850,10 @@ export class RegisProxy {
 }
 
 type Answers = { readonly [K in keyof Questions]: (payload: Payload<K>) => AnswerTo<K> | Promise<AnswerTo<K>> }
+
+function clientsOfOthers(others: Round): OtherClients {
+  return { ask: async (what, payload) => (await others.ask(what, payload)).answers }
+}
 
 /** Of tenants that were never used. */
 const idleCells = new TenantCells()

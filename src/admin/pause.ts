@@ -15,6 +15,7 @@ export async function pauseByHttp(
   const start = await pause(tenant, ms)
   if (start === undefined) return { status: 404, body: { error: errorText('PAUSE_TENANT') } }
   if (start.kind === 'rest') return { status: 200, body: { paused: tenant, ...pauseFacts(start) } }
+  if (start.kind === 'silent') return { status: 409, body: { error: errorText('PAUSE_SILENT') } }
   const error =
     start.kind === 'overtaken'
       ? errorText('PAUSE_OVERTAKEN')

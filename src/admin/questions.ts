@@ -38,9 +38,14 @@ export type Question = keyof Questions
 export type Payload<K extends Question> = Questions[K]['payload']
 export type AnswerTo<K extends Question> = Questions[K]['answer']
 
-/** Asks workers at once, and gives the answers of those that gave one in time, in their order. */
+/** Asks workers at once: the answers of those that gave one in time, in their order, and how many gave none though they serve. */
 export interface Round {
-  ask<K extends Question>(what: K, payload: Payload<K>, timeoutMs?: number): Promise<readonly AnswerTo<K>[]>
+  ask<K extends Question>(what: K, payload: Payload<K>, timeoutMs?: number): Promise<Answers<K>>
+}
+
+export interface Answers<K extends Question> {
+  readonly answers: readonly AnswerTo<K>[]
+  readonly silent: number
 }
 
 /** The process that answers by itself, and the others: everybody. */
@@ -51,7 +56,7 @@ export function roundOfAll(
   return {
     ask: async (what, payload, timeoutMs) => {
       const [mine, theirs] = await Promise.all([own.answer(what, payload), others.ask(what, payload, timeoutMs)])
-      return [mine, ...theirs]
+      return { ...theirs, answers: [mine, ...theirs.answers] }
     },
   }
 }
@@ -92,7 +97,9 @@ export class AllWorkers {
    * such tenant.
    */
   async pause(tenant: string, ms: number): Promise<PauseStart | undefined> {
-    const starts = await this.all('pause', { tenant, ms }, Math.min(ms, pauseMsMax) / 2 + workerAnswerMs)
+    const timeoutMs = Math.min(ms, pauseMsMax) / 2 + workerAnswerMs
+    const { answers: starts, silent } = await this.round.ask('pause', { tenant, ms }, timeoutMs)
+    if (starts.length === 0) throw new Unavailable('no worker answers')
     let [answered, blocked, waitedMs] = [0, 0, 0]
     for (const start of starts) {
       if (start?.kind === 'rest') {
@@ -100,6 +107,10 @@ export class AllWorkers {
         blocked += start.blocked
         waitedMs = Math.max(waitedMs, start.waitedMs)
       }
+    }
+    if (silent > 0) {
+      await this.round.ask('resume', tenant)
+      return { kind: 'silent' }
     }
     const failed = starts.find((start) => start !== undefined && start.kind !== 'rest')
     if (failed !== undefined) {
@@ -122,7 +133,7 @@ export class AllWorkers {
     payload: Payload<K>,
     timeoutMs?: number,
   ): Promise<readonly AnswerTo<K>[]> {
-    const answers = await this.round.ask(what, payload, timeoutMs)
+    const { answers } = await this.round.ask(what, payload, timeoutMs)
     if (answers.length === 0) throw new Unavailable('no worker answers')
     return answers
   }

@@ -136,6 +136,8 @@ function pauseReply(start: PauseStart | undefined): Reply {
       return failure(errorText('PAUSE_RESTLESS', start.inFlight, Math.round(start.waitedMs)))
     case 'overtaken':
       return failure(errorText('PAUSE_OVERTAKEN'))
+    case 'silent':
+      return failure(errorText('PAUSE_SILENT'))
     case 'rest':
       return dataReply(pauseFacts(start))
   }

@@ -33,6 +33,8 @@ export type PauseStart =
   | { readonly kind: 'restless'; readonly inFlight: number; readonly waitedMs: number }
   /** Another PAUSE or a RESUME has come meanwhile. */
   | { readonly kind: 'overtaken' }
+  /** One of several worker processes does not answer: nobody can say what its clients do. */
+  | { readonly kind: 'silent' }
 
 interface Pause {
   untilMs: number

@@ -1,5 +1,5 @@
 /** The questions of admin/questions.ts over links: from a worker to the others, and from the supervisor to all. Pure. */
-import type { AnswerTo, Payload, Question, Round } from '../admin/questions.ts'
+import type { Answers, AnswerTo, Payload, Question, Round } from '../admin/questions.ts'
 import { workerAnswerMs } from '../base/limits.ts'
 import { type Answer, kindOf, type SupervisorLinks, type WorkerLink } from './link.ts'
 
@@ -15,9 +15,9 @@ export function roundOfOthers(link: Pick<WorkerLink, 'askSiblings'>): Round {
   return {
     ask: async (what, payload, timeoutMs = workerAnswerMs) => {
       try {
-        return valuesOf(await link.askSiblings(question, { what, payload }, timeoutMs))
+        return sorted(await link.askSiblings(question, { what, payload }, timeoutMs))
       } catch {
-        return [] // the supervisor is going, and this process with it
+        return { answers: [], silent: 0 } // the supervisor is going, and this process with it
       }
     },
   }
@@ -27,7 +27,7 @@ export function roundOfOthers(link: Pick<WorkerLink, 'askSiblings'>): Round {
 export function roundOfWorkers(links: Pick<SupervisorLinks, 'askAll'>): Round {
   return {
     ask: async (what, payload, timeoutMs = workerAnswerMs) =>
-      valuesOf(await links.askAll(question, { what, payload }, timeoutMs)),
+      sorted(await links.askAll(question, { what, payload }, timeoutMs)),
   }
 }
 
@@ -39,6 +39,15 @@ export function answerQuestions(
   link.handle(question, ({ what, payload }) => proxy.answer(what, payload as Payload<typeof what>))
 }
 
-function valuesOf<V>(answers: readonly Answer<unknown>[]): V[] {
-  return answers.flatMap((answer) => (answer.error === undefined ? [answer.value as V] : []))
+/** One that has ended, or has not begun to serve, has no clients: it is not silent. */
+const isNobody = /^(nobody answers|worker \d+ (has ended|does not run)|another process took its place)/
+
+function sorted<K extends Question>(given: readonly Answer<unknown>[]): Answers<K> {
+  const answers: AnswerTo<K>[] = []
+  let silent = 0
+  for (const answer of given) {
+    if (answer.error === undefined) answers.push(answer.value as AnswerTo<K>)
+    else if (!isNobody.test(answer.error)) silent++
+  }
+  return { answers, silent }
 }

@@ -3,12 +3,12 @@ import { AllWorkers, type Round } from '../../../src/admin/questions.ts'
 import type { PauseStart } from '../../../src/session/pauses.ts'
 
 /** Workers that answer so, by what they are asked. */
-function asking(answers: Record<string, readonly unknown[]>): { all: AllWorkers; asked: string[] } {
+function asking(answers: Record<string, readonly unknown[]>, silent = 0): { all: AllWorkers; asked: string[] } {
   const asked: string[] = []
   const round: Round = {
     ask: (async (what: string) => {
       asked.push(what)
-      return answers[what] ?? []
+      return { answers: answers[what] ?? [], silent }
     }) as Round['ask'],
   }
   return { all: new AllWorkers(round), asked }
@@ -27,6 +27,12 @@ describe('all workers', () => {
     const restless: PauseStart = { kind: 'restless', inFlight: 1, waitedMs: 50 }
     const { all, asked } = asking({ pause: [rest(2), restless] })
     expect(await all.pause('shop', 100)).toBe(restless)
+    expect(asked).toEqual(['pause', 'resume'])
+  })
+
+  test('a pause that one worker says nothing of is taken back at all', async () => {
+    const { all, asked } = asking({ pause: [rest(2)] }, 1)
+    expect(await all.pause('shop', 100)).toEqual({ kind: 'silent' })
     expect(asked).toEqual(['pause', 'resume'])
   })
 
