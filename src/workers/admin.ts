@@ -45,7 +45,7 @@ interface StatusView {
 function statusOf(supervisor: Supervisor, view: StatusView): object {
   return {
     ...view,
-    uptime_seconds: Math.floor((Date.now() - supervisor.startedAtMs) / 1000),
+    uptime_seconds: supervisor.uptimeSeconds,
     draining: supervisor.isDraining,
     config: {
       ...view.config,

@@ -143,6 +143,10 @@ export class Supervisor {
     return this.#isListening && !this.#isDraining && !this.#isEnding
   }
 
+  get uptimeSeconds(): number {
+    return Math.floor((Date.now() - this.startedAtMs) / 1000)
+  }
+
   get isDraining(): boolean {
     return this.#isDraining
   }
