@@ -203,7 +203,8 @@ export class LeasedPath {
     const args = this.copyArgs()
     const local = (): Buffer => {
       try {
-        const reply = builtins[id]!.run(args, session, host, id)
+        const builtin = builtins[id]!
+        const reply = (builtin.runNow ?? builtin.run)(args, session, host, id)
         if (!(reply instanceof Promise) && reply !== undefined) return encodeReply(reply, session.resp)
       } catch {
         // A bug in an answer is the asker's loss, not everybody's (request-path.ts, runBuiltin).

@@ -7,6 +7,15 @@ import { statSync } from 'node:fs'
 import type net from 'node:net'
 import { type AdminOptions, AdminServer, type Health } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
+import {
+  AllWorkers,
+  type AnswerTo,
+  type Payload,
+  type Question,
+  type Questions,
+  type Round,
+  roundOfAll,
+} from './admin/questions.ts'
 import { systemClock } from './base/clock.ts'
 import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
@@ -15,7 +24,8 @@ import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.
 import { partOf, type Siblings } from './base/siblings.ts'
 import { Rows, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
-import type { BuiltinHost } from './builtin/builtin.ts'
+import { answersAbout, type TenantTotals } from './builtin/across.ts'
+import type { BuiltinHost, OtherClients } from './builtin/builtin.ts'
 import {
   commandCount,
   commandGetKeys,
@@ -24,7 +34,7 @@ import {
   parseListFilter,
 } from './builtin/command.ts'
 import { Keyspace } from './builtin/keyspace.ts'
-import type { Showable } from './builtin/operator.ts'
+import type { Resumed, Showable } from './builtin/operator.ts'
 import { levelName } from './builtin/proxy-verb.ts'
 import { SharedSettings } from './builtin/settings.ts'
 import { Slowlog } from './builtin/slowlog.ts'
@@ -50,6 +60,8 @@ import {
 } from './metrics/registry.ts'
 import { statsOf } from './metrics/stats.ts'
 import { type QuotaUse, type Used, usesOf } from './quota/uses.ts'
+import type { CountsTold } from './quota/worker-counts.ts'
+import type { PartsTold } from './quota/worker-shares.ts'
 import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
 import { Guards } from './regions/guards.ts'
@@ -91,9 +103,10 @@ import { Pool } from './upstream/pool.ts'
 import { ServiceLanes } from './upstream/service.ts'
 import { SubscriptionLink } from './upstream/subscription-link.ts'
 import { FleetUsage } from './usage/fleet.ts'
-import { forgetQuotas, isFleetWide, shareQuotas } from './usage/fleet-limits.ts'
+import { isFleetWide, limitIsThere, shareQuotas } from './usage/fleet-limits.ts'
 import { FleetRecords } from './usage/fleet-records.ts'
-import { MemoryUsage } from './usage/memory-usage.ts'
+import { MemoryUsage, type SweepingWorkers } from './usage/memory-usage.ts'
+import { WorkerLimits, type WorkerLimitsHands } from './usage/worker-limits.ts'
 
 export interface ProxyOptions {
   readonly config: Config
@@ -118,6 +131,10 @@ export interface Machine {
   }
   /** Ids of clients are this one and every `siblings.count`-th after it, so that none is given twice on this machine. */
   readonly firstClientId: number
+  /** Asks the other workers. */
+  readonly others: Round
+  /** Limits that all workers share: what this one wants of them, and has. */
+  readonly limits: Pick<WorkerLimitsHands, 'tellWishes' | 'tellConnections'>
   /** Of all workers. */
   reload(by: string, kind: ReloadKind): Promise<ReloadOutcome>
   drain(): void
@@ -182,6 +199,8 @@ export class RegisProxy {
   private readonly service: ServiceLanes
   /** Limits that are shared with other proxies. */
   private readonly fleet: FleetUsage
+  /** Limits that are shared with other worker processes of this proxy; undefined: there are none. */
+  private readonly workerLimits: WorkerLimits | undefined
   /** The same for what counts and measures tenants' keys. */
   private readonly usageLanes: ServiceLanes
   private readonly memoryUsage: MemoryUsage
@@ -202,6 +221,12 @@ export class RegisProxy {
   private nextId = 1
   private readonly idStep: number
   private readonly machine: Machine | undefined
+  /** Where this is one of several: what operators are shown and do is of all. */
+  private readonly allWorkers: AllWorkers | undefined
+  private readonly host: BuiltinHost
+  /** While the others are asked for their pauses: tenants whose pause has ended meanwhile. */
+  private resumedEarly: Set<string> | undefined
+  private readonly answers: Answers
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
   private isListening = false
@@ -219,6 +244,7 @@ export class RegisProxy {
     this.machine = options.machine
     // Before anything is hashed.
     if (options.machine !== undefined) useHashSeeds(options.machine.fences.seeds.a, options.machine.fences.seeds.b)
+    this.allWorkers = this.machine === undefined ? undefined : new AllWorkers(roundOfAll(this, this.machine.others))
     this.nextId = options.machine?.firstClientId ?? 1
     this.idStep = options.machine?.siblings.count ?? 1
     this.log = log
@@ -332,6 +358,7 @@ export class RegisProxy {
     this.fleet.isOn = config.tenants.some(
       ({ quota, users }) => isFleetWide(quota) || users.some((user) => isFleetWide(user.quota)),
     )
+    this.workerLimits = this.buildWorkerLimits()
     this.slowlog = new Slowlog({ table: this.table, nodes: this.tracker.nodes, now: systemClock.now, ask })
     this.settings = new SharedSettings({
       primary: () => this.tracker.primary?.index,
@@ -374,10 +401,12 @@ export class RegisProxy {
       isWalking: (tenant) => walks.isWalking(tenant),
       resumeSoon: (session) => this.path.resumeSoon(session),
     })
+    this.host = this.builtinHost()
+    this.answers = this.buildAnswers()
     this.path = new RequestPath({
       table: this.table,
-      builtins: buildBuiltins(this.table),
-      host: this.builtinHost(),
+      builtins: buildBuiltins(this.table, this.machine !== undefined),
+      host: this.host,
       pool: this.pool,
       leases: this.leases,
       tracker: this.tracker,
@@ -500,6 +529,31 @@ export class RegisProxy {
     })
   }
 
+  private buildWorkerLimits(): WorkerLimits | undefined {
+    const { machine } = this
+    if (machine === undefined) return undefined
+    return new WorkerLimits({
+      workers: machine.siblings.count,
+      nowUs,
+      leasesOf: (tenant) => this.leases.heldBy(tenant),
+      connectionsOf: (name) => {
+        const [tenant = '', user] = name.split('/')
+        return user === undefined ? (this.perTenant.get(tenant) ?? 0) : (this.perUser.get(user) ?? 0)
+      },
+      tellWishes: (wishes) => machine.limits.tellWishes(wishes),
+      tellConnections: (counts) => machine.limits.tellConnections(counts),
+    })
+  }
+
+  /** Told by the supervisor: this process's parts of limits that all workers share, and connections that the others have. */
+  takeParts(told: PartsTold): void {
+    this.workerLimits?.take(told)
+  }
+
+  takeConnections(told: CountsTold): void {
+    this.workerLimits?.takeConnections(told)
+  }
+
   private buildMemoryUsage(lanes: ServiceLanes): MemoryUsage {
     const { config, tracker } = this
     const usage = new MemoryUsage({
@@ -514,9 +568,23 @@ export class RegisProxy {
       primary: () => tracker.primary,
       readOrder: () => tracker.readOrder,
       wantMark: () => tracker.marks.wantWithin(tracker.marks.gapMsNow),
+      workers: this.sweepingWorkers(),
     })
     this.accounts.onLimits = (tenant) => usage.attach(tenant)
     return usage
+  }
+
+  /** The first of the workers that run sweeps for all. */
+  private sweepingWorkers(): SweepingWorkers | undefined {
+    if (this.machine === undefined) return undefined
+    const { siblings, others } = this.machine
+    const from = (number: number): string => `${siblings.incarnation}/${number}`
+    return {
+      isFirst: () => siblings.others().every(({ index }) => index > siblings.index),
+      mark: async (number) => void (await others.ask('sweepMark', from(number))),
+      found: (figures) => void others.ask('sweepFound', { from: from(figures.number), figures }),
+      want: (tenants) => void others.ask('sweepWanted', tenants),
+    }
   }
 
   private buildTenantUsers(addresses: readonly NodeConfig[]): TenantUsers {
@@ -555,8 +623,10 @@ export class RegisProxy {
         pool: this.pool,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
-        mostFor: (tenant) =>
-          this.part(this.accounts.usedTenant(tenant)?.limits?.leases ?? this.config.limits.leasesPerTenant),
+        mostFor: (tenant) => {
+          const most = this.accounts.usedTenant(tenant)?.leasesMost ?? Number.POSITIVE_INFINITY
+          return most === Number.POSITIVE_INFINITY ? this.part(this.config.limits.leasesPerTenant) : most
+        },
         most: this.part(leasesMax),
         log,
         now: systemClock.now,
@@ -667,6 +737,7 @@ export class RegisProxy {
     await this.tracker.start()
     if (this.config.upstream.strict) this.refuseMissingNodes()
     await this.meetFleet()
+    await this.takeOverPauses()
     for (const listener of this.listeners) this.ports.push(await listener.start())
     if (this.machine === undefined) this.adminPort = await this.admin.start()
     this.ticker = setInterval(() => this.tick(), tickMs)
@@ -692,7 +763,11 @@ export class RegisProxy {
 
   /** After a reload: clients that are here have limits that they had not when they came. */
   private shareQuotasOfClients(): void {
-    for (const { account } of this.sessions.values()) if (account !== undefined) shareQuotas(this.fleet, account, nowUs)
+    for (const { account } of this.sessions.values()) {
+      if (account === undefined) continue
+      shareQuotas(this.fleet, account, nowUs)
+      this.workerLimits?.join(account)
+    }
   }
 
   /** The others need not wait until its silence is taken for its end. */
@@ -846,11 +921,12 @@ export class RegisProxy {
     })
     this.path.rightsChanged()
     const expelled = this.renewal.renew(this.sessions.values(), renewed)
-    forgetQuotas(
-      this.fleet,
+    const isThere = limitIsThere(
       (user, tenant) => this.accounts.isUserOf(user, tenant),
       (id) => directory.tenant(id) !== undefined,
     )
+    this.fleet.keep(isThere)
+    this.workerLimits?.renew(isThere)
     this.shareQuotasOfClients()
     if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
   }
@@ -959,6 +1035,7 @@ export class RegisProxy {
     if (session.account === undefined || session.account.tenant !== account.tenant) this.subscriptions.drop(session)
     if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
     shareQuotas(this.fleet, account, nowUs)
+    this.workerLimits?.join(account)
     session.enter(account)
     session.level = -1
     this.monitors.joined(session)
@@ -972,9 +1049,11 @@ export class RegisProxy {
     if (tenant === undefined) return true
     const before = session.account
     const most = tenant.limits?.connections ?? Number.POSITIVE_INFINITY
-    if (before?.tenant !== tenant && tenant.cells.connections >= most) return false
+    const elsewhere = (name: string): number => this.workerLimits?.connectionsElsewhere(name) ?? 0
+    if (before?.tenant !== tenant && tenant.cells.connections + elsewhere(tenant.id) >= most) return false
     const mostOfUser = account.limits?.connections ?? Number.POSITIVE_INFINITY
-    return before?.user === account.user || (this.perUser.get(account.user) ?? 0) < mostOfUser
+    if (before?.user === account.user) return true
+    return (this.perUser.get(account.user) ?? 0) + elsewhere(`${tenant.id}/${account.user}`) < mostOfUser
   }
 
   private countClient(account: SessionAccount | undefined, by: number): void {
@@ -986,6 +1065,8 @@ export class RegisProxy {
     this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
     if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
     this.cells.tenant(id).connections += by
+    this.workerLimits?.noteConnections(id)
+    this.workerLimits?.noteConnections(`${id}/${account!.user}`)
   }
 
   private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
@@ -1090,6 +1171,7 @@ export class RegisProxy {
       blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.usedTenant(tenant)?.blocked ?? 0)),
       command: (id, args, session) => self.command(id, args, session),
       sessions: () => self.sessions.values(),
+      others: self.machine === undefined ? undefined : clientsOfOthers(self.machine.others),
       versionChanged: (session) => self.path.versionChanged(session),
       isUserOf: (user, session) => self.accounts.isUserOf(user, session.account?.tenant?.id),
       stateOf: (session) => ({
@@ -1118,14 +1200,10 @@ export class RegisProxy {
           else self.pool.askShared(primary.index, request, resolve)
         }),
       operator: {
-        show: (what) => self.show(what),
-        kill: (id) => {
-          const session = self.sessions.get(id)
-          session?.destroy('killed')
-          return session !== undefined
-        },
-        pause: (id, ms) => self.pause(id, ms),
-        resume: (id) => self.resume(id),
+        show: (what) => (self.allWorkers === undefined ? self.show(what) : self.allWorkers.view(what)),
+        kill: (id) => (self.allWorkers === undefined ? self.kill(id) : self.allWorkers.kill(id)),
+        pause: (id, ms) => (self.allWorkers === undefined ? self.pause(id, ms) : self.allWorkers.pause(id, ms)),
+        resume: (id) => (self.allWorkers === undefined ? self.resume(id) : self.allWorkers.resume(id)),
         reload: async () => {
           const { ok, changes, errors } = await (self.machine ?? self).reload('PROXY RELOAD', 'reload')
           if (ok) return { ok, lines: changes.map(changeText) }
@@ -1164,6 +1242,76 @@ export class RegisProxy {
         return { level: levelName(level), maxStalenessMs }
       },
     }
+  }
+
+  /** What the supervisor and the other workers ask of this one. */
+  answer<K extends Question>(what: K, payload: Payload<K>): AnswerTo<K> | Promise<AnswerTo<K>> {
+    return this.answers[what](payload)
+  }
+
+  private buildAnswers(): Answers {
+    const about = {
+      builtins: this.host,
+      totals: (tenant: string | undefined) => this.totalsOf(tenant),
+      quotas: (tenant: string | undefined, user: string) => {
+        // Of one that was never here nothing is made.
+        const isUsed = tenant !== undefined && this.accounts.usedTenant(tenant) !== undefined
+        return this.quotasOf(isUsed ? this.accounts.get(user) : undefined)
+      },
+      tenant: (id: string) => this.accounts.usedTenant(id),
+    }
+    return {
+      clientLines: (asked) => answersAbout.clientLines(asked, about),
+      clientKill: (asked) => answersAbout.clientKill(asked, about),
+      clientUnblock: (asked) => answersAbout.clientUnblock(asked, about),
+      totals: (asked) => answersAbout.totals(asked, about),
+      quotas: (asked) => answersAbout.quotas(asked, about),
+      channels: (asked) => answersAbout.channels(asked, about),
+      subscribers: (asked) => answersAbout.subscribers(asked, about),
+      health: () => this.health(),
+      view: (what) => this.show(what),
+      slowlog: () => this.slowlog.all(this.config.tenants),
+      explain: ({ user, command, level }) => this.explainFor(user, command, level),
+      candidates: () => this.metrics.candidates(),
+      metrics: (names) => this.metrics.render(names),
+      kill: (id) => this.kill(id),
+      pause: ({ tenant, ms }) => this.pause(tenant, ms),
+      resume: (tenant) => this.resume(tenant),
+      sweepMark: async (from) => {
+        await this.memoryUsage.mark(from)
+        return undefined
+      },
+      sweepFound: ({ from, figures }) => this.memoryUsage.takeFigures(from, figures) as undefined,
+      sweepWanted: (tenants) => this.memoryUsage.wantLooks(tenants) as undefined,
+      paused: () => this.pauses.list().map(({ tenant, leftMs }) => [tenant.id, leftMs] as const),
+    }
+  }
+
+  private totalsOf(tenant: string | undefined): TenantTotals {
+    const { host } = this
+    const cells = tenant === undefined ? undefined : this.cells.tenants.get(tenant)
+    return {
+      connections: host.connections(tenant),
+      blocked: host.blockedClients(tenant),
+      logins: host.tenantLogins(tenant),
+      commands: tenant === undefined || cells === undefined ? 0 : cells.commands(),
+      errors: cells?.failures(Outcome.error) ?? 0,
+      bytesIn: cells?.bytesIn ?? 0,
+      bytesOut: cells?.bytesOut ?? 0,
+    }
+  }
+
+  /** What is paused at the others is paused here before the first client: this process took the place of one that has died. */
+  private async takeOverPauses(): Promise<void> {
+    if (this.machine === undefined) return
+    const pauses = new Map<string, number>()
+    this.resumedEarly = new Set()
+    const { answers } = await this.machine.others.ask('paused', undefined)
+    for (const list of answers)
+      for (const [tenant, leftMs] of list) pauses.set(tenant, Math.max(leftMs, pauses.get(tenant) ?? 0))
+    // Nothing is in flight: it is at rest at once.
+    for (const [tenant, leftMs] of pauses) if (!this.resumedEarly.has(tenant)) await this.pause(tenant, leftMs)
+    this.resumedEarly = undefined
   }
 
   private walkHost(): WalkHost {
@@ -1413,6 +1561,7 @@ export class RegisProxy {
     this.memoryUsage.tick(nowMs)
     this.durability.check(nowMs)
     this.fleet.tick(nowMs)
+    this.workerLimits?.tick(nowMs)
     if (this.path.waiting.hasNodeWaiters) this.path.waiting.expire()
     for (const tenant of this.pauses.expire())
       this.log.warn({ tenant: tenant.id }, 'a pause was over and ended by itself')
@@ -1552,6 +1701,13 @@ export class RegisProxy {
     return { ...statsOf(this.cells), overload }
   }
 
+  /** PROXY KILL. */
+  private kill(id: number): boolean {
+    const session = this.sessions.get(id)
+    session?.destroy('killed')
+    return session !== undefined
+  }
+
   /** PROXY PAUSE. undefined: there is no such tenant. */
   private pause(id: string, ms: number): Promise<PauseStart> | undefined {
     const tenant = this.accounts.tenant(id)
@@ -1563,7 +1719,8 @@ export class RegisProxy {
     })
   }
 
-  private resume(id: string): number | 'not paused' | undefined {
+  private resume(id: string): Resumed {
+    this.resumedEarly?.add(id)
     const tenant = this.accounts.tenant(id)
     if (tenant === undefined) return undefined
     const waited = this.pauses.end(tenant)
@@ -1775,6 +1932,12 @@ function firstOf<T>(items: Iterable<T>, count: number): T[] {
 /** Sockets and files of this process; undefined where the kernel does not count them (Linux does from 6.2 on). */
 function openFiles(): number | undefined {
   return statSync('/proc/self/fd', { throwIfNoEntry: false })?.size || undefined
+}
+
+type Answers = { readonly [K in keyof Questions]: (payload: Payload<K>) => AnswerTo<K> | Promise<AnswerTo<K>> }
+
+function clientsOfOthers(others: Round): OtherClients {
+  return { ask: async (what, payload) => (await others.ask(what, payload)).answers }
 }
 
 /** Of tenants that were never used. */

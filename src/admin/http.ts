@@ -13,6 +13,9 @@ import { type Log, silentLog } from '../base/log.ts'
 import { jsonPieces, Slices } from '../base/slices.ts'
 import { type AccessOptions, hasToken, refusalOf } from './access.ts'
 
+/** Thrown by what is asked: nobody can answer now. */
+export class Unavailable extends Error {}
+
 export interface HealthCheck {
   readonly name: string
   readonly ok: boolean
@@ -47,7 +50,7 @@ export interface AdminOptions {
   readonly port: number
   readonly token?: string | undefined
   readonly metrics: { readonly contentType: string; pieces(): Promise<readonly Buffer[]> }
-  readonly health: () => Health
+  readonly health: () => Health | Promise<Health>
   readonly status: () => object | Promise<object>
   readonly regions: () => object | Promise<object>
   readonly tenants: () => object | Promise<object>
@@ -59,14 +62,14 @@ export interface AdminOptions {
   /** Slow commands of all nodes, without their arguments. */
   readonly slowlog: () => Promise<object>
   /** What would become of a command of this user, and why. `command`: as redis-cli takes it. */
-  readonly explain: (user: string, command: string, level: string | undefined) => Explained
+  readonly explain: (user: string, command: string, level: string | undefined) => Explained | Promise<Explained>
   /** `isDryRun`: says what would become of it, and changes nothing. */
   readonly reload?: (isDryRun: boolean) => Promise<ReloadResult>
   /** Begins to drain and returns at once. */
   readonly drain?: () => void
   /** Has a tenant's commands wait, or go on. `ms`: as it was written. */
   readonly pause?: (tenant: string, ms: string | undefined) => Promise<Told>
-  readonly resume?: (tenant: string) => Told
+  readonly resume?: (tenant: string) => Told | Promise<Told>
   readonly log?: Log
   /** How long a reader may stand still, ms: 20 seconds. */
   readonly readerMs?: number
@@ -224,8 +227,8 @@ export class AdminServer {
     if (resume !== undefined) {
       routes.set('/-/resume', {
         method: 'POST',
-        answer: (_request, url) => {
-          const { status, body } = resume(tenantOf(url))
+        answer: async (_request, url) => {
+          const { status, body } = await resume(tenantOf(url))
           return json(status, body)
         },
       })
@@ -253,8 +256,9 @@ export class AdminServer {
     try {
       answer = await this.#answer(request)
     } catch (error) {
-      this.#log.error({ err: error, path: request.url?.split('?')[0] }, 'admin request failed')
-      answer = failure(500, 'internal error')
+      if (!(error instanceof Unavailable))
+        this.#log.error({ err: error, path: request.url?.split('?')[0] }, 'admin request failed')
+      answer = error instanceof Unavailable ? failure(503, error.message) : failure(500, 'internal error')
     }
     if (response.destroyed) return
     socket.setTimeout(this.#options.readerMs ?? readerMs)
@@ -305,8 +309,8 @@ export class AdminServer {
   }
 
   /** As Kubernetes writes it: `ok`, or with `?verbose` a line per check. */
-  #health(which: 'live' | 'ready', request: IncomingMessage, url: URL): Answer {
-    const health = this.#options.health()
+  async #health(which: 'live' | 'ready', request: IncomingMessage, url: URL): Promise<Answer> {
+    const health = await this.#options.health()
     const status = health[which] ? 200 : 503
     const verdict = `${which === 'live' ? 'livez' : 'readyz'} check ${health[which] ? 'passed' : 'failed'}`
     if (!url.searchParams.has('verbose')) return text(status, health[which] ? 'ok\n' : `${verdict}\n`)
@@ -319,10 +323,10 @@ export class AdminServer {
     return text(status, `${[...lines, verdict].join('\n')}\n`)
   }
 
-  #explain(url: URL): Answer {
+  async #explain(url: URL): Promise<Answer> {
     const [user, command] = [url.searchParams.get('user'), url.searchParams.get('command')]
     if (user === null || command === null) return failure(400, 'user and command are needed')
-    const found = this.#options.explain(user, command, url.searchParams.get('level') ?? undefined)
+    const found = await this.#options.explain(user, command, url.searchParams.get('level') ?? undefined)
     return found.status === 200 ? json(200, found.explained) : failure(found.status, found.error)
   }
 }

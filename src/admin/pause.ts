@@ -8,13 +8,14 @@ import type { Told } from './http.ts'
 export async function pauseByHttp(
   tenant: string,
   written: string | undefined,
-  pause: (tenant: string, ms: number) => Promise<PauseStart> | undefined,
+  pause: (tenant: string, ms: number) => Promise<PauseStart | undefined> | undefined,
 ): Promise<Told> {
   const ms = pauseTime(written)
   if (ms === undefined) return { status: 400, body: { error: errorText('PAUSE_TIME', pauseMsMax) } }
   const start = await pause(tenant, ms)
   if (start === undefined) return { status: 404, body: { error: errorText('PAUSE_TENANT') } }
   if (start.kind === 'rest') return { status: 200, body: { paused: tenant, ...pauseFacts(start) } }
+  if (start.kind === 'silent') return { status: 409, body: { error: errorText('PAUSE_SILENT') } }
   const error =
     start.kind === 'overtaken'
       ? errorText('PAUSE_OVERTAKEN')

@@ -573,6 +573,11 @@ export const errors = {
     fate: 'notExecuted',
     when: 'PROXY PAUSE that was still waiting for the tenant to come to rest',
   },
+  PAUSE_SILENT: {
+    text: 'ERR a worker process does not answer: the tenant is not paused',
+    fate: 'notExecuted',
+    when: 'PROXY PAUSE, or the same over HTTP, while one of several worker processes hangs; commands of the tenant go on',
+  },
   NOT_PAUSED: {
     text: 'ERR the tenant is not paused',
     fate: 'notExecuted',

@@ -237,6 +237,12 @@ export const fleetRecordBytesMax = 16 * 1024
 export const fleetProxiesMax = 1024
 
 /**
+ * Counters of workers that have died, kept so that none goes back (workers/aggregate.ts): a page of a hundred tenants has some
+ * 4,000, and a series is some 200 bytes. Beyond it tenants' counts are added to those without a label.
+ */
+export const endedSeriesMax = 100_000
+
+/**
  * The sweep that measures what tenants have (usage/sweep.ts): its share of one core of a replica, where a tenth is promised and a
  * reading may be wrong by a fifth; of the primary, where no replica is configured.
  */
@@ -306,3 +312,12 @@ export const handedFairMs = 250
 export const handedFairClients = 2
 /** Accepted and not yet with any worker, all of them: as many as the kernel would keep. Above it connections are closed. */
 export const handedWaitingMax = 1024
+
+/**
+ * A worker process answers the supervisor, or another worker, within this time, or counts as silent (workers/link.ts): longer than a
+ * stall that clients would call one, and short enough for a client that waits for CLIENT LIST.
+ */
+export const workerAnswerMs = 2_000
+
+/** Limits that one worker speaks of in a round of 250 ms (usage/worker-limits.ts): some 100 KB and a millisecond. */
+export const workerLimitsMax = 1_000

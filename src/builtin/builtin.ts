@@ -8,6 +8,7 @@ import type { TenantScripts } from '../scripts/scripts.ts'
 import type { Session, SessionAccount } from '../session/session.ts'
 import type { Subscriptions } from '../session/subscriptions.ts'
 import type { TenantState } from '../tenant/account.ts'
+import type { ClientQuestions } from './across.ts'
 import type { Keyspace } from './keyspace.ts'
 import type { OperatorHost } from './operator.ts'
 import type { Slowlog } from './slowlog.ts'
@@ -56,8 +57,10 @@ export interface BuiltinHost {
   readonly subscriptions: Subscriptions
   /** HELLO has given the session another version of RESP: its own connection to a node, if it holds one, follows. */
   versionChanged(session: Session): void
-  /** Every open connection. */
+  /** Every open connection to this process. */
   sessions(): Iterable<Session>
+  /** Other worker processes of this proxy; undefined: it has none. */
+  readonly others?: OtherClients | undefined
   /** Does this tenant (of operators: do operators) have a user of that name? */
   isUserOf(user: string, session: Session): boolean
   /** For CLIENT LIST: subscriptions, commands queued in MULTI (-1: none is open), waiting in a blocking command. */
@@ -74,7 +77,7 @@ export interface BuiltinHost {
   /** Where this command would go now, and why, as its tenant may see it. */
   explain(session: Session, args: readonly Buffer[]): Reply
   /** What its tenant, and its user, may use and use now. */
-  quotasOf(session: Session): { readonly tenant: readonly QuotaUse[]; readonly user: readonly QuotaUse[] }
+  quotasOf(session: Session): Quotas
   levelOf(session: Session): { level: string; maxStalenessMs: number }
   /** A write of the proxy's own for this tenant: its answer, or -NOTDURABLE where the tenant wants it on replicas in time. */
   durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply>
@@ -88,6 +91,20 @@ export interface BuiltinHost {
   killScript(session: Session): Promise<string | undefined>
   /** A question of the proxy's own to the primary; undefined: it cannot be asked. */
   askPrimary(request: readonly string[]): Promise<Buffer | undefined>
+}
+
+/** Of a tenant, and of one of its users. */
+export interface Quotas {
+  readonly tenant: readonly QuotaUse[]
+  readonly user: readonly QuotaUse[]
+}
+
+/** What this process asks the other workers about a tenant's clients there (across.ts). Who does not answer in time has none. */
+export interface OtherClients {
+  ask<K extends keyof ClientQuestions>(
+    what: K,
+    payload: ClientQuestions[K]['payload'],
+  ): Promise<readonly ClientQuestions[K]['answer'][]>
 }
 
 export interface SessionFacts {
@@ -110,4 +127,6 @@ export interface Builtin {
     host: BuiltinHost,
     id: number,
   ): Reply | undefined | Promise<Reply | undefined>
+  /** Inside of EXEC, where no answer may take time; undefined: `run`. */
+  runNow?(args: readonly Buffer[], session: Session, host: BuiltinHost, id: number): Reply | undefined
 }

@@ -26,44 +26,77 @@ const hasType = (session: Session, type: ClientType): boolean =>
 
 const badType = (arg: Buffer | undefined): Reply => failure(errorText('CLIENT_TYPE', text(arg).slice(0, 128)))
 
-function own(session: Session, host: BuiltinHost): Session[] {
-  const tenant = session.account?.tenant
-  return [...host.sessions()].filter((one) => one.account !== undefined && one.account.tenant === tenant)
+/** Connections of this tenant (undefined: of operators) to this process. */
+export function clientsOf(tenant: string | undefined, host: Pick<BuiltinHost, 'sessions'>): Session[] {
+  return [...host.sessions()].filter((one) => one.account !== undefined && one.account.tenant?.id === tenant)
 }
 
-function list(args: readonly Buffer[], session: Session, host: BuiltinHost): Reply {
-  let chosen = own(session, host)
+const tenantOf = (session: Session): string | undefined => session.account?.tenant?.id
+
+/** Which of them CLIENT LIST shows: all, those of a type, or these ids in this order. */
+export interface ListFilter {
+  readonly type?: ClientType
+  readonly ids?: readonly number[]
+}
+
+export function readListFilter(args: readonly Buffer[]): ListFilter | Reply {
   if (args.length === 4 && word(args[2]) === 'type') {
     const type = typeOf(word(args[3]))
-    if (type === undefined) return badType(args[3])
-    chosen = chosen.filter((one) => hasType(one, type))
-  } else if (args.length > 3 && word(args[2]) === 'id') {
+    return type === undefined ? badType(args[3]) : { type }
+  }
+  if (args.length > 3 && word(args[2]) === 'id') {
     if (args.length - 3 > clientListIdsMax) return failure(errorText('CLIENT_LIST_LIMIT'))
     const ids: number[] = []
     for (const arg of args.slice(3)) {
       if (!long.test(text(arg))) return failure(errorText('CLIENT_ID_INVALID'))
       ids.push(Number(text(arg)))
     }
-    const byId = new Map(chosen.map((one) => [one.id, one]))
-    chosen = ids.flatMap((id) => byId.get(id) ?? [])
-  } else if (args.length !== 2) return failure(errorText('SYNTAX'))
-  // An id may be repeated, and then so is its line: each is made once, and all together are bounded.
-  const lines = new Map<Session, string>()
+    return { ids }
+  }
+  return args.length === 2 ? {} : failure(errorText('SYNTAX'))
+}
+
+/** Their lines by id; undefined: more than may be shown. */
+export function clientLines(
+  tenant: string | undefined,
+  filter: ListFilter,
+  host: BuiltinHost,
+): ReadonlyMap<number, string> | undefined {
+  const { type, ids } = filter
+  const wanted = ids === undefined ? undefined : new Set(ids)
+  const lines = new Map<number, string>()
   let size = 0
-  const shown = chosen.map((one) => {
-    let line = lines.get(one)
-    if (line === undefined) {
-      line = `${describe(one, host)}\n`
-      lines.set(one, line)
-    }
+  for (const one of clientsOf(tenant, host)) {
+    if ((type !== undefined && !hasType(one, type)) || wanted?.has(one.id) === false) continue
+    const line = `${describe(one, host)}\n`
     size += line.length
-    return line
-  })
+    if (size > clientListBytesMax) return undefined
+    lines.set(one.id, line)
+  }
+  return lines
+}
+
+/** As Redis orders them: as they came, or as they were asked for. An id may be repeated, and then so is its line. */
+export function listReply({ ids }: ListFilter, parts: readonly (ReadonlyMap<number, string> | undefined)[]): Reply {
+  const lines = new Map<number, string>()
+  for (const part of parts) {
+    if (part === undefined) return failure(errorText('CLIENT_LIST_LIMIT'))
+    for (const [id, line] of part) lines.set(id, line)
+  }
+  const shown = (ids ?? [...lines.keys()].sort((a, b) => a - b)).flatMap((id) => lines.get(id) ?? [])
+  let size = 0
+  for (const line of shown) size += line.length
   if (size > clientListBytesMax) return failure(errorText('CLIENT_LIST_LIMIT'))
   return { kind: 'verbatim', value: shown.join('') }
 }
 
-interface Filter {
+function list(args: readonly Buffer[], session: Session, host: BuiltinHost): Reply {
+  const filter = readListFilter(args)
+  return 'kind' in filter ? filter : listReply(filter, [clientLines(tenantOf(session), filter, host)])
+}
+
+/** Whom CLIENT KILL closes. */
+export interface KillFilter {
   id?: number
   type?: ClientType
   addr?: string
@@ -72,8 +105,10 @@ interface Filter {
   skipMe: boolean
 }
 
-function readFilter(args: readonly Buffer[], session: Session, host: BuiltinHost): Filter | Reply {
-  const filter: Filter = { skipMe: true }
+export function readKillFilter(args: readonly Buffer[], session: Session, host: BuiltinHost): KillFilter | Reply {
+  // The old form, CLIENT KILL addr:port, kills the asker too.
+  if (args.length === 3) return { addr: text(args[2]), skipMe: false }
+  const filter: KillFilter = { skipMe: true }
   for (let i = 2; i < args.length; i += 2) {
     const value = args[i + 1]
     if (value === undefined) return failure(errorText('SYNTAX'))
@@ -109,13 +144,15 @@ function readFilter(args: readonly Buffer[], session: Session, host: BuiltinHost
   return filter
 }
 
-function kill(args: readonly Buffer[], session: Session, host: BuiltinHost): Reply {
-  // The old form, CLIENT KILL addr:port, kills the asker too.
-  const isOld = args.length === 3
-  const filter = isOld ? { addr: text(args[2]), skipMe: false } : readFilter(args, session, host)
-  if ('kind' in filter) return filter
+/** How many were closed here. `session`: who asks, if it is a connection to this process. */
+export function killClients(
+  tenant: string | undefined,
+  filter: KillFilter,
+  session: Session | undefined,
+  host: Pick<BuiltinHost, 'sessions'>,
+): number {
   let killed = 0
-  for (const one of own(session, host)) {
+  for (const one of clientsOf(tenant, host)) {
     if (filter.addr !== undefined && one.remote !== filter.addr) continue
     if (filter.laddr !== undefined && one.local !== filter.laddr) continue
     if (filter.type !== undefined && !hasType(one, filter.type)) continue
@@ -127,18 +164,42 @@ function kill(args: readonly Buffer[], session: Session, host: BuiltinHost): Rep
     if (one === session) session.isEnding = true
     else one.destroy('killed')
   }
-  if (!isOld) return integer(killed)
+  return killed
+}
+
+export function killReply(args: readonly Buffer[], killed: number): Reply {
+  if (args.length !== 3) return integer(killed)
   return killed > 0 ? ok : failure(errorText('CLIENT_NONE'))
 }
 
-async function unblock(args: readonly Buffer[], session: Session, host: BuiltinHost): Promise<Reply> {
+function kill(args: readonly Buffer[], session: Session, host: BuiltinHost): Reply {
+  const filter = readKillFilter(args, session, host)
+  if ('kind' in filter) return filter
+  return killReply(args, killClients(tenantOf(session), filter, session, host))
+}
+
+/** Whose wait is to end, and how; or why not. */
+export function readUnblock(args: readonly Buffer[]): { readonly id: number; readonly withError: boolean } | Reply {
   const reason = word(args[3])
   if (args.length > 4) return failure(errorText('SUBCOMMAND_ARGS', text(args[1]).slice(0, 128), 'CLIENT'))
   if (args.length === 4 && reason !== 'timeout' && reason !== 'error') return failure(errorText('UNBLOCK_REASON'))
   if (!long.test(text(args[2]))) return failure(errorText('NOT_INTEGER'))
-  const id = Number(text(args[2]))
-  const found = own(session, host).find((one) => one.id === id)
-  return integer(found !== undefined && (await host.unblock(found, reason === 'error')) ? 1 : 0)
+  return { id: Number(text(args[2])), withError: reason === 'error' }
+}
+
+export async function unblockClient(
+  tenant: string | undefined,
+  { id, withError }: { readonly id: number; readonly withError: boolean },
+  host: BuiltinHost,
+): Promise<boolean> {
+  const found = clientsOf(tenant, host).find((one) => one.id === id)
+  return found !== undefined && (await host.unblock(found, withError))
+}
+
+async function unblock(args: readonly Buffer[], session: Session, host: BuiltinHost): Promise<Reply> {
+  const asked = readUnblock(args)
+  if ('kind' in asked) return asked
+  return integer((await unblockClient(tenantOf(session), asked, host)) ? 1 : 0)
 }
 
 export const clientOthersBuiltins: Readonly<Record<string, Builtin>> = {

@@ -5,12 +5,15 @@
  */
 import type { Reply } from '../resp/encode.ts'
 import type { Session } from '../session/session.ts'
+import { type TenantTotals, totalsOfOthers } from './across.ts'
 import type { Builtin, BuiltinHost } from './builtin.ts'
 
 interface Facts {
   readonly session: Session
   readonly host: BuiltinHost
   readonly settings: ReadonlyMap<string, string>
+  /** What other workers count of this tenant. */
+  readonly others: TenantTotals
   /** undefined: not asked for, or not known in time. */
   readonly keys: number | undefined
 }
@@ -43,12 +46,12 @@ function server({ session, host }: Facts): readonly string[] {
   ]
 }
 
-function clients({ session, host }: Facts): readonly string[] {
+function clients({ session, host, others }: Facts): readonly string[] {
   return [
-    `connected_clients:${host.connections(tenantOf(session))}`,
+    `connected_clients:${host.connections(tenantOf(session)) + others.connections}`,
     'cluster_connections:0',
     `maxclients:${host.maxClients}`,
-    `blocked_clients:${host.blockedClients(tenantOf(session))}`,
+    `blocked_clients:${host.blockedClients(tenantOf(session)) + others.blocked}`,
     'tracking_clients:0',
     'clients_in_timeout_table:0',
   ]
@@ -76,14 +79,14 @@ function persistence({ settings }: Facts): readonly string[] {
   ]
 }
 
-function stats({ session, host }: Facts): readonly string[] {
+function stats({ session, host, others }: Facts): readonly string[] {
   const cells = session.account?.tenant?.cells
   return [
-    `total_connections_received:${host.tenantLogins(tenantOf(session))}`,
-    `total_commands_processed:${host.tenantCommands(tenantOf(session))}`,
-    `total_net_input_bytes:${cells?.bytesIn ?? 0}`,
-    `total_net_output_bytes:${cells?.bytesOut ?? 0}`,
-    `total_error_replies:${host.tenantErrors(session)}`,
+    `total_connections_received:${host.tenantLogins(tenantOf(session)) + others.logins}`,
+    `total_commands_processed:${host.tenantCommands(tenantOf(session)) + others.commands}`,
+    `total_net_input_bytes:${(cells?.bytesIn ?? 0) + others.bytesIn}`,
+    `total_net_output_bytes:${(cells?.bytesOut ?? 0) + others.bytesOut}`,
+    `total_error_replies:${host.tenantErrors(session) + others.errors}`,
   ]
 }
 
@@ -120,13 +123,14 @@ async function info(args: readonly Buffer[], session: Session, host: BuiltinHost
     ({ name, isExtra }) => isAll || (isDefault && isExtra !== true) || wanted.has(name.toLowerCase()),
   )
   const tenant = session.account?.tenant
-  const [settings, keys] = await Promise.all([
+  const [settings, others, keys] = await Promise.all([
     host.settings(),
+    totalsOfOthers(tenant?.id, host),
     tenant !== undefined && chosen.some(({ name }) => name === 'Keyspace')
       ? host.keyspace.count(session, tenant)
       : undefined,
   ])
-  const facts: Facts = { session, host, settings, keys }
+  const facts: Facts = { session, host, settings, others, keys }
   const value = chosen.map(({ name, lines }) => [`# ${name}`, ...lines(facts), ''].join('\r\n')).join('\r\n')
   return { kind: 'verbatim', value }
 }

@@ -18,16 +18,19 @@ export interface OperatorHost {
   /** Data as JSON has it, or Rows and Entries of such; secrets are taken out; nobody changes it any more. */
   show(what: Showable): Promise<unknown>
   /** False: there is no such connection. */
-  kill(id: number): boolean
+  kill(id: number): boolean | Promise<boolean>
   /** The tenant's commands wait, so long at most; undefined: there is no such tenant. */
-  pause(tenant: string, ms: number): Promise<PauseStart> | undefined
+  pause(tenant: string, ms: number): Promise<PauseStart | undefined> | undefined
   /** They go on: how many clients waited, or that it was not paused; undefined: there is no such tenant. */
-  resume(tenant: string): number | 'not paused' | undefined
+  resume(tenant: string): Resumed | Promise<Resumed>
   /** Begins to drain; returns at once. */
   drain(): void
   /** Takes the configuration as it is in the file now, whole or not at all. */
   reload(): Promise<Reloaded>
 }
+
+/** Clients that waited. */
+export type Resumed = number | 'not paused' | undefined
 
 export interface Reloaded {
   readonly ok: boolean
@@ -54,6 +57,8 @@ export const operatorHelp = [
 
 export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
   'proxy|show': {
+    // Long ones are made in slices, and of several worker processes the answer takes time.
+    isStateful: true,
     run: async (args, session, host) => {
       const word = args[2]!.toString('latin1').toLowerCase()
       const what = showable.find((name) => name === word)
@@ -70,7 +75,9 @@ export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
         session.isEnding = true // who kills itself is told so first
         return ok
       }
-      return host.operator.kill(Number(text)) ? ok : failure(errorText('CLIENT_NONE'))
+      const reply = (isKilled: boolean): Reply => (isKilled ? ok : failure(errorText('CLIENT_NONE')))
+      const killed = host.operator.kill(Number(text))
+      return killed instanceof Promise ? killed.then(reply) : reply(killed)
     },
   },
   'proxy|pause': {
@@ -87,8 +94,7 @@ export const operatorBuiltins: Readonly<Record<string, Builtin>> = {
     isStateful: true,
     run: (args, _session, host) => {
       const waited = host.operator.resume(args[2]!.toString('utf8'))
-      if (waited === undefined) return failure(errorText('PAUSE_TENANT'))
-      return waited === 'not paused' ? failure(errorText('NOT_PAUSED')) : integer(waited)
+      return waited instanceof Promise ? waited.then(resumeReply) : resumeReply(waited)
     },
   },
   'proxy|reload': {
@@ -116,13 +122,22 @@ export function pauseTime(text: string | undefined): number | undefined {
   return ms >= 1 && ms <= pauseMsMax ? ms : undefined
 }
 
+function resumeReply(waited: Resumed): Reply {
+  if (waited === undefined) return failure(errorText('PAUSE_TENANT'))
+  return waited === 'not paused' ? failure(errorText('NOT_PAUSED')) : integer(waited)
+}
+
 /** Of its keys nothing is under way; or it is not paused. */
-function pauseReply(start: PauseStart): Reply {
-  switch (start.kind) {
+function pauseReply(start: PauseStart | undefined): Reply {
+  switch (start?.kind) {
+    case undefined:
+      return failure(errorText('PAUSE_TENANT'))
     case 'restless':
       return failure(errorText('PAUSE_RESTLESS', start.inFlight, Math.round(start.waitedMs)))
     case 'overtaken':
       return failure(errorText('PAUSE_OVERTAKEN'))
+    case 'silent':
+      return failure(errorText('PAUSE_SILENT'))
     case 'rest':
       return dataReply(pauseFacts(start))
   }

@@ -4,8 +4,9 @@ import type { QuotaUse } from '../quota/uses.ts'
 import { array, bulk, failure, integer, map, nil, ok, type Reply, simple } from '../resp/encode.ts'
 import { LEVEL, type LevelName } from '../routing/choose.ts'
 import { levelByName } from '../routing/levels.ts'
+import type { Session } from '../session/session.ts'
 import type { DurabilityPromise } from '../tenant/account.ts'
-import type { Builtin } from './builtin.ts'
+import type { Builtin, BuiltinHost, Quotas } from './builtin.ts'
 import { dataReply, operatorHelp } from './operator.ts'
 
 const tokenBytesMax = 64
@@ -35,34 +36,7 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
       return array(lines.map(simple))
     },
   },
-  'proxy|whoami': {
-    run: (_args, session, host) => {
-      const { level, maxStalenessMs } = host.levelOf(session)
-      const quotas = host.quotasOf(session)
-      return map([
-        [bulk('tenant'), session.account?.tenant === undefined ? nil : bulk(session.account.tenant.id)],
-        [bulk('user'), bulk(session.account?.user ?? 'default')],
-        [
-          bulk('access'),
-          bulk(
-            session.account?.tenant === undefined
-              ? 'operator'
-              : session.account.isReadOnly
-                ? 'read-only'
-                : 'read-write',
-          ),
-        ],
-        [bulk('consistency'), bulk(level)],
-        [bulk('max_staleness_ms'), Number.isFinite(maxStalenessMs) ? integer(maxStalenessMs) : nil],
-        ...durabilityOf(session.account?.tenant?.durability),
-        ...quotasReply('quotas', quotas.tenant),
-        ...quotasReply('user_quotas', quotas.user),
-        [bulk('region'), bulk(host.region)],
-        [bulk('resp'), integer(session.resp)],
-        [bulk('client_id'), integer(session.id)],
-      ])
-    },
-  },
+  'proxy|whoami': { run: (_args, session, host) => whoami(session, host, host.quotasOf(session)) },
   'proxy|explain': {
     // What this connection has in flight has not bound its next reads yet.
     isStateful: true,
@@ -101,6 +75,29 @@ export const proxyBuiltins: Readonly<Record<string, Builtin>> = {
       return isTaken ? ok : failure(errorText('BAD_TOKEN'))
     },
   },
+}
+
+/** `quotas`: what its tenant and its user may use and use now, of all worker processes. */
+export function whoami(session: Session, host: BuiltinHost, quotas: Quotas): Reply {
+  const { level, maxStalenessMs } = host.levelOf(session)
+  return map([
+    [bulk('tenant'), session.account?.tenant === undefined ? nil : bulk(session.account.tenant.id)],
+    [bulk('user'), bulk(session.account?.user ?? 'default')],
+    [
+      bulk('access'),
+      bulk(
+        session.account?.tenant === undefined ? 'operator' : session.account.isReadOnly ? 'read-only' : 'read-write',
+      ),
+    ],
+    [bulk('consistency'), bulk(level)],
+    [bulk('max_staleness_ms'), Number.isFinite(maxStalenessMs) ? integer(maxStalenessMs) : nil],
+    ...durabilityOf(session.account?.tenant?.durability),
+    ...quotasReply('quotas', quotas.tenant),
+    ...quotasReply('user_quotas', quotas.user),
+    [bulk('region'), bulk(host.region)],
+    [bulk('resp'), integer(session.resp)],
+    [bulk('client_id'), integer(session.id)],
+  ])
 }
 
 /** Only where there are some. */

@@ -56,22 +56,31 @@ function unsubscribe(kind: SubscriptionKind): Builtin {
 function channels(kind: 'c' | 's'): Builtin {
   return {
     run: (args, session, host): Reply => {
-      if (args.length > 3) return failure(errorText('PUBSUB_SUBCOMMAND', args[1]!.toString('latin1').slice(0, 128)))
-      const pattern = args[2]
-      // A longer one is none that PSUBSCRIBE would take.
-      if (pattern !== undefined && pattern.length > channelPatternBytesMax) return array([])
+      const pattern = channelPattern(args)
+      if (pattern !== undefined && 'kind' in pattern) return pattern
       return array(host.subscriptions.active(session.account!.tenant!, kind, pattern).map(bulk))
     },
   }
 }
 
+/** Of PUBSUB CHANNELS; a Reply where there is nothing to look for. */
+export function channelPattern(args: readonly Buffer[]): Buffer | Reply | undefined {
+  if (args.length > 3) return failure(errorText('PUBSUB_SUBCOMMAND', args[1]!.toString('latin1').slice(0, 128)))
+  const pattern = args[2]
+  // A longer one is none that PSUBSCRIBE would take.
+  return pattern !== undefined && pattern.length > channelPatternBytesMax ? array([]) : pattern
+}
+
 function counts(kind: 'c' | 's'): Builtin {
   return {
     run: (args, session, host) =>
-      array(
-        args
-          .slice(2)
-          .flatMap((name) => [bulk(name), integer(host.subscriptions.count(session.account!.tenant!, kind, name))]),
+      countsReply(
+        args.slice(2),
+        args.slice(2).map((name) => host.subscriptions.count(session.account!.tenant!, kind, name)),
       ),
   }
+}
+
+export function countsReply(names: readonly Buffer[], found: readonly number[]): Reply {
+  return array(names.flatMap((name, i) => [bulk(name), integer(found[i]!)]))
 }

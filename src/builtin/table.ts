@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.ts'
 import type { CommandTable } from '../commands/lookup.ts'
 import { aclBuiltins } from './acl.ts'
+import { acrossBuiltins } from './across.ts'
 import { authBuiltins } from './auth.ts'
 import type { Builtin } from './builtin.ts'
 import { clientBuiltins } from './client.ts'
@@ -20,7 +21,8 @@ import { pubsubBuiltins } from './pubsub.ts'
 import { scriptBuiltins } from './scripts.ts'
 import { slowlogBuiltins } from './slowlog.ts'
 
-export function buildBuiltins(table: CommandTable): readonly (Builtin | undefined)[] {
+/** `isOneOfMany`: there are other worker processes with clients of the same tenants. */
+export function buildBuiltins(table: CommandTable, isOneOfMany = false): readonly (Builtin | undefined)[] {
   const byName = new Map<string, Builtin>(
     Object.entries({
       ...aclBuiltins,
@@ -39,6 +41,7 @@ export function buildBuiltins(table: CommandTable): readonly (Builtin | undefine
       ...pubsubBuiltins,
       ...slowlogBuiltins,
       ...scriptBuiltins,
+      ...(isOneOfMany ? acrossBuiltins : {}),
     }),
   )
   /** Answers that speak of the command table. */

@@ -4,8 +4,18 @@
  * Prometheus: base units (`_seconds`, `_bytes`, `_ratio`), `_total` on counters, histograms instead of percentiles.
  * No key, client address, user or free text is ever a label.
  */
-export interface MetricRow {
-  readonly type: 'counter' | 'gauge' | 'histogram'
+export type MetricRow = MetricFacts &
+  ({ readonly type: 'counter' | 'histogram' } | { readonly type: 'gauge'; readonly workers: WorkersRule })
+
+/**
+ * What the one page of several worker processes shows of a gauge, by what it means (counters and histograms are summed): of
+ * things that each worker has for itself the sum; of one fact that each of them sees the worst (`max`, `min`) or the middle
+ * (`mean`); a value that says which process is in trouble once for each, with a label `worker`. `usage`: of parts of one limit
+ * (workers/aggregate.ts).
+ */
+export type WorkersRule = 'sum' | 'max' | 'min' | 'mean' | 'worker' | 'usage'
+
+interface MetricFacts {
   readonly labels: readonly string[]
   readonly unit: 'count' | 'seconds' | 'bytes' | 'ratio' | 'info' | 'bool' | 'unix seconds'
   readonly help: string
@@ -21,6 +31,7 @@ export const catalogue = {
   // ---- This process and its configuration
   build_info: {
     type: 'gauge',
+    workers: 'max',
     labels: ['version', 'node', 'region'],
     unit: 'info',
     help: 'Always 1; the labels say what runs and where.',
@@ -28,6 +39,7 @@ export const catalogue = {
   },
   config_last_reload_successful: {
     type: 'gauge',
+    workers: 'min',
     labels: [],
     unit: 'bool',
     help: 'Whether the newest reload of the configuration was taken (1) or refused (0).',
@@ -36,6 +48,7 @@ export const catalogue = {
   },
   config_last_reload_success_timestamp_seconds: {
     type: 'gauge',
+    workers: 'min',
     labels: [],
     unit: 'unix seconds',
     help: 'When the running configuration was taken.',
@@ -50,6 +63,7 @@ export const catalogue = {
   },
   event_loop_utilization_ratio: {
     type: 'gauge',
+    workers: 'worker',
     labels: [],
     unit: 'ratio',
     help: 'Share of the time since the last scrape in which the event loop was busy.',
@@ -57,9 +71,20 @@ export const catalogue = {
     note: 'Above 0.9 this process is the bottleneck: add a worker or a proxy.',
   },
 
+  workers: {
+    type: 'gauge',
+    workers: 'sum',
+    labels: ['state'],
+    unit: 'count',
+    help: 'Worker processes by state: answered (their figures are in this page), silent (they did not answer in time: their counters are as they last were, their gauges are missing), missing.',
+    since: '0.1.0',
+    note: 'Alert on silent or missing above 0 for a minute. No series without `--workers`.',
+  },
+
   // ---- Clients
   client_connections: {
     type: 'gauge',
+    workers: 'sum',
     labels: ['tenant'],
     unit: 'count',
     help: 'Open authenticated client connections.',
@@ -74,6 +99,7 @@ export const catalogue = {
   },
   overload_state: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'count',
     help: 'What the proxy does because its memory runs out: 0 nothing, 1 takes no new clients, 2 refuses commands of the heaviest tenants, 3 closes the heaviest clients.',
@@ -82,6 +108,7 @@ export const catalogue = {
   },
   overload_memory_ratio: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'ratio',
     help: "Memory in use, of `limits.memory` or of V8's heap limit, whichever is nearer; with garbage that was not collected yet.",
@@ -89,6 +116,7 @@ export const catalogue = {
   },
   overload_memory_limit_bytes: {
     type: 'gauge',
+    workers: 'sum',
     labels: [],
     unit: 'bytes',
     help: 'What `limits.memory` is.',
@@ -103,6 +131,7 @@ export const catalogue = {
   },
   overload_held_tenants: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'count',
     help: 'Tenants whose commands are held for a part of the time because they use most of a saturated event loop.',
@@ -110,6 +139,7 @@ export const catalogue = {
   },
   paused_tenants: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'count',
     help: 'Tenants whose commands wait because an operator has paused them (PROXY PAUSE).',
@@ -117,6 +147,7 @@ export const catalogue = {
   },
   paused_clients: {
     type: 'gauge',
+    workers: 'sum',
     labels: [],
     unit: 'count',
     help: 'Clients of paused tenants whose next command waits.',
@@ -269,6 +300,7 @@ export const catalogue = {
   // ---- Nodes
   upstream_up: {
     type: 'gauge',
+    workers: 'min',
     labels: ['region', 'node'],
     unit: 'bool',
     help: 'Whether the node is connected and answers.',
@@ -276,6 +308,7 @@ export const catalogue = {
   },
   upstream_role_info: {
     type: 'gauge',
+    workers: 'max',
     labels: ['region', 'node', 'role'],
     unit: 'info',
     help: 'Always 1; the role that the node itself reports (primary, replica, unknown).',
@@ -283,6 +316,7 @@ export const catalogue = {
   },
   upstream_rtt_seconds: {
     type: 'gauge',
+    workers: 'mean',
     labels: ['region', 'node'],
     unit: 'seconds',
     help: 'Measured round trip to the node, smoothed.',
@@ -290,6 +324,7 @@ export const catalogue = {
   },
   upstream_connections: {
     type: 'gauge',
+    workers: 'sum',
     labels: ['region', 'node', 'state'],
     unit: 'count',
     help: 'Connections to the node by state.',
@@ -311,6 +346,7 @@ export const catalogue = {
   },
   inflight_commands: {
     type: 'gauge',
+    workers: 'sum',
     labels: ['region'],
     unit: 'count',
     help: 'Commands sent to nodes of the region and not answered yet.',
@@ -318,6 +354,7 @@ export const catalogue = {
   },
   upstream_queue_depth: {
     type: 'gauge',
+    workers: 'sum',
     labels: ['region'],
     unit: 'count',
     help: 'Clients that wait for room on a lane to the region.',
@@ -325,6 +362,7 @@ export const catalogue = {
   },
   replication_lag_seconds: {
     type: 'gauge',
+    workers: 'max',
     labels: ['region', 'node'],
     unit: 'seconds',
     help: 'Time that the newest watermark took from this proxy through the primary to the replica and back.',
@@ -333,6 +371,7 @@ export const catalogue = {
   },
   replication_lag_age_seconds: {
     type: 'gauge',
+    workers: 'max',
     labels: ['region', 'node'],
     unit: 'seconds',
     help: 'Time since that watermark was read back. At rest there is at most one watermark in 2 s.',
@@ -340,6 +379,7 @@ export const catalogue = {
   },
   replica_staleness_seconds: {
     type: 'gauge',
+    workers: 'max',
     labels: ['region', 'node'],
     unit: 'seconds',
     help: 'Proven upper bound of the age of the data of the replica now; absent while nothing is proven.',
@@ -347,6 +387,7 @@ export const catalogue = {
   },
   replication_lag_bytes: {
     type: 'gauge',
+    workers: 'max',
     labels: ['region', 'node'],
     unit: 'bytes',
     help: 'Distance of the replica behind the primary in the replication stream, as the servers report it.',
@@ -369,6 +410,7 @@ export const catalogue = {
   },
   epoch: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'count',
     help: 'Number of the present epoch of this proxy: it rises whenever a primary is confirmed and whenever one is lost.',
@@ -377,6 +419,7 @@ export const catalogue = {
   },
   primary_confirmed: {
     type: 'gauge',
+    workers: 'min',
     labels: [],
     unit: 'bool',
     help: 'Whether there is a node that writes go to (1) or they are held and refused (0).',
@@ -385,6 +428,7 @@ export const catalogue = {
   },
   sentinels: {
     type: 'gauge',
+    workers: 'min',
     labels: ['state'],
     unit: 'count',
     help: 'Sentinels by state: known (as many as they tell of), heard (within two seconds), needed (that must agree).',
@@ -447,6 +491,7 @@ export const catalogue = {
   },
   durable_held_clients: {
     type: 'gauge',
+    workers: 'sum',
     labels: [],
     unit: 'count',
     help: 'Clients with writes that wait for their confirmation now.',
@@ -464,6 +509,7 @@ export const catalogue = {
   },
   quota_limit: {
     type: 'gauge',
+    workers: 'max',
     labels: ['tenant', 'quota'],
     unit: 'count',
     help: 'What a tenant may use, by quota: units (ops) and bytes (bandwidth) a second, connections, leases, bytes (request, memory), commands (inflight), keys.',
@@ -472,6 +518,7 @@ export const catalogue = {
   },
   quota_usage_ratio: {
     type: 'gauge',
+    workers: 'usage',
     labels: ['tenant', 'quota'],
     unit: 'ratio',
     help: 'What a tenant uses at this proxy now, as a part of what it may use here.',
@@ -480,6 +527,7 @@ export const catalogue = {
   },
   quota_share_ratio: {
     type: 'gauge',
+    workers: 'sum',
     labels: ['tenant', 'quota'],
     unit: 'ratio',
     help: 'Part of a limit of scope fleet (ops, bandwidth) that this proxy has, of tenants with a label of their own.',
@@ -512,6 +560,7 @@ export const catalogue = {
   // ---- Pub/sub
   pubsub_subscriptions: {
     type: 'gauge',
+    workers: 'sum',
     labels: ['kind'],
     unit: 'count',
     help: 'Subscriptions of clients by kind (channel, pattern, shard); a name with ten subscribers counts ten.',
@@ -544,6 +593,7 @@ export const catalogue = {
   // ---- Limits that proxies share
   fleet_proxies: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'count',
     help: 'Proxies that share the limits of scope fleet, as this one sees it. No series without such limits.',
@@ -551,6 +601,7 @@ export const catalogue = {
   },
   fleet_seen: {
     type: 'gauge',
+    workers: 'min',
     labels: [],
     unit: 'bool',
     help: 'Whether what this proxy says of its use comes back to it (1), or its shares stand still (0).',
@@ -559,6 +610,7 @@ export const catalogue = {
   },
   fleet_view_age_seconds: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'seconds',
     help: 'How old what this proxy knows of the use of the others is.',
@@ -577,6 +629,7 @@ export const catalogue = {
   // ---- Memory and keys of tenants
   tenant_memory_bytes: {
     type: 'gauge',
+    workers: 'max',
     labels: ['tenant'],
     unit: 'bytes',
     help: 'What the keys of a tenant take, as MEMORY USAGE counts: as last measured, and with a quota what was written since.',
@@ -585,6 +638,7 @@ export const catalogue = {
   },
   tenant_memory_error_bytes: {
     type: 'gauge',
+    workers: 'max',
     labels: ['tenant'],
     unit: 'bytes',
     help: 'How far that may be off, at 95 %.',
@@ -592,6 +646,7 @@ export const catalogue = {
   },
   tenant_keys: {
     type: 'gauge',
+    workers: 'max',
     labels: ['tenant'],
     unit: 'count',
     help: 'Keys of a tenant: counted by the last sweep, and with a quota those that were written since.',
@@ -599,6 +654,7 @@ export const catalogue = {
   },
   sweep_age_seconds: {
     type: 'gauge',
+    workers: 'min',
     labels: [],
     unit: 'seconds',
     help: 'Since when the figures of the last sweep are true.',
@@ -607,6 +663,7 @@ export const catalogue = {
   },
   sweep_progress_ratio: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'ratio',
     help: 'How much of the keys the running sweep has seen; 0 while none runs.',
@@ -614,6 +671,7 @@ export const catalogue = {
   },
   sweep_duration_seconds: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'seconds',
     help: 'How long the last sweep took.',
@@ -621,6 +679,7 @@ export const catalogue = {
   },
   sweep_cpu_seconds: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'seconds',
     help: 'What the last sweep cost the swept server, by its own figures.',
@@ -628,6 +687,7 @@ export const catalogue = {
   },
   sweep_keys: {
     type: 'gauge',
+    workers: 'max',
     labels: ['kind'],
     unit: 'count',
     help: "Of the last sweep: names seen, sizes asked for, and strays, which are no tenant's (seen, measured, stray).",
@@ -679,6 +739,7 @@ export const catalogue = {
   },
   tenants_folded: {
     type: 'gauge',
+    workers: 'max',
     labels: [],
     unit: 'count',
     help: 'Tenants counted under tenant="other", as metrics.tenant_label says.',

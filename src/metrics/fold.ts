@@ -70,6 +70,52 @@ export interface TenantSeries {
   readonly connections: number
 }
 
+/** What workers tell each other before a page of all of them, so that the same tenants have a label on each (workers/page.ts). */
+export interface TenantCandidates {
+  /** As many may have a label; null: all. */
+  readonly top: number | null
+  /** Used ones with the commands they have had, and the first of all that are configured. */
+  readonly used: readonly (readonly [string, number])[]
+  readonly first: readonly string[]
+}
+
+const candidatesPerLabel = 4
+
+export function candidatesOf(
+  tenants: ReadonlyMap<string, TenantCells>,
+  label: TenantLabel,
+  configured: ConfiguredTenants | undefined,
+): TenantCandidates {
+  if (label === 'all') return { top: null, used: [], first: [] }
+  const top = label === 'none' ? 0 : label.top
+  // More than have a label: who is second at each of four workers may be first of all.
+  const largest = new Largest(top * candidatesPerLabel)
+  for (const [id, cells] of tenants) if (id !== otherTenant) largest.add(id, cells.commands())
+  const first: string[] = []
+  for (const id of configured?.ids() ?? []) {
+    if (first.length >= top) break
+    if (id !== otherTenant) first.push(id)
+  }
+  return { top, used: [...largest.names()].map((id) => [id, tenants.get(id)!.commands()]), first }
+}
+
+/** Who has a label of its own on all pages; undefined: everybody. */
+export function namesOfAll(
+  workers: readonly TenantCandidates[],
+  others: Iterable<readonly [string, number]>,
+): ReadonlySet<string> | undefined {
+  const top = workers.find((one) => one.top !== null)?.top ?? null
+  if (top === null || workers.length === 0) return undefined
+  const commands = new Map<string, number>()
+  for (const [id, count] of [...workers.flatMap(({ used }) => used), ...others])
+    commands.set(id, (commands.get(id) ?? 0) + count)
+  const largest = new Largest(top)
+  for (const [id, count] of commands) largest.add(id, count)
+  const names = largest.names()
+  for (const id of workers[0]!.first) if (names.size < top) names.add(id)
+  return names
+}
+
 /** All tenants there are, used or not. */
 export interface ConfiguredTenants {
   readonly count: number
@@ -113,11 +159,12 @@ export class TenantFold {
     }
   }
 
-  /** Once per scrape, one at a time. It yields where others may have a turn: a counter that moves meanwhile shows its newer value. */
+  /** Once per scrape, one at a time. `names`: who has a label of its own, instead of what `label` says. It yields where others may have a turn: a counter that moves meanwhile shows its newer value. */
   *steps(
     tenants: ReadonlyMap<string, TenantCells>,
     label: TenantLabel,
     configured?: ConfiguredTenants,
+    names?: ReadonlySet<string>,
   ): Generator<undefined, TenantSeries[]> {
     let looked = 0
     for (const [id, known] of this.#known) {
@@ -132,7 +179,7 @@ export class TenantFold {
       const counters = new Float64Array(tenantCounters)
       this.#known.set(id, { cells, counters, isFolded: false, moved: Number.NaN, quietLooks: 0 })
     }
-    const named = yield* this.#named(label)
+    const named = names ?? (yield* this.#named(label))
     const series: TenantSeries[] = []
     let otherConnections = 0
     for (const [id, known] of this.#known) {
@@ -145,8 +192,8 @@ export class TenantFold {
       if (isFolded) otherConnections += known.cells.connections
       else series.push({ tenant: id, counters: known.counters, connections: known.cells.connections })
     }
-    for (const id of this.#idle(label, series.length, configured))
-      series.push({ tenant: id, counters: zeros, connections: 0 })
+    const idle = names === undefined ? this.#idle(label, series.length, configured) : this.#unknownOf(names)
+    for (const id of idle) series.push({ tenant: id, counters: zeros, connections: 0 })
     this.foldedCount = Math.max(this.#known.size, configured?.count ?? 0) - series.length
     this.#otherWasUsed ||= this.foldedCount > 0
     if (this.#otherWasUsed) {
@@ -181,6 +228,10 @@ export class TenantFold {
       if (id !== otherTenant) largest.add(id, known.cells.commands())
     }
     return largest.names()
+  }
+
+  *#unknownOf(names: ReadonlySet<string>): Iterable<string> {
+    for (const id of names) if (!this.#known.has(id)) yield id
   }
 
   /** Counters of reads and writes are there from the start, so that a rate over the first is right. */

@@ -31,6 +31,12 @@ export function renderMetricsPage(): string {
     '  under `tenant="other"`, which holds what each tenant counted while it was folded, so it never falls.',
     '- Series whose value has never been anything but 0 may be absent; counters of reads and writes are present from the start.',
     `- Histograms have the bounds (seconds) ${bounds}.`,
+    '- With `--workers` there is one page, of all workers; the column `workers` says how it is made of theirs: `sum`; the largest (`max`) or',
+    '  smallest (`min`) or the middle (`mean`) of one thing that all of them see; `worker`: one series each, with that label; `usage`: for',
+    '  ops and bandwidth weighted by `regis_quota_share_ratio`, for memory and keys the largest, else the sum. What every worker does or sees',
+    '  for itself (a reload, a change of the primary) is counted by each. The counters of a worker that has died stay in the sums as they',
+    '  were last shown; what it counted after that page is lost. `process_*` and `nodejs_*` are summed (`nodejs_eventloop_lag_*`: the',
+    '  largest), the supervisor among them.',
     '- A command counts as `ok` when it is taken and moves to its real outcome when that is known.',
     '',
   ]
@@ -40,11 +46,13 @@ export function renderMetricsPage(): string {
       lines.push(`## ${title}`, '')
       const words = intro[name]
       if (words !== undefined) lines.push(words, '')
-      lines.push('| name | type | labels | unit | meaning | since |', '|---|---|---|---|---|---|')
+      lines.push('| name | type | workers | labels | unit | meaning | since |', '|---|---|---|---|---|---|---|')
     }
     const labels = row.labels.length === 0 ? '-' : row.labels.map((label) => `\`${label}\``).join(', ')
     const meaning = row.note === undefined ? row.help : `${row.help} ${row.note}`
-    lines.push(`| \`${metricPrefix}${name}\` | ${row.type} | ${labels} | ${row.unit} | ${meaning} | ${row.since} |`)
+    const workers = row.type === 'gauge' ? row.workers : 'sum'
+    const facts = [row.type, workers, labels, row.unit, meaning, row.since]
+    lines.push(`| \`${metricPrefix}${name}\` | ${facts.join(' | ')} |`)
     const next = nextName(name)
     if (next === undefined || groups[next] !== undefined) lines.push('')
   }

@@ -30,6 +30,7 @@ import {
   bytesInOffset,
   bytesOutOffset,
   type ConfiguredTenants,
+  candidatesOf,
   durableOffset,
   durableWaitOffset,
   otherTenant,
@@ -39,6 +40,7 @@ import {
   servedOffset,
   stalenessOffset,
   stalenessSumOffset,
+  type TenantCandidates,
   TenantFold,
   type TenantLabel,
   type TenantSeries,
@@ -185,25 +187,32 @@ export class Metrics {
     if (options.defaults !== false) collectDefaults(this.#registry, options.openFiles)
   }
 
-  async render(): Promise<string> {
-    return Buffer.concat(await this.pieces()).toString()
+  /** `names`: who has a label, as was agreed with other workers. */
+  async render(names?: ReadonlySet<string>): Promise<string> {
+    return Buffer.concat(await this.pieces(names)).toString()
   }
 
   /**
    * The whole page, made in slices: nodes and regions are as of one moment, and so is each family's line of one tenant; of two
    * families, or tenants, the later one may count some milliseconds more.
    */
-  async pieces(): Promise<Buffer[]> {
+  async pieces(names?: ReadonlySet<string>): Promise<Buffer[]> {
     // One at a time: whoever asks meanwhile has a page of its own, afterwards.
-    const page = this.#last.then(() => this.#page())
+    const page = this.#last.then(() => this.#page(names))
     this.#last = page.catch(() => undefined)
     return page
   }
 
-  async #page(): Promise<Buffer[]> {
+  /** Who would have a label here. */
+  candidates(): TenantCandidates {
+    const { cells, tenantLabel, tenants } = this.#options
+    return candidatesOf(cells.tenants, tenantLabel(), tenants?.())
+  }
+
+  async #page(names: ReadonlySet<string> | undefined): Promise<Buffer[]> {
     const { cells, samples, tenantLabel, tenants } = this.#options
     const slices = new Slices()
-    const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.())
+    const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.(), names)
     let step = steps.next()
     for (; step.done !== true; step = steps.next()) if (slices.isOver) await slices.rest()
     this.#tenants = step.value
@@ -236,6 +245,8 @@ export class Metrics {
       config_last_reload_successful: () => plain(cells.configLastReloadOk ? 1 : 0),
       config_last_reload_success_timestamp_seconds: () => plain(cells.configLastReloadSeconds),
       config_reloads_total: () => keyed('config_reloads_total', cells.configReloads),
+      // The supervisor's (workers/aggregate.ts).
+      workers: () => [],
       event_loop_utilization_ratio: () => plain(this.#utilizationNow()),
 
       client_connections: () => this.#connections(),

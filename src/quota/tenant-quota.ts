@@ -71,6 +71,8 @@ export class TenantQuota {
   /** Set by `setShare`: the part of the limits that is this proxy's; undefined: all. */
   opsShare: number | undefined
   bytesShare: number | undefined
+  /** Its limits are of several worker processes together, whatever their scope. */
+  isDivided = false
 
   /** Commands that went on, and their units with what was charged afterwards; bytes that were charged. */
   accepted = 0
@@ -129,7 +131,7 @@ export class TenantQuota {
     const before = this.limits
     this.limits = limits
     const { opsPerS, bytesPerS } = limits
-    const isShared = limits.scope === 'fleet'
+    const isShared = limits.scope === 'fleet' || this.isDivided
     this.opsShare = isShared ? samePart(this.opsShare, before.opsPerS, opsPerS) : undefined
     this.bytesShare = isShared ? samePart(this.bytesShare, before.bytesPerS, bytesPerS) : undefined
     if (opsPerS === undefined) this.ops = undefined

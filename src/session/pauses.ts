@@ -33,6 +33,8 @@ export type PauseStart =
   | { readonly kind: 'restless'; readonly inFlight: number; readonly waitedMs: number }
   /** Another PAUSE or a RESUME has come meanwhile. */
   | { readonly kind: 'overtaken' }
+  /** One of several worker processes does not answer: nobody can say what its clients do. */
+  | { readonly kind: 'silent' }
 
 interface Pause {
   untilMs: number
@@ -58,6 +60,10 @@ export class Pauses {
     let count = 0
     for (const { waiting } of this.paused.values()) count += waiting.size
     return count
+  }
+
+  list(): { readonly tenant: TenantState; readonly leftMs: number }[] {
+    return [...this.paused.keys()].map((tenant) => ({ tenant, leftMs: this.leftMs(tenant) }))
   }
 
   /** How much longer it is paused, ms; 0: it is not. */

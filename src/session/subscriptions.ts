@@ -247,9 +247,13 @@ export class Subscriptions {
 
   /** Distinct patterns. */
   patterns(tenant: TenantState): number {
-    let count = 0
-    for (const entry of this.byTenant.get(tenant)?.p.values() ?? []) if (entry.sessions.size > 0) count++
-    return count
+    return this.patternNames(tenant).length
+  }
+
+  patternNames(tenant: TenantState): string[] {
+    const found: string[] = []
+    for (const [name, entry] of this.byTenant.get(tenant)?.p ?? []) if (entry.sessions.size > 0) found.push(name)
+    return found
   }
 
   // ---- messages ----

@@ -257,6 +257,6 @@ export class Turns {
 
 /** What the tenant's own limit leaves it. */
 function boundOf(share: Share): number {
-  const { limits } = share.tenant
-  return limits?.inFlight === undefined ? Number.POSITIVE_INFINITY : limits.inFlight - share.tenant.inFlight
+  const { inFlightMost } = share.tenant
+  return inFlightMost === Number.POSITIVE_INFINITY ? inFlightMost : inFlightMost - share.tenant.inFlight
 }

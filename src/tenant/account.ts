@@ -69,6 +69,9 @@ export class TenantState {
   gate = 0
   /** What it may use; undefined: as much as it likes. Set by `setLimits`. */
   limits: QuotaLimits | undefined
+  /** Of `quota.in_flight` and `quota.leases`: what of them is this process's; Infinity: no such limit. */
+  inFlightMost = Number.POSITIVE_INFINITY
+  leasesMost = Number.POSITIVE_INFINITY
   /** What it has used, once somebody has asked (`openQuota`): an idle tenant needs none. */
   quota: TenantQuota | undefined
   /** On which shared lanes it has been, and what it has in flight there. */
@@ -135,10 +138,17 @@ export class TenantState {
   /** Others than they were, at once: for commands to come, and those that wait. `isMetered`: some of its users are, if it is not. */
   setLimits(limits: QuotaLimits | undefined, isMetered: boolean, nowUs: number): void {
     this.limits = limits
+    this.setParts(1, 1)
     this.quota?.setLimits(limits ?? noLimits, nowUs) // also for those who wait for one that is gone
     if (limits === undefined) this.quota = undefined
     if (isMetered || isMeteredBy(limits)) this.gate |= gateQuota
     else this.gate &= ~gateQuota
+  }
+
+  /** This process's parts of the limits of what is counted at a moment: never less than one. */
+  setParts(inFlight: number, leases: number): void {
+    this.inFlightMost = partOfCount(this.limits?.inFlight, inFlight)
+    this.leasesMost = partOfCount(this.limits?.leases, leases)
   }
 
   /** Commands on their way on shared lanes, those of clients that are gone among them. */
@@ -153,6 +163,10 @@ export class TenantState {
       this.quota = new TenantQuota(this.limits, this.cells, nowUs)
     return this.quota
   }
+}
+
+function partOfCount(limit: number | undefined, part: number): number {
+  return limit === undefined ? Number.POSITIVE_INFINITY : Math.max(Math.min(1, limit), Math.floor(limit * part))
 }
 
 /** Some limit of these is looked at for each command. */

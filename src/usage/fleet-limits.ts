@@ -14,9 +14,17 @@ export class FleetQuota implements FleetLimit {
   readonly name: string
   private readonly quota: () => TenantQuota | undefined
   private readonly nowUs: () => number
+  private readonly scope: QuotaLimits['scope']
   private told: TenantQuota | undefined
 
-  constructor(name: string, quota: () => TenantQuota | undefined, nowUs: () => number) {
+  /** `scope`: limits of another one are not divided by whom this is for. */
+  constructor(
+    name: string,
+    quota: () => TenantQuota | undefined,
+    nowUs: () => number,
+    scope: QuotaLimits['scope'] = 'fleet',
+  ) {
+    this.scope = scope
     this.name = name
     this.quota = quota
     this.nowUs = nowUs
@@ -28,7 +36,7 @@ export class FleetQuota implements FleetLimit {
 
   limit(kind: Kind): number {
     const limits = this.quota()?.limits
-    if (limits?.scope !== 'fleet') return 0
+    if (limits?.scope !== this.scope) return 0
     return (kind === OPS ? limits.opsPerS : limits.bytesPerS) ?? 0
   }
 
@@ -49,6 +57,20 @@ export class FleetQuota implements FleetLimit {
 
   delayedMs(): number {
     return this.quota()?.delayedMs ?? 0
+  }
+
+  /** Fractions of the limits of this scope; a quota of another one is divided by others. */
+  divide(ops: number, bytes: number): void {
+    const quota = this.quota()
+    this.told = quota
+    if (quota === undefined || quota.limits.scope !== this.scope) return
+    quota.isDivided = true
+    const { opsPerS, bytesPerS } = quota.limits
+    quota.setShare(
+      opsPerS === undefined ? undefined : opsPerS * ops,
+      bytesPerS === undefined ? undefined : bytesPerS * bytes,
+      this.nowUs(),
+    )
   }
 
   setShare(opsPerSecond: number, bytesPerSecond: number): void {
@@ -74,14 +96,13 @@ export function shareQuotas(fleet: FleetUsage, account: Account, nowUs: () => nu
   fleet.add(new FleetQuota(name, () => account.use?.quota, nowUs))
 }
 
-/** After a reload: of tenants and users that have left the configuration nothing is kept. */
-export function forgetQuotas(
-  fleet: FleetUsage,
+/** After a reload: is the tenant, or the user of one (`tenant/user`), still in the configuration? */
+export function limitIsThere(
   isUserOf: (user: string, tenant: string) => boolean,
   isTenant: (id: string) => boolean,
-): void {
-  fleet.keep((name) => {
+): (name: string) => boolean {
+  return (name) => {
     const [tenant = '', user] = name.split('/')
     return user === undefined ? isTenant(tenant) : isUserOf(user, tenant)
-  })
+  }
 }

@@ -17,7 +17,8 @@ import { encodeRequest } from '../resp/encode.ts'
 import { gateMemory, type TenantState } from '../tenant/account.ts'
 import type { ServiceLanes } from '../upstream/service.ts'
 import { MemoryWatch } from './memory-watch.ts'
-import { Sweeper, type SweepStatus, type TenantUsage } from './sweeper.ts'
+import { Sweeper, type SweepFigures, type SweepStatus, type TenantUsage } from './sweeper.ts'
+import { ToldUsage } from './told-usage.ts'
 import { readTotals } from './totals.ts'
 
 /** Where figures per tenant come from. It calls `MemoryAccount.measured` of those that have an account. */
@@ -55,6 +56,19 @@ export interface MemoryUsageOptions {
   readOrder(): readonly Node[]
   /** A mark is sent soon. */
   wantMark(): void
+  /** Other worker processes of this proxy, of which one sweeps for all; undefined: there are none. */
+  readonly workers?: SweepingWorkers | undefined
+}
+
+/** How workers tell each other of sweeps. */
+export interface SweepingWorkers {
+  /** It is this one that sweeps. */
+  isFirst(): boolean
+  /** All others have marked what their accounts know. */
+  mark(number: number): Promise<void>
+  found(figures: SweepFigures): void
+  /** Whoever sweeps looks at the keys of these tenants soon. */
+  want(tenants: readonly (readonly [tenant: string, keys: readonly string[]])[]): void
 }
 
 /** What `PROXY SHOW TENANTS` and the admin API say of one tenant; what is not known is null. */
@@ -70,7 +84,11 @@ export class MemoryUsage {
   private readonly accounts = new Map<string, MemoryAccount>()
   private readonly watch: MemoryWatch
   private readonly waitingSinceMs = new Map<MemoryAccount, number>()
-  private readonly source: UsageSource
+  private readonly sweeper: Sweeper
+  /** Of a worker for which another one sweeps. */
+  private readonly told: ToldUsage | undefined
+  private tenants: readonly UsageTenant[] = []
+  private wasFirst = true
   private readonly options: MemoryUsageOptions
   /** The sweep is on. */
   private isMeasuring = false
@@ -84,7 +102,19 @@ export class MemoryUsage {
       hasPrimary: () => options.primary() !== undefined,
       totals: () => this.totals(),
     })
-    this.source = new Sweeper({
+    const { workers } = options
+    this.told =
+      workers === undefined
+        ? undefined
+        : new ToldUsage({
+            accounts: () => this.accounts,
+            now: () => options.now(),
+            askTotals: () => this.watch.ask(),
+            want: (tenants) => workers.want(tenants),
+          })
+    this.wasFirst = workers?.isFirst() ?? true
+    this.sweeper = new Sweeper({
+      listeners: workers,
       everyMs: sweep.everyMs,
       log: options.log,
       accountOf: (tenant) => this.accounts.get(tenant),
@@ -109,10 +139,46 @@ export class MemoryUsage {
   setTenants(tenants: readonly UsageTenant[]): void {
     const { when } = this.options.sweep
     this.isMeasuring = when === 'always' || (when === 'auto' && tenants.some(({ quota }) => hasQuota(quota)))
-    // Where nobody measures there is nothing to keep by tenant.
-    this.source.setTenants(this.isMeasuring ? tenants : [])
+    this.tenants = tenants
+    this.tellSources()
     const ids = new Set(tenants.map(({ id }) => id))
     for (const id of this.accounts.keys()) if (!ids.has(id)) this.accounts.delete(id)
+  }
+
+  /** Who sweeps by itself, or who is told. */
+  private get source(): UsageSource {
+    return this.told !== undefined && !this.wasFirst ? this.told : this.sweeper
+  }
+
+  /** Where nobody measures, or another worker does, there is nothing to keep by tenant. */
+  private tellSources(): void {
+    const tenants = this.isMeasuring ? this.tenants : []
+    this.sweeper.setTenants(this.wasFirst ? tenants : [])
+    this.told?.setTenants(tenants)
+  }
+
+  /** Workers come and go: the first of those that run sweeps. */
+  private settleFirst(): void {
+    const isFirst = this.options.workers?.isFirst() ?? true
+    if (isFirst === this.wasFirst) return
+    this.wasFirst = isFirst
+    this.tellSources()
+  }
+
+  /** Asked by the worker that sweeps: what the accounts here know is marked when it resolves. */
+  async mark(from: string): Promise<void> {
+    await this.told?.mark(from)
+  }
+
+  /** Told by the worker that sweeps. */
+  takeFigures(from: string, figures: SweepFigures): void {
+    if (!this.wasFirst) this.told?.take(from, figures)
+  }
+
+  /** Another worker waits for looks at keys. */
+  wantLooks(tenants: readonly (readonly [string, readonly string[]])[]): void {
+    if (!this.wasFirst || !this.isMeasuring) return
+    for (const [tenant, keys] of tenants) this.sweeper.want(tenant, keys)
   }
 
   /** The limits of a tenant that is in use were set: its commands are looked at from now on, or no longer. */
@@ -153,6 +219,7 @@ export class MemoryUsage {
   }
 
   tick(nowMs: number): void {
+    this.settleFirst()
     if (this.accounts.size > 0) this.watch.tick(nowMs)
     for (const [account, sinceMs] of this.waitingSinceMs) {
       if (!account.isWaiting) this.waitingSinceMs.delete(account)
@@ -162,7 +229,7 @@ export class MemoryUsage {
   }
 
   stop(): void {
-    this.source.stop()
+    this.sweeper.stop()
   }
 
   /** undefined: nobody measures. */

@@ -32,6 +32,7 @@ export interface SweptTenant {
   readonly prefix: string
   /** The servers' database that is its own; 0: none. */
   readonly database: number
+  readonly quota?: { readonly memoryBytes?: number; readonly keys?: number }
 }
 
 export interface SweeperHands extends SweepHands {
@@ -53,6 +54,26 @@ export interface SweeperOptions {
   readonly everyMs: number
   readonly log: Log
   readonly hands: SweeperHands
+  /** Other worker processes, for which this one sweeps; undefined: there are none. */
+  readonly listeners?: SweepListeners | undefined
+}
+
+/** Processes that have accounts of the same tenants and do not sweep themselves (told-usage.ts). */
+export interface SweepListeners {
+  /** Resolves when each has marked what its accounts know now, under this number. */
+  mark(number: number): Promise<void>
+  /** What was found since that mark. */
+  found(figures: SweepFigures): void
+}
+
+export interface SweepFigures {
+  /** Of the mark that was taken before the keys were looked at. */
+  readonly number: number
+  /** All keys of the tenants were looked at, not a sample of them. */
+  readonly isWhole: boolean
+  /** A sweep of all; else a check of some. */
+  readonly isSweep: boolean
+  readonly tenants: readonly (readonly [tenant: string, found: Found])[]
 }
 
 /** For metrics and PROXY SHOW TENANTS. */
@@ -114,6 +135,9 @@ export class Sweeper {
   private isChecking = false
   private isStopped = false
   private unevenInRow = 0
+  /** Tenants that other processes want looked at, with the keys of which they have written much. */
+  private readonly wantedElsewhere = new Map<string, ReadonlySet<string>>()
+  private markNumber = 0
   private namesDone = 0
   private namesThere = 0
   private swept: { signature: string } | undefined
@@ -219,6 +243,13 @@ export class Sweeper {
     return { bytes, keys, errorBytes, ageMs: Number.isNaN(trueAtMs) ? undefined : this.hands.now() - trueAtMs }
   }
 
+  /** Another process waits for a look at the keys of this tenant. */
+  want(tenant: string, keys: readonly string[]): void {
+    if (!this.numbers.has(tenant)) return
+    this.wantedElsewhere.set(tenant, new Set([...(this.wantedElsewhere.get(tenant) ?? []), ...keys]))
+    this.tick()
+  }
+
   /** Every 50 ms or so: begins what is due. */
   tick(): void {
     if (this.isBusy || this.isStopped) return
@@ -237,6 +268,7 @@ export class Sweeper {
 
   private isCheckDue(now: number): boolean {
     if (this.isChecking || now < this.restsUntilMs) return false
+    if (this.wantedElsewhere.size > 0) return true
     // Whoever waits for one does not wait for the usual time between two.
     const isSoon = now - this.checkedAtMs < checkEveryMs
     for (const i of this.accounted) {
@@ -278,7 +310,7 @@ export class Sweeper {
           if (this.isCheckDue(hands.now())) await this.check()
         },
       })
-      const marks = await this.marksAt(target.node)
+      const { marks, number } = await this.marksAt(target.node)
       const result = await sweep(hands, plan, largeKeysKept)
       goOn(stop)
       if (this.isUneven(result)) {
@@ -286,6 +318,7 @@ export class Sweeper {
         return
       }
       const isOfNow = tenants === this.tenants
+      this.tellSwept(result, tenants, number)
       if (isOfNow) this.take(result, marks, startedAtMs, nobody)
       else this.take(this.placed(result, tenants), marks, startedAtMs, this.newcomers(tenants))
       state.durationMs = hands.now() - startedAtMs
@@ -311,15 +344,20 @@ export class Sweeper {
     this.checkedAtMs = hands.now()
     if (target === undefined) return
     this.isChecking = true
+    const elsewhere = new Map([...this.wantedElsewhere].map(([id, keys]) => [this.numbers.get(id) ?? -1, keys]))
+    elsewhere.delete(-1)
+    this.wantedElsewhere.clear()
     const wanted = new Set([...this.accounted].filter((i) => this.account(i)?.wantsLook === true))
+    for (const i of elsewhere.keys()) wanted.add(i)
     const pace = new SweepPace(target.isPrimary)
     const stop = this.stopOf(target.node, pace, true)
     try {
-      const marks = await this.marksAt(target.node)
+      const { marks, number } = await this.marksAt(target.node)
       goOn(stop) // `wanted` are places
       const certain = new Map(
         [...wanted].map((i) => {
-          return [i, new Set([...(this.large.get(i) ?? []), ...(this.account(i)?.recentKeys ?? [])])] as const
+          const recent = [...(this.account(i)?.recentKeys ?? []), ...(elsewhere.get(i) ?? [])]
+          return [i, new Set([...(this.large.get(i) ?? []), ...recent])] as const
         }),
       )
       const plan: SweepPlan = {
@@ -341,10 +379,10 @@ export class Sweeper {
           const keys = await askKeys(hands, plan, tenant.database, [...certain.get(i)!])
           goOn(stop)
           const found = sample?.scaled(there.names, there.before) ?? none
-          this.measured(i, withKeys(found, keys), marks, false)
+          this.measured(i, withKeys(found, keys), marks, number, false)
         } else {
           const found = sample?.result() ?? none
-          this.measured(i, { ...found, errorKeys: 0 }, marks, true)
+          this.measured(i, { ...found, errorKeys: 0 }, marks, number, true)
         }
       }
       state.checks++
@@ -360,16 +398,26 @@ export class Sweeper {
   }
 
   /** Not of one whose quota has come meanwhile. */
-  private measured(i: number, found: Found, marks: ReadonlyMap<MemoryAccount, Mark>, isWhole: boolean): void {
+  private measured(
+    i: number,
+    found: Found,
+    marks: ReadonlyMap<MemoryAccount, Mark>,
+    number: number,
+    isWhole: boolean,
+  ): void {
+    const tenants = [[this.tenants[i]!.id, found] as const]
+    this.options.listeners?.found({ number, isWhole, isSweep: false, tenants })
     const account = this.account(i)
     const mark = account === undefined ? undefined : marks.get(account)
     if (mark !== undefined) account!.measured(found, mark, this.hands.now(), isWhole)
   }
 
   /** What was acknowledged until now is on the node, and in the primary's totals; how much of it each account knows. */
-  private async marksAt(node: number): Promise<Map<MemoryAccount, Mark>> {
+  private async marksAt(node: number): Promise<{ marks: Map<MemoryAccount, Mark>; number: number }> {
     const { hands } = this
-    await hands.askTotals()
+    const number = ++this.markNumber
+    // Before the moment from which on the node must have everything: what they mark was acknowledged by then.
+    await Promise.all([hands.askTotals(), this.options.listeners?.mark(number)])
     const marks = new Map<MemoryAccount, Mark>()
     for (const i of this.accounted) {
       const account = this.account(i)
@@ -377,7 +425,7 @@ export class Sweeper {
     }
     const sinceMs = hands.now()
     while (!hands.has(node, sinceMs) && hands.now() - sinceMs < freshWaitMs) await hands.sleep(5)
-    return marks
+    return { marks, number }
   }
 
   /** Why to end what begins now. Nearer nodes may have come back: what was begun is finished where it is. */
@@ -399,6 +447,18 @@ export class Sweeper {
   ): SweepPlan {
     const { keyspaces, large } = this
     return { node, pace, stop, keyspaces, certain: (owner) => large.get(owner), ...wishes }
+  }
+
+  /** Of tenants with such a quota: others need it of no others. */
+  private tellSwept(result: SweepResult, tenants: readonly SweptTenant[], number: number): void {
+    const { listeners } = this.options
+    if (listeners === undefined) return
+    const found = tenants.flatMap((tenant, i) => {
+      if (tenant.quota?.memoryBytes === undefined && tenant.quota?.keys === undefined) return []
+      const { bytes, keys, errorBytes } = result.owners.get(i)?.result() ?? none
+      return [[tenant.id, { bytes, keys, errorBytes, errorKeys: 0 }] as const]
+    })
+    listeners.found({ number, isWhole: true, isSweep: true, tenants: found })
   }
 
   /** What was found by the places of `tenants`, by those of now; without those that have left. */

@@ -34,7 +34,9 @@ import {
   type Welcome,
 } from './kinds.ts'
 import { SupervisorLinks } from './link.ts'
+import { WorkersPage } from './page.ts'
 import { type ClientsFrom, clientsFrom, portsToShare, SharedListeners } from './ports.ts'
+import { QuotaDesk } from './quota-desk.ts'
 import { Restarts } from './restarts.ts'
 import { makeScratch, removeScratch, scratchTouchMs, touchScratch } from './scratch.ts'
 import { siblingsTold } from './siblings.ts'
@@ -75,6 +77,8 @@ export class Supervisor {
   readonly #listeners: SharedListeners
   readonly #reloader: Reloader
   readonly #admin: AdminServer
+  readonly #page: WorkersPage
+  readonly #desk: QuotaDesk
   #clientsFrom: ClientsFrom = 'handed'
   #scratch = ''
   #scratchTimer: NodeJS.Timeout | undefined
@@ -111,7 +115,9 @@ export class Supervisor {
       // Nothing of a configuration is taken here that could fail half-way.
       broken: (error) => this.log.fatal({ error: String(error) }, 'a reload failed half-way'),
     })
-    this.#admin = buildAdmin(this)
+    this.#page = new WorkersPage({ links: this.links, count: options.count, running: () => this.running })
+    this.#desk = new QuotaDesk(this.links, systemTimersOfLinks)
+    this.#admin = buildAdmin(this, this.#page)
     this.#handleWorkers()
   }
 
@@ -139,6 +145,10 @@ export class Supervisor {
 
   get isServing(): boolean {
     return this.#isListening && !this.#isDraining && !this.#isEnding
+  }
+
+  get uptimeSeconds(): number {
+    return Math.floor((Date.now() - this.startedAtMs) / 1000)
   }
 
   get isDraining(): boolean {
@@ -309,6 +319,7 @@ export class Supervisor {
     if (child === undefined) return
     child.isReady = true
     child.beat = beat
+    this.#desk.started(worker)
     if (this.#clientsFrom === 'handed')
       this.#handOut.join(worker, (id, listener, handle) => child.give(id, listener, handle))
     if (this.#firstStart === undefined) this.log.info({ worker, pid: child.pid }, 'a worker serves again')
@@ -320,6 +331,8 @@ export class Supervisor {
     child.isReady = false
     this.#tellGone(child)
     this.#handOut.leave(index)
+    this.#desk.gone(index)
+    this.#page.ended(child.place)
     this.links.tellAll(siblingsTold, this.running)
     if (this.running.length === 0) this.#whenAllGone?.()
     if (this.#firstStart !== undefined) {

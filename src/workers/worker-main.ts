@@ -26,6 +26,8 @@ import {
   takenTold,
 } from './kinds.ts'
 import { WorkerLink } from './link.ts'
+import { answerQuestions, roundOfOthers } from './questions.ts'
+import { quotaLink } from './quota-desk.ts'
 import { removeScratch } from './scratch.ts'
 import { KnownSiblings, siblingsTold, type WorkerPlace } from './siblings.ts'
 
@@ -106,6 +108,7 @@ async function main(place: WorkerPlace): Promise<void> {
     fields: { region: config.region, worker: place.index },
   })
   log = root
+  const quotas = quotaLink(link)
   try {
     const files = new FenceFiles(place.scratch, place.index)
     proxy = new RegisProxy({
@@ -118,6 +121,8 @@ async function main(place: WorkerPlace): Promise<void> {
         ports,
         clientsFrom,
         fences: { pages: files, seeds: files.seeds },
+        others: roundOfOthers(link),
+        limits: quotas,
         firstClientId: firstClientId(place.index, place.count, clientIdsFrom),
         reload: async (by, kind) => {
           try {
@@ -130,6 +135,8 @@ async function main(place: WorkerPlace): Promise<void> {
         drain: () => link.tell(drainAllTold, undefined),
       },
     })
+    answerQuestions(link, proxy)
+    quotas.listen(proxy)
     await proxy.start()
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)

@@ -1,7 +1,7 @@
 import { BYTES, OPS } from '../../../src/quota/fleet-record.ts'
 import { type QuotaLimits, TenantQuota } from '../../../src/quota/tenant-quota.ts'
 import { FleetUsage } from '../../../src/usage/fleet.ts'
-import { FleetQuota, forgetQuotas, isFleetWide } from '../../../src/usage/fleet-limits.ts'
+import { FleetQuota, isFleetWide, limitIsThere } from '../../../src/usage/fleet-limits.ts'
 
 const limits: QuotaLimits = { opsPerS: 1_000, bytesPerS: 1e6, scope: 'fleet', whenExceeded: 'error' }
 const newQuota = (of = limits): TenantQuota => new TenantQuota(of, { bytesOut: 0, answered: 0 } as never, 0)
@@ -80,10 +80,11 @@ test('who leaves the configuration is forgotten, and who comes back under the sa
   }
   for (const name of ['shop', 'shop/report', 'shop/app', 'old', 'old/app']) shared(name, newQuota())
   const users = new Set(['shop/app'])
-  forgetQuotas(
-    fleet,
-    (user, tenant) => users.has(`${tenant}/${user}`),
-    (id) => id === 'shop',
+  fleet.keep(
+    limitIsThere(
+      (user, tenant) => users.has(`${tenant}/${user}`),
+      (id) => id === 'shop',
+    ),
   )
   expect(['shop', 'shop/report', 'shop/app', 'old', 'old/app'].filter((name) => fleet.has(name))).toEqual([
     'shop',
