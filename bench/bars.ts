@@ -55,6 +55,7 @@ export const bars: readonly Bar[] = [
   cpuOfEventual('get+split:128:50:16', { must: 1.15 }),
   cpuOfEventual('mix+split:128:50:16', { must: 1.15 }),
   cpuOfEventual('mix10+split:128:50:16', { must: 1.15 }),
+  cpuOfEventual('mix10+split:128:50:1', { must: 1.15 }),
 ]
 
 /** `get:128:50:16=0.28`, `get:128:1:1/p50=1.15`, `get:128:50:16/throughput=2.8`: what must hold beside twemproxy. */

@@ -72,7 +72,7 @@ export function expandCells(pattern: string): string[] {
 export const cellSets = {
   quick: 'get/set:128:50:{1,16}',
   acceptance:
-    'get/set:128:50:{1,16,64},get/set:4096:50:16,get/set:128:500:1,get:128:1:1,get+split/mix+split/mix10+split:128:50:16',
+    'get/set:128:50:{1,16,64},get/set:4096:50:16,get/set:128:500:1,get:128:1:1,get+split/mix+split/mix10+split:128:50:16,mix10+split:128:50:1',
   wide:
     'get:3:50:{1,16,64},mix/mix10:128:50:{1,16},get:128:5000:1,get+tenants/mix+tenants:128:100:{1,16},' +
     'mget:128:50:1,multi:128:50:{1,16},evalsha:128:50:{1,16},pubsub:128:100:16,get+resp3:128:50:{1,16},' +
