@@ -1,7 +1,11 @@
 /** A lane's read buffer while sockets of slow clients still hold views of it: what they hold must not change. */
+
+import { arenaHalfBytes, journalBytes } from '../../../src/base/limits.ts'
 import { Histogram } from '../../../src/metrics/counters.ts'
+import { Journal } from '../../../src/upstream/journal.ts'
 import { kindPass, Lane, type ReplySink } from '../../../src/upstream/lane.ts'
 import { Slab } from '../../../src/upstream/slab.ts'
+import { command } from '../../kit/resp.ts'
 
 /** Keeps the very views, as a socket does that cannot write yet. */
 class Holder implements ReplySink {
@@ -107,4 +111,71 @@ test('a client that is waited for gets the same buffer again only when its socke
   lane.resumeReading(false)
   expect(lane.nextInput()).not.toBe(first)
   expect(paused).toEqual([true, false, true, false])
+})
+
+describe('a lane to a primary, whose arena is its journal', () => {
+  const send = (lane: Lane, to: ReplySink, i: number): Buffer => {
+    const request = command('SET', `k${i}`, 'x'.repeat(900))
+    expect(lane.hasRoomFor(request.length)).toBe(true)
+    request.copy(lane.bytes, lane.pos)
+    lane.pos += request.length
+    lane.append(to, kindPass, true, 0)
+    lane.flush()
+    return request
+  }
+
+  const found = (lane: Lane, number: number): string | undefined => lane.requestsSent([number])?.join('')
+
+  const primary = (): { lane: Lane; receive(text: string): void } => {
+    const it = open()
+    it.lane.isPrimary = true
+    it.lane.journal = new Journal()
+    return it
+  }
+
+  test('goes on behind what it has sent, and what it has not come round to yet can be sent again', () => {
+    const { lane, receive } = primary()
+    const client = new Holder(false)
+    const sent: Buffer[] = []
+    for (let i = 0; i < 700; i++) {
+      sent.push(send(lane, client, i))
+      receive('+OK\r\n')
+      // As much as the limit says, and hardly more. Looked at now and then, just before and after it has come round too.
+      const kept = Math.floor(journalBytes / sent[i]!.length) - 1
+      if (i % 37 !== 0 && i % kept > 2) continue
+      for (const back of [0, 1, kept]) if (back <= i) expect(found(lane, i - back)).toBe(String(sent[i - back]))
+      if (i > 2 * kept) expect(found(lane, i - 2 * kept)).toBeUndefined()
+    }
+  })
+
+  test('has room for what only an empty half can hold, wherever it has come to', () => {
+    const { lane, receive } = primary()
+    for (let i = 0; i < 100; i++) {
+      send(lane, new Holder(false), i)
+      receive('+OK\r\n')
+    }
+    expect(lane.hasRoomFor(arenaHalfBytes)).toBe(true)
+    expect(lane.hasRoomFor(arenaHalfBytes + 1)).toBe(false)
+  })
+
+  test('what was written over by something that was taken back is not sent again', () => {
+    const { lane, receive } = primary()
+    const client = new Holder(false)
+    const sent: Buffer[] = []
+    let at = -1
+    while (lane.pos > at) {
+      at = lane.pos
+      sent.push(send(lane, client, sent.length))
+      receive('+OK\r\n')
+    }
+    // It has come round: the first lie just where the next will.
+    expect(lane.requestsSent([1])).toEqual([sent[1]])
+    lane.save()
+    lane.bytes.fill(42, lane.pos, lane.pos + sent[0]!.length + 1)
+    lane.pos += sent[0]!.length + 1
+    lane.append(client, kindPass, false, 0)
+    lane.rollback()
+    expect(lane.requestsSent([1])).toBeUndefined()
+    expect(lane.requestsSent([2])).toEqual([sent[2]])
+  })
 })
