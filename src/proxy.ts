@@ -22,7 +22,7 @@ import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { partOf, type Siblings } from './base/siblings.ts'
-import { Rows, Slices } from './base/slices.ts'
+import { jsonPieces, Rows, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
 import { answersAbout, type TenantTotals } from './builtin/across.ts'
 import type { BuiltinHost, OtherClients } from './builtin/builtin.ts'
@@ -1269,7 +1269,8 @@ export class RegisProxy {
       channels: (asked) => answersAbout.channels(asked, about),
       subscribers: (asked) => answersAbout.subscribers(asked, about),
       health: () => this.health(),
-      view: (what) => this.show(what),
+      // What is written row by row is whole where it goes to another process.
+      view: async (what) => JSON.parse(Buffer.concat(await jsonPieces(await this.show(what), new Slices())).toString()),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: ({ user, command, level }) => this.explainFor(user, command, level),
       candidates: () => this.metrics.candidates(),
