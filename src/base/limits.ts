@@ -310,6 +310,8 @@ export const handedInFlightMax = 4
  */
 export const handedFairMs = 250
 export const handedFairClients = 2
+/** A client that a worker has not taken for so long, though it gives signs of life, never reached it. */
+export const handedLostMs = 5_000
 /** Accepted and not yet with any worker, all of them: as many as the kernel would keep. Above it connections are closed. */
 export const handedWaitingMax = 1024
 

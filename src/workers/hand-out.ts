@@ -8,7 +8,7 @@
  * A worker has at most four on their way: Node sends the next handle when the other process has answered for the last, and
  * a hundred in that line make each wait for a busy worker's turns (docs/decisions/0024). Pure: handles are handed in.
  */
-import { handedFairClients, handedFairMs, handedInFlightMax, handedWaitingMax } from '../base/limits.ts'
+import { handedFairClients, handedFairMs, handedInFlightMax, handedLostMs, handedWaitingMax } from '../base/limits.ts'
 
 /** Of an accepted socket: Node's own, of which only this is used here. */
 export interface ClientHandle {
@@ -93,6 +93,12 @@ export class HandOut {
   note(worker: number, clients: number, isOpen: boolean): void {
     const taker = this.#takers.get(worker)
     if (taker === undefined) return
+    // It lives and has not said that it has them: lost on their way, or it will have its own copy. They are no reason to pass it by.
+    for (const { id, handle, givenAtMs } of taker.onTheirWay.values()) {
+      if (this.#now() - givenAtMs < handedLostMs) continue
+      taker.onTheirWay.delete(id)
+      handle.close()
+    }
     taker.clients = clients + taker.onTheirWay.size
     taker.isOpen = isOpen
     this.#pump()

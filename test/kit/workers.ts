@@ -28,7 +28,8 @@ export async function clientAtEach(proxy: StartedProxy, count: number, user: str
     else client.close()
     if (clients.filter((one) => one !== undefined).length === count) return clients
   }
-  throw new Error(`no client at each of ${count} workers`)
+  const { body } = await proxy.proxy.fetch('/api/v1/status')
+  throw new Error(`no client at each of ${count} workers: ${body.slice(0, 2_000)}\n${proxy.proxy.log().slice(-2_000)}`)
 }
 
 export function isAlive(pid: number): boolean {

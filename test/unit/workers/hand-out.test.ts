@@ -1,5 +1,5 @@
 /** Accepted clients on their way to workers: evenly, a few at a time, and none is lost or given twice. */
-import { handedFairMs, handedInFlightMax, handedWaitingMax } from '../../../src/base/limits.ts'
+import { handedFairMs, handedInFlightMax, handedLostMs, handedWaitingMax } from '../../../src/base/limits.ts'
 import { HandOut } from '../../../src/workers/hand-out.ts'
 
 function stage(...workers: number[]) {
@@ -73,6 +73,22 @@ test('who was waited for is not waited for any more when somebody gives a sign o
   pass(handedFairMs)
   handOut.note(1, handedInFlightMax, true)
   expect(handOut.waiting).toBe(0)
+})
+
+test('clients that never reached their worker do not keep others from it while it lives', () => {
+  const { handOut, given, arrive, pass, closed } = stage(0, 1)
+  arrive(handedInFlightMax * 2)
+  for (const one of given.filter(({ worker }) => worker === 1)) handOut.taken(1, one.id)
+  pass(handedLostMs - 1)
+  handOut.note(0, 0, true)
+  arrive()
+  expect(given.at(-1)!.worker).toBe(1)
+  const before = closed.length
+  pass(1)
+  handOut.note(0, 0, true)
+  expect(closed.length).toBe(before + handedInFlightMax)
+  arrive(handedInFlightMax)
+  expect(given.slice(-handedInFlightMax).every(({ worker }) => worker === 0)).toBe(true)
 })
 
 test('whom a worker had not taken when it ended goes to another, before those who came later', () => {
