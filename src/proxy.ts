@@ -273,6 +273,7 @@ export class RegisProxy {
       {
         addresses,
         connections: config.upstream.connections,
+        idStep: this.idStep,
         timeoutMs: config.upstream.timeoutMs,
         clientName: `regis-${config.region}`,
         log,
@@ -1448,8 +1449,11 @@ export class RegisProxy {
         else if (this.tracker.nodes[lane.nodeIndex]!.role === 'replica') lane.isPrimary = false
       }
     }
-    for (const node of this.tracker.nodes)
-      if (node.role === 'replica' || !node.isUp) this.leases.destroyNode(node.index, 'not the primary')
+    // Of a replica those that were to a primary: what is read from it as a replica goes on.
+    for (const node of this.tracker.nodes) {
+      if (!node.isUp) this.leases.destroyNode(node.index, 'the node is down')
+      else if (node.role === 'replica') this.leases.destroyNode(node.index, 'not the primary', true)
+    }
     this.retryNodes()
     this.settleFeeds()
   }

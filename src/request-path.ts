@@ -517,7 +517,10 @@ export class RequestPath implements SessionHost {
         if (isWrite) this.callWrites++
         else this.callReads++
       },
-      enqueue: (session, account, lane, id, isWrite) => this.enqueue(session, account, lane, id, isWrite),
+      enqueue: (session, account, lane, id, isWrite) => {
+        this.needsProof = false // of whatever command was handled last
+        this.enqueue(session, account, lane, id, isWrite)
+      },
       noteQueued: (account, transaction) => this.noteQueued(account.tenant!, transaction),
       fenceExec: (session, account, lane, transaction) => this.fenceExec(session, account.tenant!, lane, transaction),
       isolationFailure: (session, lane) => this.isolationFailure(session, lane),
@@ -748,7 +751,7 @@ export class RequestPath implements SessionHost {
     if (this.needsProof || session.unusualReplies !== 0 || (this.isGuardedRun && !lane.isGuarded)) return start
     if (table.keyMode[id] !== KEYS.range || table.keyFirst[id] !== table.keyLast[id]) return start
     if (table.replyMode[id] !== REPLY.pass || table.isContainer[id] !== 0 || !lane.endsWith(session)) return start
-    if (isWrite ? !this.tracker.isPrimaryNearest : tenant.large !== undefined && route === ROUTE.read) return start
+    if (isWrite ? !this.writesLeaveNoTrace() : tenant.large !== undefined && route === ROUTE.read) return start
     const isGated = tenant.gate !== 0
     if (isGated && (tenant.gate !== gateQuota || !this.quotas.hasAdvance)) return start
     const { prefix } = session
@@ -784,6 +787,11 @@ export class RequestPath implements SessionHost {
     } else this.callReads += count
     lane.appendAlike(count, isWrite)
     return pos
+  }
+
+  /** No session read, here or at another worker, may be in need of knowing of each by its key. */
+  private writesLeaveNoTrace(): boolean {
+    return this.tracker.isPrimaryNearest && this.siblingWrites?.log.isLogging !== true
   }
 
   private admit(

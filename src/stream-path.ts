@@ -129,7 +129,10 @@ export class StreamPath {
   /** Goes on with the request that this client is in the middle of. Returns one past the last byte taken. */
   feed(session: Session, buf: Buffer, pos: number, end: number): number {
     const stream = session.stream!
-    const { lane, pieces } = stream
+    const { pieces } = stream
+    // Somebody else has ended its connection: the rest is thrown away.
+    if (stream.lane?.isOpen === false) stream.discard()
+    const { lane } = stream
     if (lane !== undefined) {
       if (lane.canFlush) return this.pass(session, stream, buf, pos, end)
       this.hands.waitForRoom(session, lane)
@@ -277,7 +280,7 @@ export class StreamPath {
       if (places === undefined) return false
       from = second.head[0]!
       const prefix = this.prefixOf(session, session.account!, id)
-      stream.check = new PieceCheck(from, second.count, places, prefix, session.requestBytesMax)
+      stream.check = new PieceCheck(from, second.count, places, prefix)
     }
     return stream.check.passes(out, from, outEnd) && stream.check.isOver === isLast
   }

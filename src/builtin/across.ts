@@ -5,6 +5,7 @@
  *
  * A worker that does not answer in time is taken to have no clients: the one that asked waits no longer for it.
  */
+import { channelBytesMax } from '../base/limits.ts'
 import { array, bulk, integer, type Reply } from '../resp/encode.ts'
 import type { Session } from '../session/session.ts'
 import type { TenantState } from '../tenant/account.ts'
@@ -166,17 +167,32 @@ function channels(of: Channels): Across {
   }
 }
 
+/** Other processes are asked about so many at a time, and so many bytes: what is asked lies in several of them at once. */
+const namesAskedMax = 512
+
 function counts(of: Channels): Across {
   return async (args, session, host, others) => {
     const names = args.slice(2)
     const { tenant } = session.account!
-    const elsewhere = await others.ask('subscribers', { tenant: tenant!.id, of, names: names.map(textOf) })
-    return countsReply(
-      names,
-      names.map(
-        (name, i) => host.subscriptions.count(tenant!, of, name) + sum(elsewhere.map((found) => found[i] ?? 0)),
-      ),
-    )
+    const found = names.map((name) => host.subscriptions.count(tenant!, of, name))
+    for (let from = 0; from < names.length; ) {
+      const asked: { at: number; name: string }[] = []
+      let bytes = 0
+      for (; from < names.length && asked.length < namesAskedMax && bytes < channelBytesMax; from++) {
+        // A longer one has no subscribers.
+        if (names[from]!.length > channelBytesMax) continue
+        bytes += names[from]!.length
+        asked.push({ at: from, name: textOf(names[from]!) })
+      }
+      if (asked.length === 0) continue
+      const elsewhere = await others.ask('subscribers', {
+        tenant: tenant!.id,
+        of,
+        names: asked.map(({ name }) => name),
+      })
+      for (const [i, { at }] of asked.entries()) found[at]! += sum(elsewhere.map((counted) => counted[i] ?? 0))
+    }
+    return countsReply(names, found)
   }
 }
 

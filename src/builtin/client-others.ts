@@ -105,9 +105,12 @@ export interface KillFilter {
   skipMe: boolean
 }
 
+/** More than any address has: what is cut to it is still nobody's. */
+const addressCharsMax = 80
+
 export function readKillFilter(args: readonly Buffer[], session: Session, host: BuiltinHost): KillFilter | Reply {
   // The old form, CLIENT KILL addr:port, kills the asker too.
-  if (args.length === 3) return { addr: text(args[2]), skipMe: false }
+  if (args.length === 3) return { addr: text(args[2]).slice(0, addressCharsMax), skipMe: false }
   const filter: KillFilter = { skipMe: true }
   for (let i = 2; i < args.length; i += 2) {
     const value = args[i + 1]
@@ -124,10 +127,10 @@ export function readKillFilter(args: readonly Buffer[], session: Session, host: 
         break
       }
       case 'addr':
-        filter.addr = text(value)
+        filter.addr = text(value).slice(0, addressCharsMax)
         break
       case 'laddr':
-        filter.laddr = text(value)
+        filter.laddr = text(value).slice(0, addressCharsMax)
         break
       case 'user':
         filter.user = value.toString('utf8')

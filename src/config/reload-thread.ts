@@ -63,11 +63,14 @@ export async function prepareApart(file: string, options: LoadOptions, running: 
   })
   failed.catch(() => {})
   const slices = new Slices()
+  // Listened to from now on: an answer that nobody listens for is lost.
+  const answer = Promise.race([collect(worker, tenants, slices), failed])
+  answer.catch(() => {})
   for (let at = 0; at < tenants.length; at += batchMost) {
     worker.postMessage(tenants.slice(at, at + batchMost))
     if (slices.isOver) await slices.rest()
   }
-  return Promise.race([collect(worker, tenants, slices), failed])
+  return answer
 }
 
 async function collect(worker: Worker, running: readonly TenantConfig[], slices: Slices): Promise<Prepared> {

@@ -212,6 +212,7 @@ export class Metrics {
   async #page(names: ReadonlySet<string> | undefined): Promise<Buffer[]> {
     const { cells, samples, tenantLabel, tenants } = this.#options
     const slices = new Slices()
+    this.#quotaSamples.clear() // one that failed half way may have left some
     const steps = this.#fold.steps(cells.tenants, tenantLabel(), tenants?.(), names)
     let step = steps.next()
     for (; step.done !== true; step = steps.next()) if (slices.isOver) await slices.rest()

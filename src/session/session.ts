@@ -490,7 +490,8 @@ export class Session implements ReplySink {
     if (this.pushes !== nothingWaits) this.flushPushes()
     if (this.inFlight === 0) this.onIdle()
     if (socket.writableLength > 0) {
-      if (lane.isLeased && this.inFlight > 0) this.holdBack(lane)
+      // Of less than that the socket would never say that it has drained.
+      if (lane.isLeased && this.inFlight > 0 && socket.writableNeedDrain) this.holdBack(lane)
       this.onSlowReader()
     }
     return isHeld

@@ -127,9 +127,9 @@ export class PieceCheck {
   /** It ended where it should. */
   isOver = false
 
-  constructor(lineBytes: number, count: number, keys: KeyPlaces, prefix: Buffer, maxBytes: number) {
-    // Prefixes have made it longer than it came.
-    this.pieces = new RequestPieces(count, lineBytes, 2 * maxBytes)
+  constructor(lineBytes: number, count: number, keys: KeyPlaces, prefix: Buffer) {
+    // As it came it was within its bounds; prefixes have made it longer.
+    this.pieces = new RequestPieces(count, lineBytes, Number.MAX_SAFE_INTEGER)
     this.keys = keys
     this.prefix = prefix
   }

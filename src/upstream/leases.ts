@@ -161,7 +161,9 @@ export class Leases {
 
   /** Whether `take` would give one. */
   mayTake(key: LeaseKey): boolean {
-    return this.warm.has(perKey(key)) || this.heldBy(key.tenant) < this.options.mostFor(key.tenant)
+    if (this.warm.has(perKey(key))) return true
+    const hasRoom = this.all.size < (this.options.most ?? leasesMax) || this.warm.size > 0
+    return hasRoom && this.heldBy(key.tenant) < this.options.mostFor(key.tenant)
   }
 
   /** One for this holder: perhaps not ready yet (`lease.lane.isReady`, then `ready` is called). Undefined: too many. */
@@ -428,8 +430,9 @@ export class Leases {
   }
 
   /** A node is no longer what its leases were taken for. */
-  destroyNode(nodeIndex: number, reason: string): void {
-    for (const lease of [...this.all]) if (lease.key.nodeIndex === nodeIndex) lease.lane.destroy(reason)
+  destroyNode(nodeIndex: number, reason: string, ofPrimary = false): void {
+    for (const lease of [...this.all])
+      if (lease.key.nodeIndex === nodeIndex && (!ofPrimary || lease.lane.isPrimary)) lease.lane.destroy(reason)
   }
 
   /** All of a tenant's: its users or its rights have changed. Warm ones close now, held ones when they are given back. */

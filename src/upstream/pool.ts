@@ -17,6 +17,8 @@ export interface PoolOptions {
   readonly addresses: readonly UpstreamAddress[]
   /** Shared connections per node and RESP version. */
   readonly connections: number
+  /** From one client's id to the next one's. */
+  readonly idStep: number
   readonly timeoutMs: number
   readonly clientName: string
   readonly log: Log
@@ -153,7 +155,7 @@ export class Pool {
     const at =
       node * this.perNode +
       (resp === 3 ? this.perVersion : 0) +
-      (isBulk ? shared : shared === 1 ? 0 : sessionId % shared)
+      (isBulk ? shared : shared === 1 ? 0 : Math.floor(sessionId / this.options.idStep) % shared)
     if (database !== 0) return this.laneOfDatabase(database, at)
     const lane = this.lanes[at]!
     if (!lane.isReady && isBulk) this.connections[at]!.start()

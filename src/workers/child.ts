@@ -66,7 +66,8 @@ export class Child {
     // A message that cannot be sent is of a process that is going: its exit tells.
     const link = links.open(place.index, (message) => this.#send(message))
     this.#link = link
-    this.#process.on('message', (message) => void link.take(message))
+    // Its end may be told before its last words.
+    this.#process.on('message', (message) => void (this.#isGone || link.take(message)))
     this.#process.once('exit', (code, signal) => this.#end(code ?? signal ?? 'unknown'))
     this.#process.once('error', (error) => {
       if (this.#process.pid === undefined) this.#end(error.message)

@@ -65,6 +65,7 @@ export class HandOut {
 
   /** A worker serves from now on. */
   join(worker: number, give: Taker['give']): void {
+    this.leave(worker)
     this.#takers.set(worker, { give, onTheirWay: new Map(), clients: 0, isOpen: true })
     this.#pump()
   }

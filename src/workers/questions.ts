@@ -17,7 +17,7 @@ export function roundOfOthers(link: Pick<WorkerLink, 'askSiblings'>): Round {
       try {
         return sorted(await link.askSiblings(question, { what, payload }, timeoutMs))
       } catch {
-        return { answers: [], silent: 0 } // the supervisor is going, and this process with it
+        return { answers: [], silent: 1 } // nobody was reached: whoever needs all of them must not take that for an answer
       }
     },
   }

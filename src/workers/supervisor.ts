@@ -88,6 +88,8 @@ export class Supervisor {
   #isListening = false
   #isDraining = false
   #isEnding = false
+  /** Workers that were told of the configuration that is being taken. */
+  #told: ReadonlySet<Child | undefined> = new Set()
   /** A configuration is on its way to the workers: who starts meanwhile waits for what comes of it. */
   #taking: Promise<unknown> = Promise.resolve()
   #firstStart: { resolve(): void; reject(error: Error): void } | undefined
@@ -264,8 +266,9 @@ export class Supervisor {
 
   #handleWorkers(): void {
     const { links } = this
-    links.handle(helloAsk, async (): Promise<Welcome> => {
-      await this.#taking
+    links.handle(helloAsk, async (_, worker): Promise<Welcome> => {
+      // Who was told of the new configuration as it started takes it when it has the old one.
+      if (!this.#told.has(this.#children[worker])) await this.#taking
       return {
         config: this.#config,
         version: this.version,
@@ -391,12 +394,14 @@ export class Supervisor {
       end = resolve
     })
     const before = this.#children.map((child) => child)
+    this.#told = new Set(before)
     const answers = await asked
     return () => {
       this.#config = config
       this.configTakenAtMs = Date.now()
       this.#admin.setToken(config.admin.token)
       this.log.setLevel?.(config.logging.level)
+      this.#told = new Set()
       end()
       for (const { worker, value, error } of answers) {
         if (error === undefined && value.ok) continue

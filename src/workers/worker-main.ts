@@ -43,6 +43,8 @@ delete process.env[placeVariable]
 await main(place)
 
 async function main(place: WorkerPlace): Promise<void> {
+  // The supervisor may have ended while this process loaded its code.
+  if (!process.connected) process.exit(1)
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
   const link = new WorkerLink((message) => {
     if (process.connected) process.send!(message, undefined, undefined, () => {})

@@ -59,7 +59,7 @@ test('pieces of any cut are together what the request is under its prefix, and a
       const bytes = requestOf(args)
       const line = Buffer.from(`*${args.length}\r\n`)
       const rewriter = new PieceRewriter(line, args.length, keys, prefix, maxBytes)
-      const check = new PieceCheck(line.length, args.length, keys, prefix, maxBytes)
+      const check = new PieceCheck(line.length, args.length, keys, prefix)
       const made: Buffer[] = []
       let checkedFrom = line.length
       let outcome = pieceMore
@@ -117,9 +117,29 @@ test('what the strict framer refuses, and nothing else, is refused in pieces too
 test('the second reading stops a key without its prefix, wherever the piece ends', () => {
   const bytes = Buffer.from('$4\r\nMSET\r\n$6\r\nshop:a\r\n$1\r\n1\r\n$6\r\nshoP:b\r\n$1\r\n2\r\n')
   for (let cut = 0; cut <= bytes.length; cut++) {
-    const check = new PieceCheck(4, 5, { first: 1, last: 4, step: 2 }, prefix, maxBytes)
+    const check = new PieceCheck(4, 5, { first: 1, last: 4, step: 2 }, prefix)
     expect(check.passes(bytes, 0, cut) && check.passes(bytes, cut, bytes.length)).toBe(false)
   }
-  const short = new PieceCheck(4, 2, { first: 1, last: 1, step: 1 }, prefix, maxBytes)
+  const short = new PieceCheck(4, 2, { first: 1, last: 1, step: 1 }, prefix)
   expect(short.passes(Buffer.from('$3\r\nGET\r\n$4\r\nshop\r\n'), 0, 20)).toBe(false)
+})
+
+test('keys that are shorter than their prefix make a request longer, and it is within its bounds still', () => {
+  const count = 140_000
+  const request = Buffer.concat([
+    Buffer.from(`*${count + 1}\r\n$6\r\nUNLINK\r\n`),
+    ...Array.from({ length: count }, (_, i) => Buffer.from(`$1\r\n${i % 10}\r\n`)),
+  ])
+  const maxBytes = request.length + 1
+  const prefix = Buffer.from('a-long-tenant:')
+  const places = { first: 1, last: count, step: 1 }
+  const line = request.subarray(0, request.indexOf('\n') + 1)
+  const rewriter = new PieceRewriter(line, count + 1, places, prefix, maxBytes)
+  const check = new PieceCheck(line.length, count + 1, places, prefix)
+  for (let at = line.length; at < request.length; at += 65_536) {
+    rewriter.take(request, at, Math.min(request.length, at + 65_536))
+    expect(check.passes(rewriter.out, at === line.length ? line.length : 0, rewriter.outEnd)).toBe(true)
+    rewriter.begin()
+  }
+  expect(check.isOver).toBe(true)
 })

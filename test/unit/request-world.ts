@@ -189,6 +189,7 @@ export function buildWorld(options: WorldOptions = {}): World {
     {
       addresses,
       connections: 1,
+      idStep: 1,
       timeoutMs: 1_000,
       clientName: 'x',
       log: silentLog,
