@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
 import { projectRoot } from '../../src/demo/redis-finder.ts'
 import { freePort, type RedisServer } from '../../src/demo/redis-server.ts'
@@ -176,6 +177,24 @@ describe('one deployment', () => {
     process.kill(pid!, 'SIGKILL')
     await waitFor(() => workerPids(proxy)[0] !== pid)
     await everywhere('two')
+  })
+
+  test('a reload that meets a worker as it starts waits for it, and the worker has the new configuration', async () => {
+    const [, operator] = await clientAtEach(proxy, count, 'ops')
+    const [pid] = workerPids(proxy)
+    const ends = () => proxy.proxy.log().split('a worker has ended').length
+    const before = ends()
+    process.kill(pid!, 'SIGKILL')
+    await waitFor(() => ends() > before)
+    // Soon after it was started: it loads its code.
+    const delays = [...proxy.proxy.log().matchAll(/"again_in_ms":(\d+)/g)]
+    await sleep(Number(delays.at(-1)![1]) + 100)
+    proxy.write(config({}, { four: { users: { 'four-app': { password: 'demo' } } } }))
+    expect(await operator!.call('PROXY', 'RELOAD')).toContain('tenants.four: added')
+    expect(proxy.proxy.log()).not.toContain('did not take it')
+    for (const client of await clientAtEach(proxy, count, 'four-app')) client.close()
+    expect(ends()).toBe(before + 1)
+    operator!.close()
   })
 
   test('limits.max_clients is what all workers together take', async () => {
