@@ -4,12 +4,14 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisServer } from '../../src/demo/redis-server.ts'
 import { metric } from '../kit/metrics.ts'
 import type { RawClient } from '../kit/raw-client.ts'
 import { command, ErrorReply } from '../kit/resp.ts'
 import {
+  atEnd,
   configFor,
   rawClient,
   type StartedProxy,
@@ -385,4 +387,39 @@ test('a reader of another region sees a large write of its tenant as soon as tha
     topology.replication('us-east').partition(false)
     await waitFor(async () => (await topology.node('us-east').call('STRLEN', 'shop:k')) === value.length)
   }
+})
+
+test('a very large read from a replica goes on while a node elsewhere comes to its end', async () => {
+  const regions = ['eu-west', 'us-east', 'ap-south']
+  const topology = await startReplicaSet({ regions })
+  const proxy = await startProxy(configFor(topology, 'us-east'))
+  const value = Buffer.alloc(48_000_000, 'v')
+  const writer = await proxy.client('shop-app')
+  expect(await writer.call('SET', 'k', value)).toBe('OK')
+  await waitFor(async () => (await topology.node('us-east').call('STRLEN', 'shop:k')) === value.length)
+  const local = async () => (await metric(proxy)).sum('regis_reads_total', { source: 'local' })
+  // Until a short read is served next door the long one would not be either.
+  for (let before = await local(); (await local()) === before; ) await writer.call('STRLEN', 'k')
+  const socket = connect(proxy.port, '127.0.0.1')
+  atEnd(() => void socket.destroy())
+  let bytes = 0
+  socket.on('data', (chunk) => {
+    bytes += chunk.length
+    if (bytes < 1_000_000) return
+    socket.pause()
+  })
+  const before = await local()
+  socket.write(Buffer.concat([command('AUTH', 'shop-app', 'demo'), command('GET', 'k')]))
+  await waitFor(() => bytes >= 1_000_000)
+  expect(await local()).toBe(before + 1)
+  await topology.node('ap-south').stop()
+  await waitFor(async () => (await metric(proxy)).sum('regis_upstream_up', { region: 'ap-south' }) === 0)
+  socket.removeAllListeners('data')
+  socket.on('data', (chunk) => {
+    bytes += chunk.length
+  })
+  socket.resume()
+  const whole = '+OK\r\n$48000000\r\n'.length + value.length + 2
+  await waitFor(() => bytes === whole || socket.destroyed)
+  expect(bytes).toBe(whole)
 })
