@@ -806,7 +806,7 @@ export class LeasedPath {
     if (!isLarge) put(lane, out)
     session.lane = lane
     session.inFlight++
-    lane.nameNext(hash)
+    lane.name(0, hash)
     // The server copies all of it before its first byte comes.
     lease.slackMs = this.parts.timeoutMs
     hands.enqueue(session, account, lane, id, false)

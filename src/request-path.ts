@@ -751,7 +751,8 @@ export class RequestPath implements SessionHost {
     if (this.needsProof || session.unusualReplies !== 0 || (this.isGuardedRun && !lane.isGuarded)) return start
     if (table.keyMode[id] !== KEYS.range || table.keyFirst[id] !== table.keyLast[id]) return start
     if (table.replyMode[id] !== REPLY.pass || table.isContainer[id] !== 0 || !lane.endsWith(session)) return start
-    if (isWrite ? !this.writesLeaveNoTrace() : tenant.large !== undefined && route === ROUTE.read) return start
+    if (isWrite && !this.writesLeaveNoTrace()) return start
+    const large = route === ROUTE.read ? tenant.large : undefined
     const isGated = tenant.gate !== 0
     if (isGated && (tenant.gate !== gateQuota || !this.quotas.hasAdvance)) return start
     const { prefix } = session
@@ -771,7 +772,9 @@ export class RequestPath implements SessionHost {
       let i = 0
       while (i < nameLen && buf[name + i] === lastName[i]) i++
       if (i < nameLen || next - pos > alikeBytesMax || lane.pos + (next - splicer.from) + growth > lane.limit) break
+      if (large !== undefined && this.largeReads.isLarge(tenant, large, id, frame, keys, buf, this.nowMs)) break
       if (isGated && !this.quotas.isAdvanced(id, next - pos, next)) break
+      if (large !== undefined && this.largeReads.hash !== 0) lane.name(count, this.largeReads.hash)
       lane.pos = splicer.splice(buf, buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
       pos = next
       count++
@@ -1039,7 +1042,7 @@ export class RequestPath implements SessionHost {
     }
     session.lane = lane
     session.inFlight++
-    if (large !== undefined && route === ROUTE.read) lane.nameNext(this.largeReads.hash)
+    if (large !== undefined && route === ROUTE.read && this.largeReads.hash !== 0) lane.name(0, this.largeReads.hash)
     if (keys.count > 0) {
       lane.pos = this.splicer.splice(this.buf, this.buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
     }

@@ -33,6 +33,10 @@ export const streamsMax = 512
 export const arenaHalfBytes = 1024 * 1024
 /** A lane writes before the end of the turn when it holds this much (8 to 192 KiB measured alike). */
 export const earlyFlushBytes = 64 * 1024
+/** Replies of one client up to this size, cut by the end of a read, wait for the rest of their run: up to here a copy costs less than a write. */
+export const cutRunBytesMax = 32 * 1024
+/** For at most so long, ms: the rest is in the socket, or what the server works on next. */
+export const cutRunMs = 4
 /** Of an error reply, this much is looked through for names: Redis cuts what it echoes at 128 bytes. */
 export const errorTextBytesMax = 512
 /** Commands in flight on one lane; power of two, the size of the ring of flags. */

@@ -16,6 +16,7 @@ import {
   clientFrontBytes,
   clientReadBytes,
   collectedReplyBytesMax,
+  cutRunBytesMax,
   earlyFlushBytes,
   errorTextBytesMax,
   journalBytes,
@@ -100,6 +101,11 @@ export interface LaneEvents {
   refusedWrite?(lane: Lane, sink: ReplySink): void
   /** A client's reply is above `largeReplyBytes`; `hash`: the read that it answers, as it was named, 0: it was not. */
   largeReply?(lane: Lane, use: LaneUse, hash: number, size: number): void
+  /**
+   * The end of a read has cut a run of replies, and whole ones of it wait for the rest, which is next: should it not come,
+   * `giveCutRun` is due within `cutRunMs`. Undefined: nothing waits.
+   */
+  runCut?(lane: Lane): void
   /** The connection must go: a reply that nobody asked for, a bad frame, a nonce that does not match. */
   desync(lane: Lane, why: string): void
   /** A reply name without the tenant's prefix. */
@@ -215,6 +221,11 @@ export class Lane {
   private inputView: Buffer
   private leftover = 0
   private isInputHeld = false
+  /** At the beginning of `leftover`: whole replies of the head entry that its client was not given yet; how many. */
+  private cutBytes = 0
+  private cutReplies = 0
+  /** The entry whose run was cut last, of which there was something to pass on; -1: none. It waits once. */
+  private cutHead = -1
   private collected: Buffer[] = []
   private collectedBytes = 0
   /** A part of the head's reply went out already. For sinks during onReply: what they were given ends inside of a reply. */
@@ -241,6 +252,8 @@ export class Lane {
   private writes: Uint8Array
   private times: Float64Array
   private trails: Float64Array
+  /** Which command of this connection is the first that the entry has in the newest flush; wraps at 32 bits. */
+  private batches: Int32Array
   private flags: Uint8Array
   private flagMask: number
   private flagHead = 0
@@ -276,6 +289,7 @@ export class Lane {
     this.writes = new Uint8Array(ring)
     this.times = new Float64Array(ring)
     this.trails = new Float64Array(ring)
+    this.batches = new Int32Array(ring)
     this.flags = new Uint8Array(size.commandsMax)
     this.flagMask = size.commandsMax - 1
     this.input = Buffer.allocUnsafeSlow(size.frontBytes + size.readBytes)
@@ -334,8 +348,9 @@ export class Lane {
 
   /** A command of `sink` was put into the arena. */
   append(sink: ReplySink, kind: number, isWrite: boolean, nowMs: number): void {
-    this.flags[this.flagTail & this.flagMask] = isWrite ? flagWrite : 0
-    this.flagTail = (this.flagTail + 1) | 0
+    const number = this.flagTail
+    this.flags[number & this.flagMask] = isWrite ? flagWrite : 0
+    this.flagTail = (number + 1) | 0
     if (isWrite) this.lastWrite = this.flagTail
     this.inFlight++
     const last = (this.tail - 1) & this.mask
@@ -344,6 +359,7 @@ export class Lane {
       this.totals[last]!++
       this.uses[last]!.inFlight++
       this.trails[last] = this.lastTrailSeq
+      if (number === this.flagSent) this.batches[last] = number
       if (isWrite) this.writes[last] = 1
       return
     }
@@ -471,6 +487,7 @@ export class Lane {
     this.writes[at] = isWrite ? 1 : 0
     this.times[at] = nowMs
     this.trails[at] = this.lastTrailSeq
+    this.batches[at] = (this.flagTail - 1) | 0
     this.extras[at] = extra
     const use = sink?.use
     const counted = use !== undefined && use.lane === this ? use : this.nobody
@@ -663,6 +680,7 @@ export class Lane {
 
   /** `nread` bytes stand in the buffer that `nextInput` gave. */
   onRead(nread: number): void {
+    this.lastReceivedAtMs = this.now()
     this.take(this.input, this.size.frontBytes - this.leftover, this.size.frontBytes + nread)
   }
 
@@ -676,14 +694,16 @@ export class Lane {
   }
 
   private take(buf: Buffer, start: number, end: number): void {
-    const nowMs = this.now()
-    this.lastReceivedAtMs = nowMs
+    const nowMs = this.lastReceivedAtMs
     this.receivedBytes += end - start - this.leftover
     this.leftover = 0
     const before = this.inFlight
     let from = start
-    let pos = start
-    let done = 0
+    let pos = start + this.cutBytes
+    let done = this.cutReplies
+    const mayHold = this.events.runCut !== undefined && !this.isLeased
+    this.cutBytes = 0
+    this.cutReplies = 0
     while (pos < end) {
       if (this.onPush !== undefined && (this.isInPush || (!this.framer.started && buf[pos] === pushByte))) {
         if (done > 0) this.partial(this.head & this.mask, buf, from, pos, done)
@@ -699,6 +719,11 @@ export class Lane {
       const isWhole = !this.framer.started
       const next = this.framer.next(buf, pos, end)
       if (next === replyMore) {
+        if (mayHold && isWhole && this.mayWait(at, end - from)) {
+          // It will be framed from its beginning once more.
+          this.framer.reset()
+          return this.hold(buf, from, pos, end, done, before)
+        }
         this.headBytes = this.framer.consumed - pos
         this.headSize += this.headBytes
         pos = this.framer.consumed
@@ -734,9 +759,50 @@ export class Lane {
         done = 0
       }
     }
-    if (pos > from) this.partial(this.head & this.mask, buf, from, pos, done)
+    if (pos > from) {
+      const at = this.head & this.mask
+      // Those that are missing went out together with the newest that was answered.
+      const isNext = done > 0 && ((this.flagHead - this.batches[at]!) | 0) > 0
+      if (mayHold && isNext && pos === end && this.mayWait(at, end - from))
+        return this.hold(buf, from, pos, end, done, before)
+      this.partial(at, buf, from, pos, done)
+    }
     if (pos < end) this.keep(buf, pos, end)
+    this.tellRoom(before)
+  }
+
+  private tellRoom(before: number): void {
     if (before > this.flagMask - transactionRoom && this.port !== undefined) this.events.hasRoom(this)
+  }
+
+  // Every write to a client costs as much as some twenty commands do here, and half a run helps few: the rest is in the
+  // socket, or the server is working on it. So it is waited for: once, and not for long.
+
+  private mayWait(at: number, bytes: number): boolean {
+    return (
+      bytes <= cutRunBytesMax && this.head !== this.cutHead && this.kinds[at] === kindPass && !this.sinks[at]!.isClosed
+    )
+  }
+
+  /** [from, end) is what has come of the head's run, whole as far as `pos`. */
+  private hold(buf: Buffer, from: number, pos: number, end: number, done: number, before: number): void {
+    this.keep(buf, from, end)
+    this.cutBytes = pos - from
+    this.cutReplies = done
+    this.cutHead = this.head
+    if (done > 0) this.events.runCut!(this)
+    this.tellRoom(before)
+  }
+
+  /** The replies that wait for the rest of their run have waited long enough. */
+  giveCutRun(): void {
+    const { cutBytes, cutReplies } = this
+    if (cutReplies === 0) return
+    const start = this.size.frontBytes - this.leftover
+    this.cutBytes = 0
+    this.cutReplies = 0
+    this.leftover -= cutBytes
+    this.partial(this.head & this.mask, this.input, start, start + cutBytes, cutReplies)
   }
 
   private isInPush = false
@@ -828,15 +894,16 @@ export class Lane {
     return true
   }
 
-  /** The next command that is appended is the read with this name: its reply may turn out to be large. */
-  nameNext(hash: number): void {
+  /** What will be appended behind so many others is the read with this name: its reply may turn out to be large. */
+  name(behind: number, hash: number): void {
     if (this.named === undefined || this.named.length !== this.flags.length) {
       this.named = new Uint32Array(this.flags.length)
       this.namedNumbers = new Int32Array(this.flags.length)
     }
-    const at = this.flagTail & this.flagMask
+    const number = (this.flagTail + behind) | 0
+    const at = number & this.flagMask
     this.named[at] = hash
-    this.namedNumbers![at] = this.flagTail
+    this.namedNumbers![at] = number
   }
 
   /** A reply that came in pieces is whole with so many bytes more. One above the bound always does. */
@@ -909,6 +976,13 @@ export class Lane {
     return this.collected.length === 0 ? Buffer.from(last) : Buffer.concat([...this.collected, last])
   }
 
+  private dropInput(): void {
+    this.leftover = 0
+    this.cutBytes = 0
+    this.cutReplies = 0
+    this.cutHead = -1
+  }
+
   private keep(buf: Buffer, pos: number, end: number): void {
     const size = end - pos
     if (size > this.size.frontBytes) return this.events.desync(this, 'a reply header without an end')
@@ -952,7 +1026,7 @@ export class Lane {
     this.framer.reset()
     this.headSize = 0
     this.dropPush()
-    this.leftover = 0
+    this.dropInput()
     this.isHeadPartial = false
     this.isWriting = false
     this.needsTrail = false
@@ -1000,6 +1074,7 @@ export class Lane {
     this.isReady = false
     this.isPrimary = false
     let lostWrite = false
+    this.giveCutRun()
     const cut = this.isHeadPartial
     // Entries are taken off before anybody is told, so that nobody who resumes sees a half-failed lane.
     const failed: { sink: ReplySink | undefined; kind: number; extra: unknown; fates: number[]; hasWrite: boolean }[] =
@@ -1026,7 +1101,7 @@ export class Lane {
       this.head = (this.head + 1) | 0
     }
     this.framer.reset()
-    this.leftover = 0
+    this.dropInput()
     this.dropCollected()
     this.isHeadPartial = false
     this.isWriting = false
@@ -1070,6 +1145,7 @@ export class Lane {
     const writes = new Uint8Array(size)
     const times = new Float64Array(size)
     const trails = new Float64Array(size)
+    const batches = new Int32Array(size)
     for (let i = this.head; i !== this.tail; i = (i + 1) | 0) {
       const from = i & this.mask
       const to = i & (size - 1)
@@ -1082,6 +1158,7 @@ export class Lane {
       writes[to] = this.writes[from]!
       times[to] = this.times[from]!
       trails[to] = this.trails[from]!
+      batches[to] = this.batches[from]!
     }
     this.sinks = sinks
     this.extras = extras
@@ -1092,6 +1169,7 @@ export class Lane {
     this.writes = writes
     this.times = times
     this.trails = trails
+    this.batches = batches
     this.mask = size - 1
   }
 }

@@ -4,7 +4,7 @@
  * opened at first use: a connection serves one database for all its life. Hands out a lane by (node, RESP version, size); whoever asks decides what may travel on it.
  */
 import { randomBytes } from 'node:crypto'
-import { arenaHalfBytes } from '../base/limits.ts'
+import { arenaHalfBytes, cutRunMs } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { encodeRequest } from '../resp/encode.ts'
 import { isMasterReply, LostConnections, type UpstreamAddress, UpstreamConnection } from './connection.ts'
@@ -65,6 +65,8 @@ export class Pool {
   private readonly ofDatabase = new Map<number, (Lane | undefined)[]>()
   private isStopped = false
   private isFlushPlanned = false
+  /** Lanes whose client may wait for the rest of a run; the timer is under way while there are any. */
+  private readonly cut = new Set<Lane>()
   /** To be asked for their role when they have room: a busy lane may be full of others' requests. */
   private readonly unasked = new Map<Lane, () => void>()
 
@@ -85,6 +87,10 @@ export class Pool {
       },
       errorReply: (lane, code) => events.errorReply(lane, code),
       largeReply: (lane, use, hash, size) => events.largeReply?.(lane, use, hash, size),
+      runCut: (lane) => {
+        if (this.cut.size === 0) setTimeout(this.giveCutRuns, cutRunMs)
+        this.cut.add(lane)
+      },
       refusedWrite: (lane, sink) => events.refusedWrite?.(lane, sink),
       desync: (lane, why) => {
         events.desync(lane, why)
@@ -276,6 +282,13 @@ export class Pool {
       this.isFlushPlanned = true
       setImmediate(this.flushAll)
     }
+  }
+
+  private readonly giveCutRuns = (): void => {
+    const lanes = [...this.cut]
+    this.cut.clear()
+    for (const lane of lanes) lane.giveCutRun()
+    this.events.afterRead()
   }
 
   /** Once a turn, after all sockets of the poll were read: one write per lane. */

@@ -230,6 +230,9 @@ describe('a bound on what a tenant has on its way', () => {
     clients[1]!.send(['GET', 'a'])
     expect(world.lane(world.replica).inFlight).toBe(0)
     world.reply(world.primary, '+OK\r\n')
+    world.lane(world.primary).giveCutRun()
+    world.path.turns.serve()
+    world.path.waiting.resumeAll()
     expect(world.lane(world.replica).inFlight).toBe(1)
     expect(tenantOf(clients[0]!).inFlight).toBe(3)
   })
@@ -301,6 +304,7 @@ test('whatever becomes of clients and connections, what is counted for the tenan
         // Of whatever kind the command was: a reply is a reply.
         for (const lane of lanes) world.replyOn(lane, '+OK\r\n'.repeat(pick(lane.inFlight + 1)))
       }
+      for (const lane of lanes) lane.giveCutRun()
       for (const lane of lanes) expect(uncounted(world, lane, all)).toBe(0)
     }
     const isAtRest = (): boolean => lanes.every((lane) => lane.inFlight === 0) && world.path.turns.counts.deferred === 0
