@@ -10,6 +10,8 @@ export const logins = {
   main: login('bench-app'),
   eventual: login('bench-eventual'),
   scripts: login('bench-scripts'),
+  /** Whose replies are checked: values of 70 kB among them, which for a minute cost the reads of their tenant something (src/session/large-reads.ts). */
+  check: login('bench-check'),
   many: Array.from({ length: 100 }, (_, i) => login(`bench-${String(i).padStart(3, '0')}`)),
 } as const
 
@@ -25,6 +27,7 @@ export function benchTenants(options: { readonly hasQuotas: boolean; readonly cl
     'upstream: { acl: provision }',
     'tenants:',
     `  bench: { users: { ${user(logins.main)}, ${user(logins.eventual, ', consistency: eventual')} }${quota} }`,
+    `  check: { users: { ${user(logins.check)} }${quota} }`,
     `  scripts: { users: { ${user(logins.scripts)} }, scripts: declared${quota} }`,
     ...logins.many.map((one) => `  of-${one.user}: { users: { ${user(one)} }${quota} }`),
   ]

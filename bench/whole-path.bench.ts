@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { judge, verdictHead, verdictRows } from './bars.ts'
+import { logins } from './bench-tenants.ts'
 import { checkOut, pairHead, pairRows, pairs } from './compare.ts'
 import { checkCorrectness } from './correctness.ts'
 import { type GrowthResult, growth } from './growth.bench.ts'
@@ -24,6 +25,7 @@ async function check(world: World, options: Options): Promise<void> {
   for (const target of world.targets) {
     const { commands, replyBytes } = await checkCorrectness({
       ...target,
+      ...(target.login === undefined ? {} : { login: logins.check }),
       clients: 20,
       commands: options.checkCommands,
       seed: options.seed,
