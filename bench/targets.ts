@@ -11,6 +11,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { guardChild, guardFolder } from '../src/demo/guard.ts'
 import { findTool, type RedisTool } from '../src/demo/redis-finder.ts'
 import { freePort, RedisServer } from '../src/demo/redis-server.ts'
@@ -116,6 +117,15 @@ export async function startTwemproxy(
   if (name === 'twemproxy-quiet') args.push('-v', '4')
   const child = start(tool.command, args, tool.env, folder, pinning.proxy)
   return proxyTarget({ name, port, version: tool.version, child, folder })
+}
+
+/** What this machine asks of any proxy in Node: see least-proxy.ts. */
+export async function startLeast(redisPort: number, pinning: Pinning): Promise<Target> {
+  const port = await freePort()
+  const folder = scratchFolder()
+  const args = [fileURLToPath(new URL('./least-proxy.js', import.meta.url)), String(port), String(redisPort)]
+  const child = start(process.execPath, args, {}, folder, pinning.proxy)
+  return proxyTarget({ name: 'least', port, version: `node ${process.versions.node}`, child, folder })
 }
 
 export interface RegisOptions {

@@ -16,6 +16,7 @@ import {
   type Pinning,
   scratchFolder,
   startDirect,
+  startLeast,
   startRegis,
   startReplica,
   startTwemproxy,
@@ -24,7 +25,7 @@ import {
   usePeer,
 } from './targets.ts'
 
-export const targetNames = ['direct', 'twemproxy', 'twemproxy-quiet', 'regis'] as const
+export const targetNames = ['direct', 'twemproxy', 'twemproxy-quiet', 'least', 'regis'] as const
 
 export interface Checkout {
   readonly name: string
@@ -129,10 +130,11 @@ export class World {
     if (cell.options.includes('tls') && target.tls === undefined) {
       return target.adminPort === undefined && target !== this.direct ? 'no TLS for clients' : 'openssl was not found'
     }
+    if (target.name === 'least' && !['get', 'set', 'mix', 'mix10'].includes(cell.op)) return 'knows GET and SET alone'
     if (!this.others.includes(target)) return undefined
     if (cell.op === 'multi') return 'twemproxy knows no transactions'
     if (cell.op === 'pubsub') return 'twemproxy knows no messages'
-    if (cell.options.includes('resp3')) return 'twemproxy knows no HELLO'
+    if (cell.options.includes('resp3')) return 'no HELLO'
     return undefined
   }
 
@@ -154,6 +156,7 @@ export class World {
     for (const name of ['twemproxy', 'twemproxy-quiet'] as const) {
       if (targets.includes(name)) this.others.push(keep(await startTwemproxy(name, primary, pinning, cacheRoot)))
     }
+    if (targets.includes('least')) this.others.push(keep(await startLeast(primary, pinning)))
     if (wants('split')) this.replica = keep(await startReplica(redis, pinning, primary))
     for (const checkout of options.checkouts) {
       const tls = await tlsPort()

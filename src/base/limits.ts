@@ -36,7 +36,7 @@ export const earlyFlushBytes = 64 * 1024
 /** Replies of one client up to this size, cut by the end of a read, wait for the rest of their run: up to here a copy costs less than a write. */
 export const cutRunBytesMax = 32 * 1024
 /** For at most so long, ms: the rest is in the socket, or what the server works on next. */
-export const cutRunMs = 4
+export const cutRunMs = 10
 /** Of an error reply, this much is looked through for names: Redis cuts what it echoes at 128 bytes. */
 export const errorTextBytesMax = 512
 /** Commands in flight on one lane; power of two, the size of the ring of flags. */
