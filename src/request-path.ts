@@ -227,6 +227,8 @@ const subscriberCommands = [
 const outBytes = 64 * 1024
 /** What is larger is looked at one by one, and copying it is what it costs. */
 const alikeBytesMax = 4096
+/** So many commands of a chunk are looked at beforehand. */
+const lookAheadMax = 64
 /** Up to this many keys of a large request are written as pieces of their own. */
 const keysApartMax = 16
 
@@ -242,6 +244,7 @@ export class RequestPath implements SessionHost {
   private readonly calls: Float64Array
   private frame = new RequestFramer()
   private readonly check = new RequestFramer()
+  private readonly ahead = new RequestFramer()
   private keys: KeyList = { count: 0, arg: new Int32Array(1024) }
   private readonly splicer = new Splicer()
   private need: ReadNeed = newReadNeed()
@@ -620,6 +623,7 @@ export class RequestPath implements SessionHost {
     this.begin(session, buf, start, end)
     const frame = this.frame
     let pos = session.stream === undefined ? start : this.streams.feed(session, buf, start, end)
+    if (session.isMixing && session.lane === undefined) this.lookAhead(session, pos, end)
     while (pos < end && !session.isStopped && !this.wantsEnd) {
       frame.isUnauthenticated = session.account === undefined
       frame.maxRequestBytes = session.requestBytesMax
@@ -972,11 +976,12 @@ export class RequestPath implements SessionHost {
         this.isGuardedRun = false
         session.sentIncarnation = this.nodes[lane.nodeIndex]!.incarnation
         if (!this.isPrimaryLane(lane)) {
-          this.guard(lane) // not taken back with the reads: others' stand behind it
+          const mayGuard = this.hasGuardRoom(lane) // which may flush it
           this.rollbackAt = pos
           this.rollbackReplyMode = session.replyMode
           this.rollbackDatabase = session.database
           lane.save()
+          if (mayGuard) this.parts.guards!.before(lane)
         }
       } else if (this.isOnWrongLane(session, account, lane, route, isBulk, isLarge))
         return this.wait(session, stallOrder)
@@ -1435,8 +1440,13 @@ export class RequestPath implements SessionHost {
 
   /** The read for which the need was filled is about to be put on this lane to a replica, as the first of a run. */
   private guard(lane: Lane): void {
+    if (this.hasGuardRoom(lane)) this.parts.guards!.before(lane)
+  }
+
+  /** The same read: is a guard wanted, and is there room for it? */
+  private hasGuardRoom(lane: Lane): boolean {
     this.isGuardedRun = this.needsGuard()
-    if (this.isGuardedRun && lane.hasRoomFor(guardBytesMax)) this.parts.guards!.before(lane)
+    return this.isGuardedRun && lane.hasRoomFor(guardBytesMax)
   }
 
   /** The confirmed primary, on a connection on which it said so itself. */
@@ -1967,7 +1977,8 @@ export class RequestPath implements SessionHost {
   /** Reads of this chunk give way to a write: forget them, and parse them again for the primary. */
   private takeBack(session: Session): number {
     const lane = session.lane!
-    lane.rollback()
+    if (lane.rollback()) this.parts.guards!.takenBack(lane)
+    session.isMixing = true
     session.lane = undefined
     session.inFlight = 0
     this.inFlightMax = clientCommandsMax
@@ -1983,6 +1994,32 @@ export class RequestPath implements SessionHost {
     this.rollbackAt = -1
     this.countFrom = this.frame.end // counted already, up to and with the write that asked for this
     return pos
+  }
+
+  /**
+   * In the chunk before, reads gave way to a write. If a write follows the reads of this one too they go to the primary at once, where
+   * they would end up in any case: nothing is put on a replica's lane to be taken back, and none waits for a mark in vain.
+   */
+  private lookAhead(session: Session, start: number, end: number): void {
+    const { ahead, table, buf } = this
+    const { account } = session
+    session.isMixing = false
+    if (account?.tenant === undefined || session.mode !== 0 || mayBeStrong(session, account)) return
+    if (this.tracker.isPrimaryNearest || !this.hasPrimary(session)) return
+    ahead.maxRequestBytes = session.requestBytesMax
+    let pos = start
+    for (let i = 0; i < lookAheadMax && pos < end && ahead.frame(buf, pos, end) === framed; i++) {
+      const id = table.lookup(buf, ahead.off[0]!, ahead.len[0]!)
+      if (id < 0) return
+      const route = account.route[id]!
+      if (route === ROUTE.write) {
+        session.isMixing = true
+        this.isPrimaryForced = i > 0
+        return
+      }
+      if (route !== ROUTE.read) return
+      pos = ahead.end
+    }
   }
 
   /** Copies what is left of the run up to `pos` and asks for a flush. */

@@ -56,7 +56,8 @@ export async function main(argv: readonly string[], given: Partial<Omit<CliConte
     context.stderr.write(`regis: ${text}\n`)
     return exitCodes.runtime
   } finally {
-    context.stdout.removeListener('error', onPipeError)
+    // That of what was written last comes a turn later.
+    setImmediate(() => context.stdout.removeListener('error', onPipeError))
   }
 }
 

@@ -33,6 +33,9 @@ class LaneGuards {
   private readonly wentBack: (node: Node) => void
   private readonly follows: string[] = []
   private readonly offsets: number[] = []
+  /** All of the last answer before its offset, and whom it was found to follow. */
+  private head = Buffer.alloc(0)
+  private headFollows = ''
 
   constructor(lane: Lane, node: Node, wentBack: (node: Node) => void) {
     this.lane = lane
@@ -46,13 +49,18 @@ class LaneGuards {
     this.offsets.push(this.node.appliedOffset)
   }
 
+  takenBack(): void {
+    this.follows.pop()
+    this.offsets.pop()
+  }
+
   private answered(reply: Buffer | undefined): void {
     const follows = this.follows.shift()!
     const offset = this.offsets.shift()!
     // An error is no answer to the question (LOADING, and then the reads are refused as well; no right to ask).
     if (reply === undefined || reply[0] === 45) return
     const { node } = this
-    const now = offsetOf(reply, follows)
+    const now = this.offsetIn(reply, follows)
     if (now === offsetUnknown) return // its link is down: what it holds is what it held
     if (now >= offset) {
       if (now > node.appliedOffset) node.appliedOffset = now
@@ -60,6 +68,27 @@ class LaneGuards {
     }
     this.wentBack(node)
     this.lane.destroy('the replica is not what it was')
+  }
+
+  /** Answers differ in their last number alone, nearly always: what stands before it is taken apart once. */
+  private offsetIn(reply: Buffer, follows: string): number {
+    const { head } = this
+    if (
+      follows === this.headFollows &&
+      reply.length > head.length &&
+      reply.compare(head, 0, head.length, 0, head.length) === 0
+    ) {
+      let n = 0
+      let at = head.length
+      for (let digit = reply[at]! - 48; digit >= 0 && digit <= 9; digit = reply[++at]! - 48) n = n * 10 + digit
+      if (at > head.length && reply[at] === 13) return n
+    }
+    const offset = offsetOf(reply, follows)
+    if (offset >= 0) {
+      this.head = Buffer.from(reply.subarray(0, reply.lastIndexOf(58) + 1))
+      this.headFollows = follows
+    }
+    return offset
   }
 }
 
@@ -90,6 +119,11 @@ export class Guards {
     guards.sent()
     lane.sendInternal(request, guards.handler)
     lane.isGuarded = true
+  }
+
+  /** The reads behind the guard that was put on this shared lane last were taken back, and it with them. */
+  takenBack(lane: Lane): void {
+    if (this.options.nodes[lane.nodeIndex]!.role === 'replica') this.ofLane[lane.index]?.takenBack()
   }
 }
 

@@ -180,6 +180,8 @@ export class Session implements ReplySink {
   inFlight = 0
   /** In whose account its commands are on their way, on the shared lane that it used last. */
   use: Share | undefined
+  /** Its last chunk had reads with a write behind them: see `lookAhead` in request-path.ts. */
+  isMixing = false
   /** Of our own replies among them. */
   localBytes = 0
   /** An upstream connection of its own, while it needs one: see leased-path.ts. It may not be ready yet. */

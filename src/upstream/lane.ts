@@ -501,16 +501,21 @@ export class Lane {
   private saveTail = 0
   private saveFlagTail = 0
   private saveInFlight = 0
+  private saveGuarded = false
 
   save(): void {
+    this.saveGuarded = this.isGuarded
     this.savePos = this.pos
     this.saveTail = this.tail
     this.saveFlagTail = this.flagTail
     this.saveInFlight = this.inFlight
   }
 
-  /** Forgets everything appended since `save`. Only legal while no flush came between and the tail entry then was another client's. */
-  rollback(): void {
+  /**
+   * Forgets everything appended since `save`. Only legal while no flush came between and the tail entry then was another client's.
+   * Returns whether the guard was appended since then too.
+   */
+  rollback(): boolean {
     assert(((this.flagSent - this.saveFlagTail) | 0) <= 0, 'what was sent cannot be taken back')
     for (let i = this.saveTail; i !== this.tail; i = (i + 1) | 0) {
       const at = i & this.mask
@@ -528,6 +533,9 @@ export class Lane {
     this.tail = this.saveTail
     this.flagTail = this.saveFlagTail
     this.inFlight = this.saveInFlight
+    const isGuardGone = this.isGuarded && !this.saveGuarded
+    this.isGuarded = this.saveGuarded
+    return isGuardGone
   }
 
   get waitsForEarlyFlush(): boolean {

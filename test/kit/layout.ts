@@ -61,7 +61,10 @@ export const windows: Readonly<Record<string, Window>> = {
   'regions/host-addresses.ts': 'asks what host names resolve to',
   'regions/wire.ts': 'opens and keeps the control connections of the regions room, through ioredis',
   'regions/timers.ts': 'the real timers and wall clock, for all of the room who are handed Timers',
-  'upstream/pool.ts': { only: ['setImmediate'], why: 'one write per node and turn of the event loop' },
+  'upstream/pool.ts': {
+    only: ['setImmediate', 'setTimeout'],
+    why: 'one write per node and turn of the event loop; replies that wait for the rest of theirs',
+  },
   'session/waiting.ts': { only: ['setImmediate'], why: 'clients that were held back go on in a turn of their own' },
   'session/listener.ts': 'accepts clients',
   'session/session.ts': 'the socket of a client',

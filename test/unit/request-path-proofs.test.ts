@@ -57,15 +57,43 @@ describe('guards', () => {
     expect(other.socket.text).toBe('$1\r\nc\r\n$1\r\nd\r\n')
   })
 
-  test('reads that give way to a write leave theirs behind, and nothing moves', () => {
+  test('reads that give way to a write take theirs with them, and nothing moves', () => {
     const world = guarded()
-    const client = world.client('shop')
+    const [client, other] = [world.client('shop'), world.client('shop')]
     client.send(['GET', 'a'], ['SET', 'a', '1'])
-    expect(world.sentTo(world.replica)).toBe(role)
+    expect(world.sentTo(world.replica)).toBe('')
     expect(world.sentTo(world.primary)).toBe(text('GET', 'shop:a') + text('SET', 'shop:a', '1'))
-    world.reply(world.replica, answer('10.0.0.1', 5))
     world.reply(world.primary, '$-1\r\n+OK\r\n')
     expect(client.socket.text).toBe('$-1\r\n+OK\r\n')
+    other.send(['GET', 'b'])
+    expect(world.sentTo(world.replica)).toBe(role + text('GET', 'shop:b'))
+    world.reply(world.replica, `${answer('10.0.0.1', 5)}$1\r\nb\r\n`)
+    expect(other.socket.text).toBe('$1\r\nb\r\n')
+  })
+
+  test('where others’ reads stand behind it already, it stays when reads are taken back', () => {
+    const world = guarded()
+    const [client, other] = [world.client('shop'), world.client('shop')]
+    other.send(['GET', 'b'])
+    client.send(['GET', 'a'], ['SET', 'a', '1'])
+    expect(world.sentTo(world.replica)).toBe(role + text('GET', 'shop:b'))
+    const { incarnation } = world.replica
+    world.reply(world.replica, `${answer('10.0.0.2', 5)}$3\r\nold\r\n`)
+    expect(other.socket.text).toMatch(/^-TRYAGAIN [^\r]*\r\n$/)
+    expect(world.replica.incarnation).toBeGreaterThan(incarnation)
+  })
+
+  test('answers stay with their guards when one is taken back between two that go out', () => {
+    const world = guarded()
+    const [client, other] = [world.client('shop'), world.client('shop')]
+    other.send(['GET', 'b'])
+    expect(world.sentTo(world.replica)).toBe(role + text('GET', 'shop:b'))
+    client.send(['GET', 'a'], ['SET', 'a', '1'])
+    world.replica.follows = '10.0.0.2:6379' // as a probe finds out
+    other.send(['GET', 'c'])
+    world.sentTo(world.replica)
+    world.reply(world.replica, `${answer('10.0.0.1', 5)}$1\r\nb\r\n${answer('10.0.0.2', 6)}$1\r\nc\r\n`)
+    expect(other.socket.text).toBe('$1\r\nb\r\n$1\r\nc\r\n')
   })
 
   test('what stands behind an answer that does not hold is not executed, and what it had proven is void', () => {
