@@ -64,8 +64,11 @@ function drive(): void {
           return
         }
         const first = state.text === '' ? bytes[from]! : state.text.charCodeAt(0)
-        if (first === 36) state.bulkLeft = Number((state.text + bytes.toString('latin1', from, end)).slice(1)) + 2
-        else {
+        if (first === 36) {
+          const length = Number((state.text + bytes.toString('latin1', from, end)).slice(1))
+          if (length < 0) state.got++
+          else state.bulkLeft = length + 2
+        } else {
           state.got++
           if (first === 58) state.counted.executed++
           else if (first === 45) {
@@ -125,6 +128,8 @@ async function main(): Promise<void> {
       think: { type: 'string', default: '5' },
       /** Another checkout's proxy, for a comparison. */
       checkout: { type: 'string' },
+      /** Of `limit`: its `quota.when_exceeded`, error or delay. */
+      when: { type: 'string', default: 'error' },
       unpinned: { type: 'boolean', default: false },
     },
   })
@@ -132,7 +137,7 @@ async function main(): Promise<void> {
   const [rounds, windowMs] = [Number(values.rounds), Number(values.seconds) * 1000]
   const pinning = values.unpinned || !hasTaskset() ? { proxy: undefined, load: undefined } : { proxy: '0', load: '1' }
   const redis = await startDirect(await findRedisServer(), pinning)
-  const quota = what === 'limit' ? `, quota: { ops: ${opsLimit}/s, when_exceeded: error, scope: proxy }` : ''
+  const quota = what === 'limit' ? `, quota: { ops: ${opsLimit}/s, when_exceeded: ${values.when}, scope: proxy }` : ''
   const names = Array.from({ length: modestTenants }, (_, i) => `modest${i}`)
   const regis = await startRegis({
     name: 'regis',

@@ -756,7 +756,7 @@ export class Lane {
         }
         this.noteError(buf, pos, next, at, isWhole)
       }
-      if (!isWhole) this.noteSize(at, next - pos)
+      if (!isWhole || next - pos > largeReplyBytes) this.noteSize(at, next - pos)
       pos = next
       done++
       this.flagHead = (this.flagHead + 1) | 0
