@@ -740,60 +740,95 @@ export class RequestPath implements SessionHost {
   }
 
   /**
-   * The same command again and again, as pipelines are: what was found out about the one before holds for those behind it, as long as
-   * each is small, has one key, and goes on the run that is open. They are counted when the last of them is known. Whatever is
-   * not so, `handle` is asked about. Returns one past the last one taken.
+   * Pipelines are of a few commands again and again. As long as each is small, has one key, and goes on the run that is open, what was
+   * found out about the run holds for all of them, and those that are the same command are counted when the last of them is known.
+   * Whatever is not so, `handle` is asked about. Returns one past the last one taken.
    */
   private takeAlike(session: Session, lane: Lane, start: number, end: number): number {
-    const { frame, table, keys, splicer, buf, lastName, handledId: id } = this
+    const { frame, table, keys, splicer, buf, lastName } = this
     const { account } = session
-    if (account === undefined || id !== this.lastId || session.lane !== lane || session.mode !== 0) return start
-    const route = account.route[id]!
-    const tenant = account.tenant!
-    const isWrite = route === ROUTE.write
-    if (route < ROUTE.read || route > ROUTE.primary || route > this.runRouteMax || start < this.countFrom) return start
+    if (account === undefined || session.lane !== lane || session.mode !== 0 || start < this.countFrom) return start
     if (this.needsProof || session.unusualReplies !== 0 || (this.isGuardedRun && !lane.isGuarded)) return start
-    if (table.keyMode[id] !== KEYS.range || table.keyFirst[id] !== table.keyLast[id]) return start
-    if (table.replyMode[id] !== REPLY.pass || table.isContainer[id] !== 0 || !lane.endsWith(session)) return start
-    if (isWrite && !this.writesLeaveNoTrace()) return start
-    const large = route === ROUTE.read ? tenant.large : undefined
+    if (!lane.endsWith(session)) return start
+    const tenant = account.tenant!
     const isGated = tenant.gate !== 0
     if (isGated && (tenant.gate !== gateQuota || !this.quotas.hasAdvance)) return start
     const { prefix } = session
     const growth = prefix.length + keyHeaderBytesMax
-    const arity = table.arity[id]!
-    const nameLen = this.lastNameLen
     const most = Math.min(this.inFlightMax - session.inFlight, lane.commandsFree)
-    keys.arg[0] = table.keyFirst[id]!
-    keys.count = 1
-    keys.patterns = 0
+    let id = -1
+    let arity = 0
+    let isWrite = false
+    let isFenced = false
+    let large: TenantState['large']
     let pos = start
+    let taken = 0
     let count = 0
-    while (pos < end && count < most && frame.frame(buf, pos, end) === framed) {
+    while (pos < end && taken < most && frame.frame(buf, pos, end) === framed) {
       const next = frame.end
-      if (frame.len[0] !== nameLen || (arity >= 0 ? frame.count !== arity : frame.count < -arity)) break
       const name = frame.off[0]!
+      const nameLen = frame.len[0]!
       let i = 0
-      while (i < nameLen && buf[name + i] === lastName[i]) i++
-      if (i < nameLen || next - pos > alikeBytesMax || lane.pos + (next - splicer.from) + growth > lane.limit) break
+      const isSame = id >= 0 && nameLen === this.lastNameLen
+      if (isSame) while (i < nameLen && buf[name + i] === lastName[i]) i++
+      if (!isSame || i < nameLen) {
+        const other = this.lookup(name, nameLen)
+        if (other < 0 || !this.mayFollow(account, other)) break
+        if (other !== id) {
+          this.endAlike(session, lane, id, count, isWrite)
+          count = 0
+          id = other
+          arity = table.arity[id]!
+          isWrite = account.route[id] === ROUTE.write
+          isFenced = isWrite && !this.writesLeaveNoTrace()
+          large = account.route[id] === ROUTE.read ? tenant.large : undefined
+        }
+      }
+      if (arity >= 0 ? frame.count !== arity : frame.count < -arity) break
+      if (next - pos > alikeBytesMax || lane.pos + (next - splicer.from) + growth > lane.limit) break
+      keys.arg[0] = table.keyFirst[id]!
+      keys.count = 1
+      keys.patterns = 0
       if (large !== undefined && this.largeReads.isLarge(tenant, large, id, frame, keys, buf, this.nowMs)) break
       if (isGated && !this.quotas.isAdvanced(id, next - pos, next)) break
       if (large !== undefined && this.largeReads.hash !== 0) lane.name(count, this.largeReads.hash)
       lane.pos = splicer.splice(buf, buf === lane.bytes, frame, keys, prefix, lane.bytes, lane.pos)
       pos = next
+      taken++
       count++
+      if (isFenced) {
+        // The fences of the next one count this one among what is on its way.
+        this.fenceWrite(session, tenant, lane)
+        this.endAlike(session, lane, id, count, isWrite)
+        count = 0
+      }
     }
-    if (count === 0) return start
+    this.endAlike(session, lane, id, count, isWrite)
+    return pos
+  }
+
+  /** May a command of this kind stand on the run that is open without more being asked? One key, and a reply that passes. */
+  private mayFollow(account: SessionAccount, id: number): boolean {
+    const { table } = this
+    const route = account.route[id]!
+    if (route < ROUTE.read || route > ROUTE.primary || route > this.runRouteMax) return false
+    if (table.keyMode[id] !== KEYS.range || table.keyFirst[id] !== table.keyLast[id]) return false
+    return table.replyMode[id] === REPLY.pass && table.isContainer[id] === 0
+  }
+
+  /** So many commands of this kind stand on the lane and were not counted yet. */
+  private endAlike(session: Session, lane: Lane, id: number, count: number, isWrite: boolean): void {
+    if (count === 0) return
+    this.handledId = id
     this.calls[id]! += count
     session.commands += count
     session.inFlight += count
     this.runCommands += count
     if (isWrite) {
       this.callWrites += count
-      this.fences.skip()
+      if (this.tracker.isPrimaryNearest) this.fences.skip()
     } else this.callReads += count
     lane.appendAlike(count, isWrite)
-    return pos
   }
 
   /** No session read, here or at another worker, may be in need of knowing of each by its key. */

@@ -40,6 +40,13 @@ interface InsideLane {
   readonly trails: Float64Array
 }
 
+interface InsideFences {
+  readonly owners: Int32Array
+  readonly tags: Int32Array
+  readonly slots: Int32Array
+  readonly positions: Float64Array
+}
+
 const inside = (world: World): Inside => world.path as unknown as Inside
 
 interface Setting {
@@ -86,7 +93,7 @@ function answer({ world, answered, queued }: Side, bytes: number): void {
 
 function some(below: (n: number) => number): Buffer {
   const key = `k${below(5)}`
-  switch (below(14)) {
+  switch (below(18)) {
     case 0:
       return command('MGET', ...Array.from({ length: 1 + below(9) }, () => key))
     case 1:
@@ -105,6 +112,12 @@ function some(below: (n: number) => number): Buffer {
     case 8:
     case 9:
       return command('SET', key, 'v')
+    case 10:
+      return command('get', key)
+    case 11:
+      return command('INCR', key)
+    case 12:
+      return command(['DEL', 'EXISTS', ''][below(3)]!, key)
     default:
       return command('GET', key)
   }
@@ -120,7 +133,9 @@ const limitsOf = (below: (n: number) => number): QuotaLimits => ({
 
 /** All that the short ways may touch. A copy now: most of it goes on. */
 function numbersOf({ world, clients }: Side): unknown {
-  const { quota, cells, gate, inFlight, turnCommands } = world.tenant('shop')
+  const { quota, cells, gate, inFlight, turnCommands, newest, wide } = world.tenant('shop')
+  const fences = world.path.fences as unknown as InsideFences
+  const laid = Array.from(fences.owners, (owner, i) => [owner, fences.tags[i], fences.slots[i], fences.positions[i]])
   const { traffic: _traffic, ...metered } = { ...quota } as unknown as Record<string, unknown>
   const sessions = clients.map(({ session, socket }) => {
     const { admittedTo, stall, pendingBytes, isClosed, commands, localBytes } = session
@@ -143,7 +158,8 @@ function numbersOf({ world, clients }: Side): unknown {
     inFlight,
     turnCommands,
   ]
-  return JSON.parse(JSON.stringify({ metered, sessions, lanes, counted }))
+  const fenced = [laid.filter(([owner]) => owner !== 0), newest, wide]
+  return JSON.parse(JSON.stringify({ metered, sessions, lanes, counted, fenced }))
 }
 
 interface Played {
@@ -267,6 +283,21 @@ const planted: Readonly<Record<string, Plant>> = {
   'the last write of those alike counts as a read': laneBug('writes'),
   'one of those alike has no time': laneBug('totals'),
   'one of those alike waits for no reply': laneBug('counts'),
+  'a write among those alike lays no fence': (world) => {
+    const path = inside(world) as Inside & { fenceWrite(...args: unknown[]): void }
+    const takeAlike = path.takeAlike.bind(path)
+    const fenceWrite = path.fenceWrite.bind(path)
+    let isAlike = false
+    path.takeAlike = (...args) => {
+      isAlike = true
+      const next = takeAlike(...args)
+      isAlike = false
+      return next
+    }
+    path.fenceWrite = (...args) => {
+      if (!isAlike) fenceWrite(...args)
+    }
+  },
   'those alike take no heed of how many may be on their way': (world) => {
     const path = inside(world) as unknown as { inFlightMax: number; takeAlike: Inside['takeAlike'] }
     const takeAlike = path.takeAlike.bind(path)
