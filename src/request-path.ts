@@ -2040,6 +2040,9 @@ export class RequestPath implements SessionHost {
     const { account } = session
     session.isMixing = false
     if (account?.tenant === undefined || session.mode !== 0 || mayBeStrong(session, account)) return
+    // Where it is asked whether a read may go to the primary at all, each is asked; what is large would not have given way.
+    if (this.fallbackLimit !== undefined || account.whenStale !== 'primary' || account.rules !== undefined) return
+    if (account.tenant.large !== undefined || session.markWaitUntilMs !== 0 || session.staleUntilMs !== 0) return
     if (this.tracker.isPrimaryNearest || !this.hasPrimary(session)) return
     ahead.maxRequestBytes = session.requestBytesMax
     let pos = start
@@ -2047,12 +2050,14 @@ export class RequestPath implements SessionHost {
       const id = table.lookup(buf, ahead.off[0]!, ahead.len[0]!)
       if (id < 0) return
       const route = account.route[id]!
+      const arity = table.arity[id]!
+      if (arity >= 0 ? ahead.count !== arity : ahead.count < -arity) return
       if (route === ROUTE.write) {
         session.isMixing = true
         this.isPrimaryForced = i > 0
         return
       }
-      if (route !== ROUTE.read) return
+      if (route !== ROUTE.read || table.keyMode[id] !== KEYS.range) return // others may block
       pos = ahead.end
     }
   }

@@ -382,9 +382,10 @@ export class Lane {
     const { flags, flagMask } = this
     const flag = isWrite ? flagWrite : 0
     for (let i = 0; i < count; i++) flags[(this.flagTail + i) & flagMask] = flag
+    const last = (this.tail - 1) & this.mask
+    if (this.flagTail === this.flagSent) this.batches[last] = this.flagTail
     this.flagTail = (this.flagTail + count) | 0
     this.inFlight += count
-    const last = (this.tail - 1) & this.mask
     this.counts[last]! += count
     this.totals[last]! += count
     this.uses[last]!.inFlight += count

@@ -11,7 +11,7 @@ const bugs = simBugs.filter(
   ({ name, isQuick }) => wanted === 'all' || (wanted === '' ? isQuick === true : name.includes(wanted)),
 )
 const sound = loadSim()
-const seedsMax = Number(process.env['SEEDS_MAX'] ?? (wanted === '' ? 60 : 1_000))
+const seedsMax = Number(process.env['SEEDS_MAX'] ?? (wanted === '' ? 200 : 1_000))
 
 test.each(bugs.map((bug) => [bug.name, bug] as const))(
   'the simulation finds: %s',
