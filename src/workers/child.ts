@@ -124,7 +124,8 @@ export class Child {
       (beat) => {
         this.#isAsked = false
         this.#silentMs = 0
-        this.beat = beat
+        // One from before it served, heard after its word that it serves, knows less.
+        if (beat.health !== undefined || this.beat?.health === undefined) this.beat = beat
         if (!this.#isGone) this.#options.events.beat(this, beat)
       },
       () => {}, // it has ended, or will be

@@ -90,8 +90,11 @@ export class HandOut {
     this.#pump()
   }
 
-  /** What a worker says of itself, now and then. */
-  note(worker: number, clients: number, isOpen: boolean): void {
+  /**
+   * What a worker says of itself, now and then. `isOpen` undefined: it said this before it served, and messages that came together are heard
+   * in another order; it is open until it says that it is not.
+   */
+  note(worker: number, clients: number, isOpen: boolean | undefined): void {
     const taker = this.#takers.get(worker)
     if (taker === undefined) return
     // It lives and has not said that it has them: lost on their way, or it will have its own copy. They are no reason to pass it by.
@@ -101,7 +104,7 @@ export class HandOut {
       handle.close()
     }
     taker.clients = clients + taker.onTheirWay.size
-    taker.isOpen = isOpen
+    if (isOpen !== undefined) taker.isOpen = isOpen
     this.#pump()
   }
 

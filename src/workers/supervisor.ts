@@ -307,7 +307,7 @@ export class Supervisor {
             this.#handOut.note(
               index,
               beat.clients,
-              beat.health?.checks.some((c) => c.name === 'listening' && c.ok) === true,
+              beat.health?.checks.some((c) => c.name === 'listening' && c.ok),
             )
         },
         hangs: (child) => this.log.error({ worker: index, pid: child.pid }, 'a worker gives no sign of life: killed'),

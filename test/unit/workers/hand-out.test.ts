@@ -121,6 +121,14 @@ test('one that is full is given clients only when all are', () => {
   expect(countOf(given, 0)).toBe(2)
 })
 
+test('what a worker said before it served, and is heard after it began, closes no door', () => {
+  const { handOut, given, arrive, takeAll } = stage(0, 1)
+  handOut.note(1, 0, undefined)
+  arrive(10)
+  takeAll()
+  expect([countOf(given, 0), countOf(given, 1)]).toEqual([5, 5])
+})
+
 test('with nobody to take them a bounded number waits, and at the end none is kept', () => {
   const { handOut, arrive, closed } = stage()
   arrive(handedWaitingMax + 3)
