@@ -83,6 +83,16 @@ describe('guards', () => {
     expect(world.replica.incarnation).toBeGreaterThan(incarnation)
   })
 
+  test('others’ guard keeps what it was sent with when reads behind it are taken back', () => {
+    const world = guarded()
+    const [client, other] = [world.client('shop'), world.client('shop')]
+    other.send(['GET', 'b'])
+    client.send(['GET', 'a'], ['SET', 'a', '1'])
+    world.sentTo(world.replica)
+    world.reply(world.replica, `${answer('10.0.0.1', 5)}$1\r\nb\r\n`)
+    expect(other.socket.text).toBe('$1\r\nb\r\n')
+  })
+
   test('answers stay with their guards when one is taken back between two that go out', () => {
     const world = guarded()
     const [client, other] = [world.client('shop'), world.client('shop')]

@@ -88,6 +88,18 @@ test('what counts is what was known when it was sent: a probe that learns of the
   expect(failures()).toEqual([1, 1])
 })
 
+test('an answer like the last one does not hold when it was another node that it should follow', () => {
+  const { node, send, hear, failures } = setUp()
+  for (const offset of [100, 101]) {
+    send()
+    hear(answer('10.0.0.1', 6379, offset))
+  }
+  node.follows = '10.0.0.2:6379'
+  send()
+  hear(answer('10.0.0.1', 6379, 102))
+  expect(failures()).toEqual([1, 1])
+})
+
 test('an old primary that is read while there is no other is not asked', () => {
   const { node, handlers, send } = setUp()
   node.role = 'primary'
