@@ -7,8 +7,9 @@
  *
  *   readers that know nothing of each other      wait half a gap: the gap settles at about a 14th of a round trip
  *   clients that ask again when they are answered   come in flocks, a round trip apart. A mark is held back a moment for the
- *                                                rest of the flock; now and then a gap is twice as long, so that two flocks wait
- *                                                for one mark, once: from then on they are one. Few marks, and nobody waits
+ *                                                rest of the flock, and for as long as more of it come one behind the other; now
+ *                                                and then a gap is twice as long, so that two flocks wait for one mark, once: from
+ *                                                then on they are one. Few marks, and nobody waits
  */
 
 /** Of a round trip: what the wait may be in the mean, the least gap, and the widest, which is the longest that anybody waits. */
@@ -17,6 +18,13 @@ const leastPerRoundTrip = 16
 const widestPerRoundTrip = 3
 /** A mark is held back this part of a round trip, for those who come with its first reader. */
 const gathersPerRoundTrip = 90
+/**
+ * Then further, while somebody came within the last millisecond: two hundred clients are answered, and ask again, over several of them.
+ * No longer than this part of a round trip from the first, and not at all where a millisecond is much of one.
+ */
+const quietMs = 1
+const quietFromMs = 45
+const flockPerRoundTrip = 14
 /** The gap moves by so much at a time, and goes back faster than that when readers wait too long. */
 const wider = 1.15
 const narrowerMin = 0.7
@@ -37,10 +45,12 @@ export class IndexGap {
   private budgetMs = 0
   private leastMs: number
   private widestMs: number
+  private flockMs = 0
   /** Of the mark to come: who waits for it, and the sum of the moments at which they came, since `fromMs`. */
   private readers = 0
   private fromMs = 0
   private cameMs = 0
+  private lastMs = 0
   /** Of the marks since the last step. */
   private stepReaders = 0
   private stepWaitMs = 0
@@ -58,6 +68,7 @@ export class IndexGap {
     const ms = Number.isFinite(rttMs) ? rttMs : 0
     this.budgetMs = ms / waitsPerRoundTrip
     this.gatherMs = Math.floor(ms / gathersPerRoundTrip)
+    this.flockMs = ms < quietFromMs ? 0 : ms / flockPerRoundTrip
     this.leastMs = Math.max(this.minMs, ms / leastPerRoundTrip)
     this.widestMs = Math.max(this.minMs, ms / widestPerRoundTrip)
     this.usualMs = Math.min(Math.max(this.usualMs, this.leastMs), this.widestMs)
@@ -69,6 +80,13 @@ export class IndexGap {
     if (this.readers === 0) this.fromMs = nowMs
     this.readers++
     this.cameMs += nowMs - this.fromMs
+    this.lastMs = nowMs
+  }
+
+  /** A mark is due: how long it is held back yet for readers that are still coming, ms; 0: it is not. */
+  holdMs(nowMs: number): number {
+    if (this.readers === 0) return 0
+    return Math.max(0, Math.min(this.lastMs + quietMs, this.fromMs + this.flockMs) - nowMs)
   }
 
   /** A mark was sent, for whatever reason. */

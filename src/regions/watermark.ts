@@ -96,6 +96,8 @@ export class Marks {
    */
   private armedDelayMs = -1
   private dueAtMs = Number.POSITIVE_INFINITY
+  /** When it is due whoever else waits: it is held back for readers that are still coming until then at the most. */
+  private wishedAtMs = Number.POSITIVE_INFINITY
   private timer: Timer | undefined
 
   constructor(options: MarksOptions) {
@@ -116,7 +118,7 @@ export class Marks {
     const now = this.clock.now()
     const { gapMs, gatherMs } = this.index
     this.index.asked(now)
-    if (Math.max(now + gatherMs, this.lastSentAtMs + gapMs) < this.dueAtMs) this.arm(gatherMs, now, gapMs)
+    this.schedule(Math.max(now + gatherMs, this.lastSentAtMs + gapMs), now)
   }
 
   /** How long a reader who asks now would wait for its mark, at the most, ms. */
@@ -166,6 +168,7 @@ export class Marks {
     this.timer?.cancel()
     this.timer = undefined
     this.dueAtMs = Number.POSITIVE_INFINITY
+    this.wishedAtMs = Number.POSITIVE_INFINITY
     this.armedDelayMs = -1
   }
 
@@ -180,10 +183,14 @@ export class Marks {
     this.index.setRoundTrip(rttMs)
   }
 
-  private arm(delayMs: number, now: number, gapMs = this.gapMs): void {
-    // Behind a wider gap it is not due within that: who wishes for one sooner has to say so.
-    if (gapMs <= this.gapMs) this.armedDelayMs = Math.min(this.armedDelayMs, delayMs)
-    const dueAtMs = Math.max(now + delayMs, this.lastSentAtMs + gapMs)
+  private arm(delayMs: number, now: number): void {
+    this.armedDelayMs = Math.min(this.armedDelayMs, delayMs)
+    const dueAtMs = Math.max(now + delayMs, this.lastSentAtMs + this.gapMs)
+    this.wishedAtMs = Math.min(this.wishedAtMs, dueAtMs)
+    this.schedule(dueAtMs, now)
+  }
+
+  private schedule(dueAtMs: number, now: number): void {
     if (dueAtMs >= this.dueAtMs) return
     this.timer?.cancel()
     this.dueAtMs = dueAtMs
@@ -206,8 +213,11 @@ export class Marks {
   private fire(): void {
     this.timer = undefined
     this.dueAtMs = Number.POSITIVE_INFINITY
-    this.armedDelayMs = Number.POSITIVE_INFINITY
     const now = this.clock.now()
+    const heldUntilMs = Math.min(now + this.index.holdMs(now), this.wishedAtMs)
+    if (heldUntilMs > now && this.isOpen) return this.schedule(heldUntilMs, now)
+    this.wishedAtMs = Number.POSITIVE_INFINITY
+    this.armedDelayMs = Number.POSITIVE_INFINITY
     const seq = this.take()
     this.lastSentAtMs = now
     this.index.sent(now)

@@ -2,8 +2,11 @@ import { IndexGap } from '../../../src/regions/index-gap.ts'
 
 const rttMs = 180
 
-/** Clients read by marks: `pause` says how long each waits after its answer. What is told is of the last three quarters. */
-function play(clients: number, seconds: number, pause: () => number, gap = new IndexGap(5)) {
+/**
+ * Clients read by marks: `pause` says how long each waits after its answer, `spreadMs` how long behind the one before it is
+ * answered. What is told is of the last three quarters.
+ */
+function play(clients: number, seconds: number, pause: () => number, gap = new IndexGap(5), spreadMs = 0) {
   gap.setRoundTrip(rttMs)
   const comesAt = Array.from({ length: clients }, () => Math.random() * rttMs)
   let [lastSent, dueAt, marks] = [-1000, Number.POSITIVE_INFINITY, 0]
@@ -18,11 +21,16 @@ function play(clients: number, seconds: number, pause: () => number, gap = new I
       dueAt = Math.min(dueAt, Math.max(now + gap.gatherMs, lastSent + gap.gapMs))
     }
     if (now < dueAt) continue
+    const heldMs = gap.holdMs(now)
+    if (heldMs > 0) {
+      dueAt = now + heldMs
+      continue
+    }
     gap.sent(now)
     lastSent = now
     dueAt = Number.POSITIVE_INFINITY
-    for (const { client, at } of waiting) {
-      comesAt[client] = now + rttMs + Math.random() * 1.5 + pause()
+    for (const [i, { client, at }] of waiting.entries()) {
+      comesAt[client] = now + rttMs + i * spreadMs + Math.random() * 1.5 + pause()
       if (now > seconds * 250) waits.push(now - at)
     }
     if (now > seconds * 250) marks++
@@ -49,6 +57,30 @@ test('clients that ask again when they are answered come in a few flocks in the 
   expect(found.perRoundTrip).toBeLessThan(6)
   expect(found.mean).toBeLessThan((rttMs / 28) * 1.4)
   expect(found.median).toBeLessThan(rttMs / 28)
+})
+
+test('so do those whose answers take their time to be given, one after the other', () => {
+  const found = play(200, 40, () => 0, new IndexGap(5), 0.08)
+  expect(found.perRoundTrip).toBeLessThan(6)
+  expect(found.mean).toBeLessThan((rttMs / 28) * 1.6)
+})
+
+test('a mark is held back while readers come, and not for one who comes alone', () => {
+  const gap = new IndexGap(5)
+  gap.setRoundTrip(rttMs)
+  expect(gap.holdMs(0)).toBe(0)
+  gap.asked(0)
+  expect(gap.holdMs(2)).toBe(0)
+  for (let now = 2; now < 40; now++) {
+    gap.asked(now)
+    const left = Math.max(0, rttMs / 14 - now)
+    expect(gap.holdMs(now)).toBe(Math.min(1, left))
+  }
+  gap.sent(40)
+  expect(gap.holdMs(40)).toBe(0)
+  gap.setRoundTrip(30)
+  gap.asked(50)
+  expect(gap.holdMs(50)).toBe(0)
 })
 
 test('when flocks scatter, the gap narrows within seconds', () => {

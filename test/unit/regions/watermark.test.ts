@@ -97,6 +97,27 @@ test('the first reader who waits for a mark waits for those who come with it, an
   expect(sent.length - count - 1).toBe(14)
 })
 
+test('a mark is held back while readers keep coming, for a fourteenth of a round trip, and never for who wants one by then', () => {
+  const { time, marks, sent } = start()
+  marks.setRoundTrip(180)
+  /** Somebody comes every half millisecond, for so long. How long after the first of them the mark went out, ms. */
+  const flock = (ms: number, before = (): void => {}): number => {
+    time.pass(50)
+    const [count, from] = [sent.length, time.now()]
+    before()
+    for (let i = 0; i < 2 * ms; i++) {
+      marks.wantNow()
+      time.pass(0.5)
+    }
+    time.pass(2)
+    return sent[count]!.at - from
+  }
+  expect(flock(0.5)).toBe(2)
+  expect(flock(6)).toBe(7)
+  expect(flock(30)).toBe(13)
+  expect(flock(30, () => marks.wantWithin(5))).toBe(5)
+})
+
 test('a mark that readers wait for behind a wide gap does not hold up who wants one sooner', () => {
   const { time, marks, sent } = start()
   marks.setRoundTrip(180)
