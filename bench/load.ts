@@ -56,8 +56,9 @@ export interface Line {
 
 /** redis-benchmark opens its clients anew each time: with more than this, connecting would be what is measured. */
 const benchmarkClientsMax = 1000
-/** For the same reason each of them sends so many. */
-const requestsPerClientMin = 100
+/** For the same reason each of them sends so many, if that takes no longer than so many rounds: about as many as each of 50 sends in one. */
+const requestsPerClientMin = 400
+const longestRun = 8
 const firstRequestsMax = 20_000
 /** Keys of large values: so many that they are 64 MiB together, one at least. */
 const valuesBytesMax = 64 * 1024 * 1024
@@ -82,7 +83,7 @@ function benchmarkLoad(tool: LoadTool, line: Line, cell: Cell): Load {
     run: async (seconds) => {
       const few = Math.min(50 * cell.clients * cell.pipeline, firstRequestsMax)
       // On a slow machine a run stays near its time, whatever the number of clients.
-      const wanted = Math.max(perSecond * seconds, Math.min(least, perSecond * seconds * 3), 200)
+      const wanted = Math.max(perSecond * seconds, Math.min(least, perSecond * seconds * longestRun), 200)
       const result = await runRedisBenchmark(tool, target, cell, perSecond === 0 ? few : Math.round(wanted))
       perSecond = result.perSecond
       return result

@@ -11,6 +11,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { clientReadBytes, listenBacklog } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
+import { formatAddress } from './address.ts'
 import { readProxyHeader } from './proxy-protocol.ts'
 import { lingerBriefly, type Session } from './session.ts'
 
@@ -206,7 +207,6 @@ export class Listener {
 
   private open(socket: net.Socket, remote: string, user: string | undefined): Session {
     const session = this.options.accept(socket, remote, user)
-    session.local = formatAddress(socket.localAddress, socket.localPort)
     socket.on('error', () => session.destroy('error'))
     socket.on('close', () => session.destroy('closed'))
     socket.on('end', () => session.onHalfClosed())
@@ -215,9 +215,3 @@ export class Listener {
 }
 
 const remotes = new WeakMap<net.Socket, string>()
-
-function formatAddress(host: string | undefined, port: number | undefined): string {
-  if (host === undefined) return 'unknown'
-  const plain = host.startsWith('::ffff:') ? host.slice(7) : host
-  return plain.includes(':') ? `[${plain}]:${port ?? 0}` : `${plain}:${port ?? 0}`
-}

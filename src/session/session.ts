@@ -24,6 +24,7 @@ import type { TenantRules } from '../routing/rules.ts'
 import { type Account, openUse } from '../tenant/account.ts'
 import type { Lane, ReplySink } from '../upstream/lane.ts'
 import type { Lease } from '../upstream/leases.ts'
+import { formatAddress } from './address.ts'
 import type { HeldReplies } from './held-replies.ts'
 import type { ProvenReplies } from './proven-replies.ts'
 import type { QuotaWait } from './quota-lines.ts'
@@ -136,7 +137,6 @@ export class Session implements ReplySink {
   /** Which of several nodes that are equally near it reads from: scattered, since programs open connections in pairs. */
   readonly turn: number
   remote = ''
-  local = ''
   isClosed = false
   /** Who it is; set by `enter` alone. */
   account: SessionAccount | undefined
@@ -323,6 +323,11 @@ export class Session implements ReplySink {
   set proving(proven: ProvenReplies | undefined) {
     this.proven = proven
     this.unusualReplies = (this.unusualReplies & ~repliesProven) | (proven === undefined ? 0 : repliesProven)
+  }
+
+  /** Our end of its connection: a system call, made when somebody wants to know. */
+  get local(): string {
+    return formatAddress(this.socket.localAddress, this.socket.localPort)
   }
 
   /** In whose name its commands are sent. */
@@ -791,10 +796,16 @@ export class Session implements ReplySink {
     if (this.isClosed) return
     this.isClosed = true
     this.dropPending()
-    // Read on and throw away: an end with unread input would be a reset, which takes replies with it.
-    if (this.isPaused) this.socket.resume()
-    this.socket.end()
-    lingerBriefly(this.socket)
+    const { socket } = this
+    if (socket.readableEnded && socket.writableLength === 0 && !isTls(socket)) {
+      // It has said all that it will, and the kernel has all that it is told: nothing is left to wait for.
+      socket.destroy()
+    } else {
+      // Read on and throw away: an end with unread input would be a reset, which takes replies with it.
+      if (this.isPaused) socket.resume()
+      socket.end()
+      lingerBriefly(socket)
+    }
     this.host.closed(this, reason)
   }
 
@@ -806,6 +817,10 @@ export class Session implements ReplySink {
     this.socket.destroy()
     this.host.closed(this, reason)
   }
+}
+
+function isTls(socket: Socket): boolean {
+  return (socket as { readonly encrypted?: boolean }).encrypted === true
 }
 
 /** A reply that tells nothing but that something was done; no read is answered so. */

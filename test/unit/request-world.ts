@@ -41,6 +41,7 @@ export class MemorySocket extends EventEmitter {
   text = ''
   isEnded = false
   isDestroyed = false
+  readableEnded = false
   /** What is called when a piece has been written. */
   readonly callbacks: (() => void)[] = []
   /** The pieces as they were written. */

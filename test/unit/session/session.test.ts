@@ -108,3 +108,28 @@ describe('a client that does not read', () => {
     expect(clients.map((client) => client.socket.isDestroyed)).toEqual([false, true, false, false])
   })
 })
+
+describe('a client that has said all it will', () => {
+  test('is let go at once when the kernel has its last reply', () => {
+    const world = buildWorld()
+    const client = world.client('shop')
+    client.send(['GET', 'a'])
+    client.socket.readableEnded = true
+    client.session.onHalfClosed()
+    expect([client.socket.isEnded, client.socket.isDestroyed]).toEqual([false, false])
+    world.reply(world.replica, '$1\r\n1\r\n')
+    expect([client.socket.text, client.socket.isEnded, client.socket.isDestroyed]).toEqual(['$1\r\n1\r\n', false, true])
+  })
+
+  test('keeps its connection while it has not read everything, or may still talk', () => {
+    for (const [writableLength, readableEnded] of [
+      [5, true],
+      [0, false],
+    ] as const) {
+      const client = buildWorld().client('shop')
+      Object.assign(client.socket, { writableLength, readableEnded })
+      client.session.onHalfClosed()
+      expect([client.socket.isEnded, client.socket.isDestroyed]).toEqual([true, false])
+    }
+  })
+})
