@@ -1334,7 +1334,7 @@ export class RegisProxy {
         return marks.nextSeq
       },
       noteRead: (session, node, incarnation) => session.noteRead(tracker.nodes[node]!, incarnation),
-      noteWrite: (tenant) => this.path.noteWideWrite(tenant),
+      noteWrite: (tenant) => this.path.writeFences.wideWrite(tenant),
       uncertain: (tenant, node) => {
         cells.uncertain++
         this.path.unsettled.add(tenant, this.service.lane(node))

@@ -46,7 +46,6 @@ import { Fences } from './regions/fences.ts'
 import type { Guards } from './regions/guards.ts'
 import type { Node } from './regions/node.ts'
 import type { SiblingPages } from './regions/sibling-format.ts'
-import type { SiblingLog } from './regions/sibling-log.ts'
 import { SiblingWrites } from './regions/sibling-writes.ts'
 import type { RegionTracker } from './regions/tracker.ts'
 import { encodeReply, failure, type Reply } from './resp/encode.ts'
@@ -95,10 +94,10 @@ import {
 } from './session/session.ts'
 import { SharedBounds } from './session/shared-bounds.ts'
 import { StrongChecks } from './session/strong-checks.ts'
-import type { Transaction } from './session/transaction.ts'
 import { Share, Turns } from './session/turns.ts'
 import { UnsettledWrites } from './session/unsettled.ts'
 import { WaitingRoom } from './session/waiting.ts'
+import { WriteFences } from './session/write-fences.ts'
 import { isStreamed, type StreamHands, StreamPath } from './stream-path.ts'
 import { gateQuota, type TenantState } from './tenant/account.ts'
 import { invalidateChannel } from './tenant/channels.ts'
@@ -318,6 +317,7 @@ export class RequestPath implements SessionHost {
   /** Writes that a replica has refused, on their way to the new primary. */
   readonly secondTries: SecondTries
   readonly fences: Fences
+  readonly writeFences: WriteFences
   readonly siblingWrites: SiblingWrites | undefined
   readonly strong: StrongChecks
   private readonly bounds: SharedBounds
@@ -379,7 +379,7 @@ export class RequestPath implements SessionHost {
       after: (ms, run) => parts.after(ms, run),
       forget: (session) => this.waiting.forget(session),
       resumeSoon: (session) => this.waiting.resumeSoon(session),
-      sentAgain: (session, lane) => this.fenceAgain(session, lane),
+      sentAgain: (session, lane) => this.writeFences.writeAgain(session, lane, this.nowMs),
       wantsFlush: (lane) => parts.pool.wantsFlush(lane),
       counted: (result, writes) => parts.cells.readonlyResent.add([result], writes),
     })
@@ -388,6 +388,14 @@ export class RequestPath implements SessionHost {
       lanes: parts.pool.lanes,
       primary: () => parts.tracker.primary,
       nextSeq: () => this.marks.nextSeq,
+    })
+    this.writeFences = new WriteFences({
+      tracker: parts.tracker,
+      fences: this.fences,
+      keys: this.keys,
+      frame: this.frame,
+      now: parts.now,
+      siblings: () => this.siblingWrites,
     })
     this.siblingWrites = parts.siblingWrites === undefined ? undefined : this.buildSiblingWrites(parts.siblingWrites)
     this.strong = new StrongChecks({
@@ -524,8 +532,9 @@ export class RequestPath implements SessionHost {
         this.needsProof = false // of whatever command was handled last
         this.enqueue(session, account, lane, id, isWrite)
       },
-      noteQueued: (account, transaction) => this.noteQueued(account.tenant!, transaction),
-      fenceExec: (session, account, lane, transaction) => this.fenceExec(session, account.tenant!, lane, transaction),
+      noteQueued: (account, transaction) => this.writeFences.queued(account.tenant!, transaction, this.buf),
+      fenceExec: (session, account, lane, transaction) =>
+        this.writeFences.exec(session, account.tenant!, lane, transaction, this.nowMs),
       isolationFailure: (session, lane) => this.isolationFailure(session, lane),
       isOwnLane,
       resumeLater: (session, ms) => {
@@ -798,7 +807,7 @@ export class RequestPath implements SessionHost {
       count++
       if (isFenced) {
         // The fences of the next one count this one among what is on its way.
-        this.fenceWrite(session, tenant, lane)
+        this.writeFences.write(session, tenant, lane, buf, this.nowMs)
         this.endAlike(session, lane, id, count, isWrite)
         count = 0
       }
@@ -1131,7 +1140,8 @@ export class RequestPath implements SessionHost {
   private enqueue(session: Session, account: SessionAccount, lane: Lane, id: number, isWrite: boolean): void {
     if (isWrite) {
       this.callWrites++
-      if (this.table.replyMode[id] !== REPLY.receivers) this.fenceWrite(session, account.tenant!, lane)
+      if (this.table.replyMode[id] !== REPLY.receivers)
+        this.writeFences.write(session, account.tenant!, lane, this.buf, this.nowMs)
     } else this.callReads++
     this.runCommands++
     if (this.needsProof || session.unusualReplies !== 0) return this.enqueueUnusual(session, account, lane, id, isWrite)
@@ -1178,150 +1188,9 @@ export class RequestPath implements SessionHost {
     else lane.appendTransformed(sink, transform, isWrite, nowMs)
   }
 
-  /**
-   * A write whose keys were found is put on this lane: the tenant's session reads of these keys must see it from its reply on.
-   * Nothing while the primary is the nearest node, which serves those reads.
-   */
-  private fenceWrite(session: Session, tenant: TenantState, lane: Lane): void {
-    const { tracker, fences, keys, frame } = this
-    const isWide = keys.count === 0 || keys.count > fenceKeysMax
-    if (lane.isLeased) {
-      // Which node is the nearest counts when it is answered; `resume` knows nothing of these connections.
-      if (isWide || tracker.isPrimaryNearest) session.hasLeasedWide = true
-      else this.keepLeasedKeys(session, tenant)
-      return
-    }
-    if (this.siblingWrites !== undefined) this.tellKeys(this.siblingWrites.log, session, tenant, isWide)
-    if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.markSentAtMs(lane)
-    fences.noteWrite(tenant, lane, sentAtMs)
-    if (!tenant.hasSessionReads) return
-    if (isWide) return fences.layWide(tenant, lane, sentAtMs)
-    for (let i = 0; i < keys.count; i++) {
-      const a = keys.arg[i]!
-      const { off, len } = frame
-      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, off[a]!, len[a]!)
-      fences.layKey(tenant, key, lane, sentAtMs)
-    }
-  }
-
-  /** The same for the other workers of this proxy. Their session reads may be served elsewhere than this one's. */
-  private tellKeys(log: SiblingLog, session: Session, tenant: TenantState, isWide: boolean): void {
-    if (!log.isLogging) return
-    if (isWide || !tenant.hasSessionReads) return log.tenant(tenant)
-    const { keys, frame, fences } = this
-    for (let i = 0; i < keys.count; i++) {
-      const a = keys.arg[i]!
-      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, frame.off[a]!, frame.len[a]!)
-      log.key(tenant, key.spread, key.b)
-    }
-  }
-
-  private tellHashed(log: SiblingLog, tenant: TenantState, isWide: boolean, hashes: readonly number[]): void {
-    if (!log.isLogging) return
-    if (isWide || !tenant.hasSessionReads) return log.tenant(tenant)
-    for (let i = 0; i < hashes.length; i += 2) log.key(tenant, hashes[i]!, hashes[i + 1]!)
-  }
-
-  /** Writes whose keys are not looked for again are put on this lane. */
-  private fenceAgain(session: Session, lane: Lane): void {
-    const { tracker, fences } = this
-    const tenant = session.account?.tenant
-    if (tenant === undefined) return
-    if (this.siblingWrites?.log.isLogging === true) this.siblingWrites.log.tenant(tenant)
-    if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.markSentAtMs(lane)
-    fences.noteWrite(tenant, lane, sentAtMs)
-    if (tenant.hasSessionReads) fences.layWide(tenant, lane, sentAtMs)
-  }
-
-  /** The mark behind what is put on this lane now goes out with it, or when the lane may carry the next. */
-  private markSentAtMs(lane: Lane): number {
-    return Math.max(this.nowMs, lane.lastTrailAtMs + this.marks.gapMsNow)
-  }
-
-  private noteQueued(tenant: TenantState, transaction: Transaction): void {
-    const { keys, frame, fences } = this
-    const { writtenKeys, database } = transaction
-    if (keys.count === 0 || writtenKeys.length + 2 * keys.count > 2 * fenceKeysMax) transaction.writesWide = true
-    if (transaction.writesWide) return
-    for (let i = 0; i < keys.count; i++) {
-      const a = keys.arg[i]!
-      const prefix = tenant.prefixes[database]!
-      const key = fences.hashKey(tenant, database, prefix, this.buf, frame.off[a]!, frame.len[a]!)
-      writtenKeys.push(key.spread, key.b)
-    }
-  }
-
-  /** An EXEC with writes is put on this lane: their keys were hashed when they were queued. */
-  private fenceExec(session: Session, tenant: TenantState, lane: Lane, transaction: Transaction): void {
-    const { tracker, fences } = this
-    const { writtenKeys } = transaction
-    const isWide = transaction.writesWide || writtenKeys.length === 0
-    if (lane.isLeased) {
-      if (isWide || tracker.isPrimaryNearest) session.hasLeasedWide = true
-      else session.leasedKeys = [...session.leasedKeys, ...writtenKeys]
-      return
-    }
-    if (this.siblingWrites !== undefined) this.tellHashed(this.siblingWrites.log, tenant, isWide, writtenKeys)
-    if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.markSentAtMs(lane)
-    fences.noteWrite(tenant, lane, sentAtMs)
-    if (!tenant.hasSessionReads) return
-    if (isWide) return fences.layWide(tenant, lane, sentAtMs)
-    for (let i = 0; i < writtenKeys.length; i += 2)
-      fences.layHashed(tenant, writtenKeys[i]!, writtenKeys[i + 1]!, lane, sentAtMs)
-  }
-
-  /** Their position is known when they are answered. */
-  private keepLeasedKeys(session: Session, tenant: TenantState): void {
-    const { keys, frame, fences } = this
-    if (session.leasedKeys.length > 2 * fenceKeysMax) session.hasLeasedWide = true
-    if (session.hasLeasedWide) return
-    const found: number[] = []
-    for (let i = 0; i < keys.count; i++) {
-      const a = keys.arg[i]!
-      const key = fences.hashKey(tenant, session.database, session.prefix, this.buf, frame.off[a]!, frame.len[a]!)
-      found.push(key.spread, key.b)
-    }
-    session.leasedKeys = [...session.leasedKeys, ...found]
-  }
-
-  /** A write of the proxy's own for this tenant was answered, of keys that are not named: FLUSHDB. */
-  noteWideWrite(tenant: TenantState): void {
-    this.siblingWrites?.tellNow(tenant)
-    this.fences.raiseFloor(tenant, this.parts.now() + this.marks.gapMsNow)
-    this.marks.wantWithin(this.marks.gapMsNow)
-  }
-
-  /**
-   * One of this client's writes on its lease was answered. Which one is not known here: the keys of all in flight are covered from
-   * now on at the earliest, and once more with each of the answers to come.
-   */
+  /** Part of what a session may ask for (SessionHost). */
   answeredOnLease(session: Session): void {
-    const tenant = session.account?.tenant
-    if (tenant === undefined) return
-    const { fences, marks, tracker } = this
-    if (tracker.isPrimaryNearest) fences.skip()
-    else if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.parts.now() + marks.gapMsNow
-    const { leasedKeys } = session
-    const isWide = session.hasLeasedWide || leasedKeys.length === 0
-    if (this.siblingWrites !== undefined) {
-      this.tellHashed(this.siblingWrites.log, tenant, isWide, leasedKeys)
-      this.siblingWrites.log.publish() // before its reply goes out
-    }
-    if (isWide) fences.raiseFloor(tenant, sentAtMs)
-    else {
-      fences.noteAnswered(tenant, sentAtMs)
-      if (tenant.hasSessionReads)
-        for (let i = 0; i < leasedKeys.length; i += 2)
-          fences.layAnswered(tenant, leasedKeys[i]!, leasedKeys[i + 1]!, sentAtMs)
-    }
-    if (tenant.hasSessionReads) marks.wantWithin(marks.gapMsNow)
+    this.writeFences.answeredOnLease(session)
   }
 
   /**
