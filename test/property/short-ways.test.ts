@@ -284,9 +284,10 @@ const planted: Readonly<Record<string, Plant>> = {
   'one of those alike has no time': laneBug('totals'),
   'one of those alike waits for no reply': laneBug('counts'),
   'a write among those alike lays no fence': (world) => {
-    const path = inside(world) as Inside & { fenceWrite(...args: unknown[]): void }
+    const path = inside(world)
+    const { writeFences } = world.path
     const takeAlike = path.takeAlike.bind(path)
-    const fenceWrite = path.fenceWrite.bind(path)
+    const write = writeFences.write.bind(writeFences)
     let isAlike = false
     path.takeAlike = (...args) => {
       isAlike = true
@@ -294,8 +295,8 @@ const planted: Readonly<Record<string, Plant>> = {
       isAlike = false
       return next
     }
-    path.fenceWrite = (...args) => {
-      if (!isAlike) fenceWrite(...args)
+    writeFences.write = (...args) => {
+      if (!isAlike) write(...args)
     }
   },
   'those alike take no heed of how many may be on their way': (world) => {

@@ -150,7 +150,7 @@ class WorkerModel {
     return this.fences.hashKey(tenant, 0, tenant.prefixes[0]!, name, 0, name.length)
   }
 
-  /** As request-path.ts, fenceWrite. */
+  /** As session/write-fences.ts, write. */
   send(lane: LaneModel, tenantId: string, keys: readonly string[], isWide: boolean): void {
     const { fences } = this
     const { log } = this.siblings
