@@ -89,6 +89,11 @@ export class IndexGap {
     return Math.max(0, Math.min(this.lastMs + quietMs, this.fromMs + this.flockMs) - nowMs)
   }
 
+  /** How long it may be held back for them at the most, ms. */
+  mostHoldMs(nowMs: number): number {
+    return this.readers === 0 ? this.flockMs : this.fromMs + this.flockMs - nowMs
+  }
+
   /** A mark was sent, for whatever reason. */
   sent(nowMs: number): void {
     const { readers } = this

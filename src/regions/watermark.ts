@@ -124,7 +124,7 @@ export class Marks {
   /** How long a reader who asks now would wait for its mark, at the most, ms. */
   indexWaitMs(nowMs: number): number {
     const { gapMs, gatherMs } = this.index
-    return Math.max(gatherMs, this.lastSentAtMs + gapMs - nowMs)
+    return Math.max(gatherMs, this.lastSentAtMs + gapMs - nowMs, this.index.mostHoldMs(nowMs))
   }
 
   /** A client command came. Ends a rest: what is known of the replicas may then be 2 s old, so a mark goes out at once. */
