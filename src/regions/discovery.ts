@@ -5,6 +5,7 @@
  *
  *   answers --> votes --> place --> index of a node --> named / deposed --> tracker.ts
  *   +switch-master --> the old epoch is over at once, before anybody is asked
+ *   votes of a majority and a promotion --> the same, and the node that is promoted is named (sentinel-elections.ts)
  *
  * A name is withdrawn when no majority has repeated it for two seconds, when any Sentinel speaks of a newer configuration
  * epoch, and when any announces a switch to another. It is given again only by a majority.
@@ -14,6 +15,7 @@ import type { Log } from '../base/log.ts'
 import type { Authority } from './authority.ts'
 import { HostAddresses, type Lookup } from './host-addresses.ts'
 import type { NodeAddress } from './node.ts'
+import { SentinelElections } from './sentinel-elections.ts'
 import {
   type KnownSentinel,
   type OpenSentinelLink,
@@ -84,6 +86,7 @@ export class SentinelDiscovery implements Authority {
   private readonly timers: Timers
   private readonly log: DiscoveryOptions['log']
   private readonly votes: SentinelVotes
+  private readonly elections = new SentinelElections()
   private readonly hosts: HostAddresses
   private readonly members: Member[] = []
   private readonly changeListeners: (() => void)[] = []
@@ -170,6 +173,16 @@ export class SentinelDiscovery implements Authority {
       refused: (reason) => this.onRefused(member, reason),
       lost: (reason) => this.onLost(member, reason),
       switched: (host, port) => this.onSwitched(member, host, port),
+      tries: () => this.elections.tries(member.id),
+      voted: (leader, epoch) => {
+        if (member.id !== '') this.elections.voted(member.id, leader, epoch)
+        this.settle()
+      },
+      promotes: (host, port) => {
+        this.elections.promotes(member.id, this.placeOf(host, port), this.clock.now())
+        this.settle()
+      },
+      gaveUp: () => this.elections.gaveUp(member.id),
     })
     const member: Member = {
       address,
@@ -191,7 +204,10 @@ export class SentinelDiscovery implements Authority {
     member.isUp = true
     member.hasHeard = true
     // One connection has one voice, whatever it calls itself from one answer to the next.
-    if (member.id !== '' && member.id !== answer.id) this.votes.forget(member.id)
+    if (member.id !== '' && member.id !== answer.id) {
+      this.votes.forget(member.id)
+      this.elections.forget(member.id)
+    }
     member.id = answer.id
     const { askedAtMs, host, port, configEpoch, others } = answer
     member.says = `${host}:${port}`
@@ -292,7 +308,15 @@ export class SentinelDiscovery implements Authority {
   }
 
   private standing(): Standing {
-    return this.votes.standing(this.clock.now(), (host, port) => this.placeOf(host, port))
+    const now = this.clock.now()
+    const count = () => this.votes.standing(now, (host, port) => this.placeOf(host, port))
+    let standing = count()
+    const promotion = this.elections.underWay(now, standing.needed)
+    if (promotion === undefined) return standing
+    if (this.votes.beginEpoch(promotion.epoch, now, promotion.place)) standing = count()
+    const isContradicted = standing.places.some((place) => place !== promotion.place)
+    if (standing.named !== undefined || standing.epoch !== promotion.epoch || isContradicted) return standing
+    return { ...standing, named: promotion.place }
   }
 
   private lookLater(): void {

@@ -25,6 +25,12 @@ const hints = [
   ...['+config-update-from', '+sentinel', '+reset-master', '+failover-end'],
 ] as const
 const switchChannel = '+switch-master'
+/** What is published of a failover that is under way (sentinel-elections.ts). */
+const tryChannel = '+try-failover'
+const voteChannel = '+vote-for-leader'
+const promotionChannel = '+failover-state-wait-promotion'
+const gaveUpChannel = '-failover-abort-slave-timeout'
+const electionChannels = [tryChannel, voteChannel, promotionChannel, gaveUpChannel] as const
 
 export interface KnownSentinel {
   readonly id: string
@@ -44,6 +50,11 @@ export interface SentinelEvents {
   lost(reason: string): void
   /** It has published that the master is another one. */
   switched(host: string, port: number): void
+  /** It begins a failover; it votes for the leader of one, of any master; it has told a node to be the master; it has given up. */
+  tries(): void
+  voted(leader: string, epoch: number): void
+  promotes(host: string, port: number): void
+  gaveUp(): void
 }
 
 export interface SentinelLink {
@@ -63,8 +74,7 @@ export function openSentinelLink(
   const asker = new SentinelAsker(address, master, events, options)
   const ears = new SentinelEars(address, options, (channel, text) => {
     const parts = text.split(' ')
-    if (channel === switchChannel && parts[0] === master && parts.length === 5)
-      events.switched(parts[3]!, Number(parts[4]))
+    tellOf(channel, parts, master, events)
     if (parts.includes(master)) asker.askNow()
   })
   return {
@@ -77,6 +87,24 @@ export function openSentinelLink(
       ears.stop()
     },
     askNow: () => asker.askNow(),
+  }
+}
+
+/** What it has published, in words. Those of a vote name no master. Anything of another form is nothing. */
+export function tellOf(channel: string, parts: readonly string[], master: string, events: SentinelEvents): void {
+  if (channel === switchChannel) {
+    if (parts[0] === master && parts.length === 5) events.switched(parts[3]!, Number(parts[4]))
+  } else if (channel === voteChannel) {
+    const epoch = Number(parts[1])
+    if (parts.length === 2 && isWord(parts[0]!) && Number.isSafeInteger(epoch) && epoch > 0)
+      events.voted(parts[0]!, epoch)
+  } else if (channel === promotionChannel) {
+    const [kind, , host = '', port, at, name] = parts
+    if (kind === 'slave' && at === '@' && name === master && isWord(host) && isPort(Number(port)))
+      events.promotes(host, Number(port))
+  } else if (parts[0] === 'master' && parts[1] === master) {
+    if (channel === tryChannel) events.tries()
+    else if (channel === gaveUpChannel) events.gaveUp()
   }
 }
 
@@ -246,7 +274,7 @@ class SentinelEars {
           redis.on('message', (channel: string, text: string) => {
             if (this.redis === redis) heard(channel, text)
           })
-          this.expectAnswer(redis, redis.subscribe(switchChannel, ...hints))
+          this.expectAnswer(redis, redis.subscribe(switchChannel, ...hints, ...electionChannels))
         },
         lost: () => this.rest(),
       },

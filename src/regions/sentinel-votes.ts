@@ -86,6 +86,15 @@ export class SentinelVotes {
     this.epochSpokenAtMs = now
   }
 
+  /** A failover of this epoch has been decided on: what is said of older ones is over. False: it is no newer. */
+  beginEpoch(epoch: number, now: number, place: string): boolean {
+    if (epoch <= this.epoch) return false
+    this.epoch = epoch
+    this.epochSpokenAtMs = now
+    this.awaited = place
+    return true
+  }
+
   private dropOld(now: number): void {
     for (const [id, word] of this.words) if (now - word.askedAtMs > wordFreshMs) this.words.delete(id)
   }

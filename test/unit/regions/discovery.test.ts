@@ -1,7 +1,9 @@
 import { SentinelDiscovery } from '../../../src/regions/discovery.ts'
 import type { Lookup } from '../../../src/regions/host-addresses.ts'
 import type { NodeAddress } from '../../../src/regions/node.ts'
-import { readAnswer, type SentinelEvents } from '../../../src/regions/sentinel-link.ts'
+import { promotionMs } from '../../../src/regions/sentinel-elections.ts'
+import { readAnswer, type SentinelEvents, tellOf } from '../../../src/regions/sentinel-link.ts'
+import { epochForgottenMs } from '../../../src/regions/sentinel-votes.ts'
 import { FakeTime, Fleet } from './fakes.ts'
 
 const node = (host: string, port = 6379): NodeAddress => ({
@@ -329,4 +331,171 @@ describe('a tracker with an authority', () => {
     depose(0)
     expect(told).toEqual([0])
   })
+})
+
+describe('a failover that is under way', () => {
+  /** The old primary is named in epoch 1; Sentinel 0 leads an attempt of epoch 2. */
+  function failover(voters: readonly number[] = [0, 1]) {
+    const it = world()
+    const repeat = (): void => {
+      for (const i of [0, 1, 2]) it.say(i, 'eu-0')
+    }
+    repeat()
+    it.links[0]!.events.tries()
+    for (const i of voters) it.links[i]!.events.voted('id-0', 2)
+    return { ...it, repeat, promote: (i = 0, host = 'us-1') => it.links[i]!.events.promotes(host, 6379) }
+  }
+
+  test('names the node that the elected leader promotes, and the old one is deposed in the same call', () => {
+    const { discovery, deposed, promote, repeat, say, time } = failover()
+    expect([discovery.namedIndex, deposed]).toEqual([0, []])
+    promote()
+    expect([discovery.namedIndex, deposed, discovery.switches]).toEqual([1, [0], 1])
+    // They will say the old name for a second yet.
+    for (let i = 0; i < 10; i++) {
+      time.pass(100)
+      repeat()
+      expect(discovery.namedIndex).toBe(1)
+    }
+    say(0, 'us-1', 2)
+    expect(discovery.namedIndex).toBe(1)
+    for (const i of [1, 2]) say(i, 'us-1', 2)
+    time.pass(promotionMs)
+    for (const i of [0, 1, 2]) say(i, 'us-1', 2)
+    expect([discovery.namedIndex, deposed, discovery.switches]).toEqual([1, [0], 1])
+    expect(discovery.status()).toMatchObject({ config_epoch: 2, named: 'us-1:6379' })
+  })
+
+  test('a vote that comes behind the promotion completes the majority', () => {
+    const { discovery, promote, links } = failover([0])
+    promote()
+    expect(discovery.namedIndex).toBe(0)
+    links[1]!.events.voted('id-0', 2)
+    expect(discovery.namedIndex).toBe(1)
+  })
+
+  test('no majority of votes for this leader in this epoch, and nothing is named or deposed', () => {
+    const { discovery, deposed, promote, links } = failover([0])
+    promote()
+    links[1]!.events.voted('id-0', 3)
+    links[2]!.events.voted('id-2', 2)
+    for (let i = 0; i < 5; i++) links[0]!.events.voted('id-0', 2)
+    expect([discovery.namedIndex, deposed]).toEqual([0, []])
+  })
+
+  test('only the leader promotes, and only in an attempt whose beginning was heard', () => {
+    const { discovery, promote, links } = failover()
+    promote(1)
+    expect(discovery.namedIndex).toBe(0)
+    links[0]!.events.gaveUp()
+    promote()
+    expect(discovery.namedIndex).toBe(0)
+  })
+
+  test('by hand there are no votes: the name waits for what the Sentinels say', () => {
+    const { discovery, say, links } = world()
+    for (const i of [0, 1, 2]) say(i, 'eu-0')
+    links[0]!.events.tries()
+    links[0]!.events.promotes('us-1', 6379)
+    expect(discovery.namedIndex).toBe(0)
+  })
+
+  test('votes for failovers of other masters change nothing', () => {
+    const { discovery, promote, links } = failover()
+    for (const i of [0, 1, 2]) links[i]!.events.voted('id-0', 3)
+    promote()
+    expect([discovery.namedIndex, discovery.status().config_epoch]).toEqual([1, 2])
+  })
+
+  test('another attempt, or five seconds without a word, take the name back; the old primary does not return with old words', () => {
+    for (const isTried of [true, false]) {
+      const { discovery, promote, repeat, links, time } = failover()
+      promote()
+      if (isTried) links[2]!.events.tries()
+      else for (let ms = 0; ms <= promotionMs; ms += 500) time.pass(500)
+      repeat()
+      time.pass(200)
+      expect(discovery.namedIndex).toBe(-1)
+      repeat()
+      expect(discovery.namedIndex).toBe(-1)
+      // Sentinels that go on naming it have given the failover up.
+      for (let ms = 0; ms < 2 * epochForgottenMs; ms += 500) {
+        time.pass(500)
+        repeat()
+      }
+      expect(discovery.namedIndex).toBe(0)
+    }
+  })
+
+  test('the next attempt may promote another node, in an epoch of its own', () => {
+    const { discovery, deposed, promote, links } = failover()
+    promote()
+    links[2]!.events.tries()
+    for (const i of [1, 2]) links[i]!.events.voted('id-2', 3)
+    promote(2, 'us-2')
+    expect([discovery.namedIndex, deposed]).toEqual([2, [0, 1]])
+  })
+
+  test('what a Sentinel says of that epoch, or of a newer one, counts for more', () => {
+    for (const epoch of [2, 3]) {
+      const { discovery, promote, say } = failover()
+      promote()
+      say(1, 'us-2', epoch)
+      expect(discovery.namedIndex).toBe(-1)
+      say(2, 'us-2', epoch)
+      expect(discovery.namedIndex).toBe(2)
+    }
+  })
+
+  test('a Sentinel that is another one now has no vote of before', () => {
+    const { discovery, promote, links, time } = failover()
+    links[1]!.events.answered({
+      id: 'new',
+      askedAtMs: time.now(),
+      host: 'eu-0',
+      port: 6379,
+      configEpoch: 1,
+      others: [],
+    })
+    promote()
+    expect(discovery.namedIndex).toBe(0)
+  })
+})
+
+test('what Sentinels publish of a failover is read, of our master only', () => {
+  const heard: unknown[] = []
+  const events: SentinelEvents = {
+    answered: () => {},
+    refused: () => {},
+    lost: () => {},
+    switched: (...args) => heard.push(['switched', ...args]),
+    tries: () => heard.push(['tries']),
+    voted: (...args) => heard.push(['voted', ...args]),
+    promotes: (...args) => heard.push(['promotes', ...args]),
+    gaveUp: () => heard.push(['gaveUp']),
+  }
+  const lines = [
+    '+try-failover master main 127.0.0.1 6379',
+    '+try-failover master other 127.0.0.1 6379',
+    '+vote-for-leader 0659a38b1d38afbbe373ea7658a2fe91ee3696a3 7',
+    '+vote-for-leader 0659a38b1d38afbbe373ea7658a2fe91ee3696a3',
+    '+vote-for-leader 0659a38b1d38afbbe373ea7658a2fe91ee3696a3 0',
+    '+failover-state-wait-promotion slave 127.0.0.1:6380 127.0.0.1 6380 @ main 127.0.0.1 6379',
+    '+failover-state-wait-promotion slave 127.0.0.1:6380 127.0.0.1 6380 @ other 127.0.0.1 6379',
+    '+failover-state-wait-promotion slave 127.0.0.1:6380 127.0.0.1 70000 @ main 127.0.0.1 6379',
+    '+switch-master main 127.0.0.1 6379 127.0.0.1 6380',
+    '-failover-abort-slave-timeout master main 127.0.0.1 6379',
+    '+odown master main 127.0.0.1 6379 #quorum 2/2',
+  ]
+  for (const line of lines) {
+    const [channel = '', ...parts] = line.split(' ')
+    tellOf(channel, parts, 'main', events)
+  }
+  expect(heard).toEqual([
+    ['tries'],
+    ['voted', '0659a38b1d38afbbe373ea7658a2fe91ee3696a3', 7],
+    ['promotes', '127.0.0.1', 6380],
+    ['switched', '127.0.0.1', 6380],
+    ['gaveUp'],
+  ])
 })
