@@ -17,7 +17,7 @@ const regions = ['eu', 'us', 'ap'] as const
 const resumedMsAim = downAfterMs + 2_000
 
 // A killed server's port is free for a while: from parts of the range that no other run of tests takes from.
-process.env['JEST_WORKER_ID'] = String(3 + (seed % 4))
+process.env['JEST_WORKER_ID'] = String(3 + (seed % 2))
 
 // Not console: jest gathers that, and a chain of hours should be seen while it runs.
 const say = (line: string): void => {
