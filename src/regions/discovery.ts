@@ -173,7 +173,10 @@ export class SentinelDiscovery implements Authority {
       refused: (reason) => this.onRefused(member, reason),
       lost: (reason) => this.onLost(member, reason),
       switched: (host, port) => this.onSwitched(member, host, port),
-      tries: () => this.elections.tries(member.id),
+      tries: () => {
+        this.elections.tries(member.id)
+        this.settle()
+      },
       voted: (leader, epoch) => {
         if (member.id !== '') this.elections.voted(member.id, leader, epoch)
         this.settle()
@@ -182,7 +185,10 @@ export class SentinelDiscovery implements Authority {
         this.elections.promotes(member.id, this.placeOf(host, port), this.clock.now())
         this.settle()
       },
-      gaveUp: () => this.elections.gaveUp(member.id),
+      gaveUp: () => {
+        this.elections.gaveUp(member.id)
+        this.settle()
+      },
     })
     const member: Member = {
       address,

@@ -392,6 +392,30 @@ describe('a failover that is under way', () => {
     expect(discovery.namedIndex).toBe(0)
   })
 
+  test('a second attempt of the same leader needs a vote of its own before it promotes', () => {
+    const { discovery, promote, links } = failover()
+    links[0]!.events.tries()
+    promote()
+    expect(discovery.namedIndex).toBe(0)
+  })
+
+  test('what its leader has given up is not named any more', () => {
+    const { discovery, promote, links } = failover()
+    promote()
+    expect(discovery.namedIndex).toBe(1)
+    links[1]!.events.gaveUp()
+    expect(discovery.namedIndex).toBe(1)
+    links[0]!.events.gaveUp()
+    expect(discovery.namedIndex).toBe(-1)
+  })
+
+  test('an announced switch to yet another node ends it', () => {
+    const { discovery, deposed, promote, links } = failover()
+    promote()
+    links[2]!.events.switched('us-2', 6379)
+    expect([discovery.namedIndex, deposed]).toEqual([-1, [0, 1]])
+  })
+
   test('by hand there are no votes: the name waits for what the Sentinels say', () => {
     const { discovery, say, links } = world()
     for (const i of [0, 1, 2]) say(i, 'eu-0')
