@@ -17,7 +17,7 @@ import {
   roundOfAll,
 } from './admin/questions.ts'
 import { systemClock } from './base/clock.ts'
-import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
+import { errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
@@ -49,7 +49,7 @@ import { configHash, redactedRows } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { type LastReload, lastReloadOf, logReload } from './config/reload-told.ts'
 import { Explainer, forOperator, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
+import { Cells, Kind, Outcome, Role, Source, TenantCells } from './metrics/cells.ts'
 import { Largest } from './metrics/largest.ts'
 import {
   type FleetSample,
@@ -79,9 +79,10 @@ import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
 import { Accounts, type Renewed } from './session/accounts.ts'
+import { Authentication } from './session/authentication.ts'
+import { Clients } from './session/clients.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
-import { LoginTurns } from './session/login-turns.ts'
 import { Monitors } from './session/monitor.ts'
 import { Overload } from './session/overload.ts'
 import { type PauseStart, Pauses } from './session/pauses.ts'
@@ -93,7 +94,7 @@ import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
 import { Directory } from './tenant/directory.ts'
-import { FailureLimiter, Identity, passwordBytesMax, type UserSource, type Verdict } from './tenant/identity.ts'
+import { Identity, type UserSource } from './tenant/identity.ts'
 import { useHashSeeds } from './tenant/key-hash.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
@@ -103,7 +104,7 @@ import { Pool } from './upstream/pool.ts'
 import { ServiceLanes } from './upstream/service.ts'
 import { SubscriptionLink } from './upstream/subscription-link.ts'
 import { FleetUsage } from './usage/fleet.ts'
-import { isFleetWide, limitIsThere, shareQuotas } from './usage/fleet-limits.ts'
+import { isFleetWide, limitIsThere } from './usage/fleet-limits.ts'
 import { FleetRecords } from './usage/fleet-records.ts'
 import { MemoryUsage, type SweepingWorkers } from './usage/memory-usage.ts'
 import { WorkerLimits, type WorkerLimitsHands } from './usage/worker-limits.ts'
@@ -149,8 +150,6 @@ const killPatienceMs = 6_000
 const plus = 0x2b
 /** A proxy waits so long at its start, and at its end, for what it has to say to the others about shared limits. */
 const fleetPatienceMs = 500
-/** A client that fails AUTH too often gets its answers this much later. */
-const limitedAnswerMs = 1_000
 
 export class RegisProxy {
   /** Ports in the order of config.listeners; filled by start. */
@@ -182,12 +181,10 @@ export class RegisProxy {
   /** Who is configured; what they need to run is made when they come (accounts). */
   private directory: Directory<UserConfig, TenantConfig>
   private readonly accounts: Accounts
-  private identity: Identity
+  private readonly authentication: Authentication
   private readonly renewal: Renewal
   /** Made at the first `routing.fallback_limit`; who has a claim is kept. */
   private fallback: FallbackLimit | undefined
-  private readonly failures: FailureLimiter
-  private readonly loginTurns = new LoginTurns((run) => void setImmediate(run))
   private readonly path: RequestPath
   private readonly explainer: Explainer
   private readonly trails: Trails
@@ -213,12 +210,8 @@ export class RegisProxy {
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
   private readonly admin: AdminServer
-  private readonly sessions = new Map<number, Session>()
-  private readonly perTenant = new Map<string, number>()
-  private readonly loginsPerTenant = new Map<string, number>()
-  private readonly perUser = new Map<string, number>()
-  /** Ids of clients: the next one, and how far the one after it is. */
-  private nextId = 1
+  private readonly clientsHere: Clients
+  /** How many processes share what is promised of all of them. */
   private readonly idStep: number
   private readonly machine: Machine | undefined
   /** Where this is one of several: what operators are shown and do is of all. */
@@ -231,9 +224,6 @@ export class RegisProxy {
   private ticks = 0
   private isListening = false
   private isDraining = false
-  private whenEmpty: (() => void) | undefined
-  /** Ended by us, with last bytes perhaps still on their way or a peer that has not closed its side. */
-  private readonly lingering = new Set<net.Socket>()
   private readonly startedAtMs = Date.now()
   private readonly runId = randomBytes(20).toString('hex')
 
@@ -245,7 +235,6 @@ export class RegisProxy {
     // Before anything is hashed.
     if (options.machine !== undefined) useHashSeeds(options.machine.fences.seeds.a, options.machine.fences.seeds.b)
     this.allWorkers = this.machine === undefined ? undefined : new AllWorkers(roundOfAll(this, this.machine.others))
-    this.nextId = options.machine?.firstClientId ?? 1
     this.idStep = options.machine?.siblings.count ?? 1
     this.log = log
     this.limitedLog = oncePer(log, 60_000)
@@ -255,8 +244,16 @@ export class RegisProxy {
     this.cells.configLastReloadSeconds = Date.now() / 1000
     this.directory = new Directory(config)
     this.accounts = new Accounts(config, this.table, this.cells, this.directory)
-    this.identity = Identity.of({ users: credentials(this.directory) })
-    this.failures = new FailureLimiter(this.partOfRate(config.limits.authFailures))
+    this.authentication = new Authentication({
+      identity: Identity.of({ users: credentials(this.directory) }),
+      failures: this.partOfRate(config.limits.authFailures),
+      cells: this.cells,
+      limitedLog: this.limitedLog,
+      accountOf: (user) => this.accounts.get(user),
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      soon: (run) => void setImmediate(run),
+    })
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
     this.discovery = this.buildDiscovery(addresses)
     this.tracker = new RegionTracker({
@@ -370,7 +367,7 @@ export class RegisProxy {
     this.monitors = new Monitors({
       wallUs: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
       soon: (run) => void setImmediate(run),
-      sessions: () => this.sessions.values(),
+      sessions: () => this.clientsHere.sessions.values(),
     })
     const collect = garbageCollector()
     let loop = performance.eventLoopUtilization()
@@ -387,8 +384,8 @@ export class RegisProxy {
         loop = now
         return utilization
       },
-      sessions: () => this.sessions.values(),
-      lingering: () => this.lingering,
+      sessions: () => this.clientsHere.sessions.values(),
+      lingering: () => this.clientsHere.lingering,
       work: () => this.cells.tenants,
       tenant: (id) => this.accounts.usedTenant(id),
       resumeSoon: (session) => this.path.resumeSoon(session),
@@ -397,7 +394,7 @@ export class RegisProxy {
     this.pauses = new Pauses({
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms).unref(),
-      sessions: () => this.sessions.values(),
+      sessions: () => this.clientsHere.sessions.values(),
       lanes: () => this.pool.lanes,
       isWalking: (tenant) => walks.isWalking(tenant),
       resumeSoon: (session) => this.path.resumeSoon(session),
@@ -425,9 +422,9 @@ export class RegisProxy {
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms),
       primaryRefused: (lane, code) => this.onErrorReply(lane, code),
-      sessionClosed: (session, reason) => this.onSessionClosed(session, reason),
+      sessionClosed: (session, reason) => this.clientsHere.closed(session, reason),
       findSession: (tenant, id) => {
-        const session = this.sessions.get(id)
+        const session = this.clientsHere.sessions.get(id)
         return session?.account?.tenant?.id === tenant ? session : undefined
       },
       monitors: this.monitors,
@@ -437,6 +434,20 @@ export class RegisProxy {
       memoryUsage: this.memoryUsage,
       siblingWrites: this.siblingWrites(),
       guards: new Guards({ nodes: this.tracker.nodes, wentBack: (node) => this.tracker.noteWentBack(node) }),
+    })
+    this.clientsHere = new Clients({
+      host: this.path,
+      cells: this.cells,
+      subscriptions: this.subscriptions,
+      monitors: this.monitors,
+      fleet: this.fleet,
+      workerLimits: this.workerLimits,
+      firstId: options.machine?.firstClientId ?? 1,
+      idStep: this.idStep,
+      accountOf: (user) => this.accounts.get(user),
+      defaultUser: () => this.authentication.defaultUser,
+      leave: (session) => this.path.leave(session),
+      nowUs,
     })
     this.explainer = new Explainer({
       path: this.path,
@@ -477,8 +488,8 @@ export class RegisProxy {
     this.admin = this.buildAdmin()
     this.renewal = new Renewal(this.table, {
       accountOf: (user) => this.accounts.get(user),
-      defaultAccount: () => this.defaultAccount(),
-      login: (session, account) => this.login(session, account),
+      defaultAccount: () => this.clientsHere.defaultAccount(),
+      login: (session, account) => this.clientsHere.login(session, account),
       unblock: (session) => void this.path.unblock(session, true),
       retryQuota: (session) => this.path.retryQuota(session),
     })
@@ -539,7 +550,7 @@ export class RegisProxy {
       leasesOf: (tenant) => this.leases.heldBy(tenant),
       connectionsOf: (name) => {
         const [tenant = '', user] = name.split('/')
-        return user === undefined ? (this.perTenant.get(tenant) ?? 0) : (this.perUser.get(user) ?? 0)
+        return user === undefined ? this.clientsHere.ofTenant(tenant) : (this.clientsHere.ofUser(user) ?? 0)
       },
       tellWishes: (wishes) => machine.limits.tellWishes(wishes),
       tellConnections: (counts) => machine.limits.tellConnections(counts),
@@ -724,12 +735,12 @@ export class RegisProxy {
   }
 
   get clients(): number {
-    return this.sessions.size
+    return this.clientsHere.sessions.size
   }
 
   /** Above all ids of clients that were given. */
   get nextClientId(): number {
-    return this.nextId
+    return this.clientsHere.nextId
   }
 
   /** Resolves when clients are accepted. Nodes that are away do not stop it: they are tried again for ever. */
@@ -762,15 +773,6 @@ export class RegisProxy {
     }
   }
 
-  /** After a reload: clients that are here have limits that they had not when they came. */
-  private shareQuotasOfClients(): void {
-    for (const { account } of this.sessions.values()) {
-      if (account === undefined) continue
-      shareQuotas(this.fleet, account, nowUs)
-      this.workerLimits?.join(account)
-    }
-  }
-
   /** The others need not wait until its silence is taken for its end. */
   private async leaveFleet(): Promise<void> {
     await new Promise<void>((resolve) => {
@@ -797,28 +799,29 @@ export class RegisProxy {
     if (!this.isDraining) {
       this.isDraining = true
       for (const listener of this.listeners) listener.stop()
-      this.log.info({ clients: this.sessions.size }, 'draining')
+      this.log.info({ clients: this.clientsHere.sessions.size }, 'draining')
       // One turn, so that what clients sent before the signal is read and answered.
       await new Promise((resolve) => setTimeout(resolve, 10))
-      for (const session of this.sessions.values()) session.drain()
+      for (const session of this.clientsHere.sessions.values()) session.drain()
       this.pauses.refuse()
     }
     const endsAtMs = this.path.now() + this.config.shutdown.drainMs
-    if (this.sessions.size > 0) {
+    if (this.clientsHere.sessions.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, this.config.shutdown.drainMs)
-        this.whenEmpty = () => {
+        this.clientsHere.onEmpty = () => {
           clearTimeout(timer)
           resolve()
         }
       })
     }
-    if (this.sessions.size > 0) this.log.warn({ clients: this.sessions.size }, 'clients left after shutdown.drain')
+    if (this.clientsHere.sessions.size > 0)
+      this.log.warn({ clients: this.clientsHere.sessions.size }, 'clients left after shutdown.drain')
     // Slow readers have what is left of the time. Everybody has a moment to close: a client that still talks when the
     // process ends is reset, and a reset takes with it what the kernel has not delivered.
     const lingersUntilMs = this.path.now() + lingerMs
     const isAwaited = (socket: net.Socket): boolean => !socket.writableFinished || this.path.now() < lingersUntilMs
-    while (this.path.now() < endsAtMs && [...this.lingering].some(isAwaited)) {
+    while (this.path.now() < endsAtMs && [...this.clientsHere.lingering].some(isAwaited)) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
@@ -826,16 +829,16 @@ export class RegisProxy {
   async stop(): Promise<void> {
     clearInterval(this.ticker)
     for (const listener of this.listeners) listener.stop()
-    for (const session of this.sessions.values()) session.destroy('shutdown')
+    for (const session of this.clientsHere.sessions.values()) session.destroy('shutdown')
     // The kernel delivers what it has been given; only sockets that still hold bytes need a moment.
     for (
       let waitedMs = 0;
-      waitedMs < lingerMs && [...this.lingering].some((socket) => !socket.writableFinished);
+      waitedMs < lingerMs && [...this.clientsHere.lingering].some((socket) => !socket.writableFinished);
       waitedMs += 20
     ) {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
-    for (const socket of this.lingering) socket.destroy()
+    for (const socket of this.clientsHere.lingering) socket.destroy()
     await this.leaveFleet()
     this.leases.stop()
     this.feeds.near.stop()
@@ -904,8 +907,7 @@ export class RegisProxy {
     this.config = config
     this.directory = directory
     this.memoryUsage.setTenants(directory.tenants)
-    this.identity = identity
-    this.failures.setRate(this.partOfRate(config.limits.authFailures))
+    this.authentication.renew(identity, this.partOfRate(config.limits.authFailures))
     this.admin.setToken(config.admin.token)
     this.log.setLevel?.(config.logging.level)
     this.scripts.renew()
@@ -921,14 +923,14 @@ export class RegisProxy {
       maxOutputBytes: this.part(config.limits.outputBytes),
     })
     this.path.rightsChanged()
-    const expelled = this.renewal.renew(this.sessions.values(), renewed)
+    const expelled = this.renewal.renew(this.clientsHere.sessions.values(), renewed)
     const isThere = limitIsThere(
       (user, tenant) => this.accounts.isUserOf(user, tenant),
       (id) => directory.tenant(id) !== undefined,
     )
     this.fleet.keep(isThere)
     this.workerLimits?.renew(isThere)
-    this.shareQuotasOfClients()
+    this.clientsHere.shareQuotasOfAll()
     if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
   }
 
@@ -989,9 +991,7 @@ export class RegisProxy {
       readAt: this.pool.slab.readAt,
       log: this.limitedLog,
       mayAccept: () => {
-        // Those that have ended and not closed yet hold a socket too.
-        const open = this.sessions.size + this.lingering.size
-        const isFull = open >= this.part(this.config.limits.maxClients) || this.isDraining
+        const isFull = this.clientsHere.sockets >= this.part(this.config.limits.maxClients) || this.isDraining
         if (!isFull && this.overload.mayAccept) return true
         this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, isFull ? 'limit' : 'overload'])
         return false
@@ -1003,122 +1003,7 @@ export class RegisProxy {
   }
 
   private accept(socket: net.Socket, remote: string, certificateUser: string | undefined, listener: string): Session {
-    const session = new Session(this.nextId, socket, this.path, this.path.now())
-    this.nextId += this.idStep
-    session.remote = remote
-    this.sessions.set(session.id, session)
-    const named = certificateUser === undefined ? undefined : this.accounts.get(certificateUser)
-    const account = named ?? this.defaultAccount()
-    const refusal = account === undefined ? undefined : this.login(session, account)
-    this.cells.connectionsOpened.add([listener, refusal === undefined ? 'ok' : 'limit'])
-    if (refusal !== undefined) {
-      session.writeOwn(Buffer.from(`-${errorText(refusal)}\r\n`))
-      session.endWhenAnswered()
-    }
-    return session
-  }
-
-  private defaultAccount(): SessionAccount | undefined {
-    const verdict = this.identity.withoutAuth()
-    return verdict === undefined ? undefined : this.accounts.get(verdict.user)
-  }
-
-  private login(session: Session, account: SessionAccount): ErrorCode | undefined {
-    if (session.isClosed) return undefined // it left while its password was checked
-    if (!this.hasRoomFor(session, account)) {
-      account.tenant!.cells.quotaRefused(Quota.connections)
-      return 'MAX_TENANT_CLIENTS'
-    }
-    this.countClient(session.account, -1)
-    // Another tenant's transaction and watched keys end here, as with RESET.
-    if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leave(session)
-    // What it has read binds its next reads, also behind RESET and as somebody else: it may come back.
-    if (session.account === undefined || session.account.tenant !== account.tenant) this.subscriptions.drop(session)
-    if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
-    shareQuotas(this.fleet, account, nowUs)
-    this.workerLimits?.join(account)
-    session.enter(account)
-    session.level = -1
-    this.monitors.joined(session)
-    this.countClient(account, 1)
-    return undefined
-  }
-
-  /** May one more connection be this user's? One that is its already, or its tenant's, takes no more room than it has. */
-  private hasRoomFor(session: Session, account: SessionAccount): boolean {
-    const { tenant } = account
-    if (tenant === undefined) return true
-    const before = session.account
-    const most = tenant.limits?.connections ?? Number.POSITIVE_INFINITY
-    const elsewhere = (name: string): number => this.workerLimits?.connectionsElsewhere(name) ?? 0
-    if (before?.tenant !== tenant && tenant.cells.connections + elsewhere(tenant.id) >= most) return false
-    const mostOfUser = account.limits?.connections ?? Number.POSITIVE_INFINITY
-    if (before?.user === account.user) return true
-    return (this.perUser.get(account.user) ?? 0) + elsewhere(`${tenant.id}/${account.user}`) < mostOfUser
-  }
-
-  private countClient(account: SessionAccount | undefined, by: number): void {
-    const id = account?.tenant?.id
-    if (id === undefined) return
-    const ofUser = (this.perUser.get(account!.user) ?? 0) + by
-    if (ofUser > 0) this.perUser.set(account!.user, ofUser)
-    else this.perUser.delete(account!.user)
-    this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
-    if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
-    this.cells.tenant(id).connections += by
-    this.workerLimits?.noteConnections(id)
-    this.workerLimits?.noteConnections(`${id}/${account!.user}`)
-  }
-
-  private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
-    if (this.loginTurns.take()) return this.authenticateNow(session, user, password)
-    // Longer ones are refused: their first bytes are enough for that.
-    const copy = Buffer.from(password.subarray(0, passwordBytesMax + 1))
-    return this.loginTurns.wait().then(() => this.authenticateNow(session, user, copy))
-  }
-
-  private authenticateNow(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
-    if (session.isClosed) return undefined
-    const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
-    const isLimited = this.failures.isLimited(ip, user, this.path.now())
-    const { identity } = this
-    const finish = (it: Verdict): SessionAccount | undefined => {
-      const account = it.ok ? this.accounts.get(it.user) : undefined
-      if (account !== undefined) return account
-      this.failures.noteFailure(ip, user, this.path.now())
-      this.cells.authFailures.add([it.ok ? 'credentials' : it.reason])
-      this.limitedLog.warn({ user: user.slice(0, 64) }, 'authentication failed')
-      return undefined
-    }
-    if (!isLimited) {
-      const verdict = identity.verify(user, password)
-      if (!(verdict instanceof Promise)) return finish(verdict)
-      const copy = Buffer.from(password)
-      // A reload may have come in between: the new configuration judges, not the old one.
-      const judge = (it: Verdict, by: Identity): SessionAccount | undefined | Promise<SessionAccount | undefined> => {
-        if (by === this.identity) return finish(it)
-        const now = this.identity
-        const again = now.verify(user, copy)
-        return again instanceof Promise ? again.then((second) => judge(second, now)) : finish(again)
-      }
-      return verdict.then((it) => judge(it, identity))
-    }
-    // Too many failures: right or wrong, the answer is the refusal, it is slow, and it costs us no hashing.
-    this.cells.authFailures.add(['limited'])
-    return new Promise((resolve) => setTimeout(() => resolve(undefined), limitedAnswerMs).unref())
-  }
-
-  private onSessionClosed(session: Session, reason: string): void {
-    if (!this.sessions.delete(session.id)) return
-    this.subscriptions.drop(session)
-    this.monitors.remove(session)
-    this.countClient(session.account, -1)
-    this.cells.disconnects.add([reason])
-    if (!session.socket.destroyed) {
-      this.lingering.add(session.socket)
-      session.socket.once('close', () => this.lingering.delete(session.socket))
-    }
-    if (this.sessions.size === 0) this.whenEmpty?.()
+    return this.clientsHere.accept(socket, remote, certificateUser, listener)
   }
 
   private builtinHost(): BuiltinHost {
@@ -1141,37 +1026,26 @@ export class RegisProxy {
         return Math.floor(self.config.limits.idleTimeoutMs / 1000)
       },
       get isDefaultOpen() {
-        return self.identity.withoutAuth() !== undefined
+        return self.authentication.defaultUser !== undefined
       },
       get lacksResp3() {
         return self.pool.lacksResp3
       },
       serverVersion: () =>
         self.tracker.primary?.version || self.tracker.nodes.find((node) => node.version !== '')?.version || '7.0.0',
-      connections: (tenant) => (tenant === undefined ? self.sessions.size : (self.perTenant.get(tenant) ?? 0)),
+      connections: (tenant) => (tenant === undefined ? self.clients : self.clientsHere.ofTenant(tenant)),
       tenantCommands: (tenant) => (tenant === undefined ? 0 : self.cells.tenant(tenant).commands()),
-      authenticate: (session, user, password) => self.authenticate(session, user, password),
-      login: (session, account) => self.login(session, account),
-      logout: (session) => {
-        self.path.leave(session)
-        self.subscriptions.drop(session)
-        self.monitors.remove(session)
-        self.countClient(session.account, -1)
-        // Who never had a login does not get more time for one.
-        if (session.account !== undefined) session.unauthSinceMs = self.path.now()
-        session.enter(undefined)
-        self.monitors.joined(session)
-        const account = self.defaultAccount()
-        if (account !== undefined) self.login(session, account)
-      },
+      authenticate: (session, user, password) => self.authentication.authenticate(session, user, password),
+      login: (session, account) => self.clientsHere.login(session, account),
+      logout: (session) => self.clientsHere.logout(session),
       get subscriptions() {
         return self.subscriptions
       },
-      tenantLogins: (tenant) => (tenant === undefined ? 0 : (self.loginsPerTenant.get(tenant) ?? 0)),
+      tenantLogins: (tenant) => (tenant === undefined ? 0 : self.clientsHere.loginsOfTenant(tenant)),
       tenantErrors: (session) => session.account?.tenant?.cells.failures(Outcome.error) ?? 0,
       blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.usedTenant(tenant)?.blocked ?? 0)),
       command: (id, args, session) => self.command(id, args, session),
-      sessions: () => self.sessions.values(),
+      sessions: () => self.clientsHere.sessions.values(),
       others: self.machine === undefined ? undefined : clientsOfOthers(self.machine.others),
       versionChanged: (session) => self.path.versionChanged(session),
       isUserOf: (user, session) => self.accounts.isUserOf(user, session.account?.tenant?.id),
@@ -1577,7 +1451,7 @@ export class RegisProxy {
     const { idleTimeoutMs } = this.config.limits
     const outputBytes = this.part(this.config.limits.outputBytes)
     let unreadBytes = 0
-    for (const session of this.sessions.values()) {
+    for (const session of this.clientsHere.sessions.values()) {
       const isHalf = session.halfFrameSinceMs !== 0 && session.stall === 0
       if (session.account === undefined && nowMs - session.unauthSinceMs > unauthMs)
         session.destroy('no authentication')
@@ -1594,7 +1468,7 @@ export class RegisProxy {
         session.destroy('idle')
       else unreadBytes += session.socket.writableLength
     }
-    for (const socket of this.lingering) unreadBytes += socket.writableLength
+    for (const socket of this.clientsHere.lingering) unreadBytes += socket.writableLength
     if (unreadBytes > outputBytes) this.shedOutput(unreadBytes - outputBytes)
   }
 
@@ -1644,10 +1518,12 @@ export class RegisProxy {
 
   /** Unread replies of all clients together are above `limits.output`: those who hold most are closed. */
   private shedOutput(excessBytes: number): void {
-    const holders = [...this.sessions.values()].sort((a, b) => b.socket.writableLength - a.socket.writableLength)
+    const holders = [...this.clientsHere.sessions.values()].sort(
+      (a, b) => b.socket.writableLength - a.socket.writableLength,
+    )
     let left = excessBytes
     // Those who have said goodbye and do not read go first.
-    for (const socket of [...this.lingering].sort((a, b) => b.writableLength - a.writableLength)) {
+    for (const socket of [...this.clientsHere.lingering].sort((a, b) => b.writableLength - a.writableLength)) {
       if (left <= 0 || socket.writableLength === 0) break
       left -= socket.writableLength
       socket.destroy()
@@ -1708,7 +1584,7 @@ export class RegisProxy {
 
   /** PROXY KILL. */
   private kill(id: number): boolean {
-    const session = this.sessions.get(id)
+    const session = this.clientsHere.sessions.get(id)
     session?.destroy('killed')
     return session !== undefined
   }
@@ -1797,7 +1673,7 @@ export class RegisProxy {
       version: this.version,
       region: this.config.region,
       uptime_seconds: Math.floor((Date.now() - this.startedAtMs) / 1000),
-      clients: this.sessions.size,
+      clients: this.clientsHere.sessions.size,
       primary: this.tracker.primary?.address.name ?? null,
       split: this.tracker.isSplit,
       epoch: this.tracker.epoch,
@@ -1859,14 +1735,14 @@ export class RegisProxy {
       received_bytes: session.bytesIn,
       sent_bytes: session.bytesOut,
     })
-    return Rows.of(firstOf(this.sessions.values(), rowsShownMax), row)
+    return Rows.of(firstOf(this.clientsHere.sessions.values(), rowsShownMax), row)
   }
 
   private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
     if (account?.tenant === undefined) return { tenant: [], user: [] }
     const { limits, use, user } = account
     const usage = use?.quota.usage(Math.floor(this.path.now() * 1000))
-    const used: Used = { ...usage, connections: this.perUser.get(user) }
+    const used: Used = { ...usage, connections: this.clientsHere.ofUser(user) }
     return { tenant: this.usesOfTenant(account.tenant), user: usesOf(limits, used, use?.quota, undefined) }
   }
 
