@@ -5,6 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type net from 'node:net'
+import { explainByHttp } from './admin/explained.ts'
+import { healthOf } from './admin/health.ts'
 import { type AdminOptions, AdminServer, type Health } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
 import {
@@ -16,13 +18,14 @@ import {
   type Round,
   roundOfAll,
 } from './admin/questions.ts'
+import { Views } from './admin/views.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
 import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { partOf, type Siblings } from './base/siblings.ts'
-import { jsonPieces, Rows, Slices } from './base/slices.ts'
+import { jsonPieces, Slices } from './base/slices.ts'
 import { aclCat } from './builtin/acl.ts'
 import { answersAbout, type TenantTotals } from './builtin/across.ts'
 import type { BuiltinHost, OtherClients } from './builtin/builtin.ts'
@@ -34,7 +37,7 @@ import {
   parseListFilter,
 } from './builtin/command.ts'
 import { Keyspace } from './builtin/keyspace.ts'
-import type { Resumed, Showable } from './builtin/operator.ts'
+import type { Resumed } from './builtin/operator.ts'
 import { levelName } from './builtin/proxy-verb.ts'
 import { SharedSettings } from './builtin/settings.ts'
 import { Slowlog } from './builtin/slowlog.ts'
@@ -45,12 +48,12 @@ import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
 import { ROUTE } from './commands/spec.ts'
 import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
-import { configHash, redactedRows } from './config/print.ts'
+import { redactedRows } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { type LastReload, lastReloadOf, logReload } from './config/reload-told.ts'
-import { Explainer, forOperator, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Role, Source, TenantCells } from './metrics/cells.ts'
-import { Largest } from './metrics/largest.ts'
+import { RunningHash } from './config/running-hash.ts'
+import { Explainer, forTenant } from './explain.ts'
+import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
 import {
   type FleetSample,
   Metrics,
@@ -58,8 +61,6 @@ import {
   type PrimarySample,
   type RegionSample,
 } from './metrics/registry.ts'
-import { statsOf } from './metrics/stats.ts'
-import { type QuotaUse, type Used, usesOf } from './quota/uses.ts'
 import type { CountsTold } from './quota/worker-counts.ts'
 import type { PartsTold } from './quota/worker-shares.ts'
 import { askOnce } from './regions/ask-once.ts'
@@ -72,10 +73,8 @@ import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
 import { RequestPath, type SiblingWritesParts } from './request-path.ts'
 import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
-import { splitInline } from './resp/inline.ts'
 import { LEVEL } from './routing/choose.ts'
 import { FallbackLimit } from './routing/fallback-limit.ts'
-import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { Scripts } from './scripts/scripts.ts'
 import { Accounts, type Renewed } from './session/accounts.ts'
@@ -86,8 +85,9 @@ import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
 import { Overload } from './session/overload.ts'
 import { type PauseStart, Pauses } from './session/pauses.ts'
+import { QuotaUses } from './session/quota-uses.ts'
 import { Renewal } from './session/renewal.ts'
-import { modeSubscriber, Session, type SessionAccount, stallBusy, stallPaused } from './session/session.ts'
+import { modeSubscriber, Session, stallBusy, stallPaused } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
 import { Tokens } from './session/tokens.ts'
 import type { TenantState } from './tenant/account.ts'
@@ -169,7 +169,7 @@ export class RegisProxy {
   /** Nodes that are being told to end a script. */
   private readonly killing = new Set<number>()
   private config: Config
-  private hashed: { readonly of: Config; readonly hash: Promise<string> } | undefined
+  private readonly hash = new RunningHash(() => this.config)
   private readonly prepare: ProxyOptions['prepare']
   private readonly reloader: Reloader | undefined
   /** Of the newest reload, for people. */
@@ -209,6 +209,8 @@ export class RegisProxy {
   private readonly overload: Overload
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
+  private readonly quotaUses: QuotaUses
+  private readonly views: Views
   private readonly admin: AdminServer
   private readonly clientsHere: Clients
   /** How many processes share what is promised of all of them. */
@@ -449,6 +451,13 @@ export class RegisProxy {
       leave: (session) => this.path.leave(session),
       nowUs,
     })
+    this.quotaUses = new QuotaUses({
+      connectionsOf: (user) => this.clientsHere.ofUser(user),
+      leasesOf: (tenant) => this.leases.heldBy(tenant),
+      memoryOf: (tenant) => this.memoryUsage.usedBy(tenant),
+      nowUs,
+    })
+    this.views = this.buildViews()
     this.explainer = new Explainer({
       path: this.path,
       table: this.table,
@@ -478,7 +487,7 @@ export class RegisProxy {
         primary: () => this.primarySample(),
         quotas: (tenant) => {
           const state = this.accounts.usedTenant(tenant)
-          return state === undefined ? [] : this.usesOfTenant(state)
+          return state === undefined ? [] : this.quotaUses.ofTenant(state)
         },
         fleet: () => this.fleetSample(),
         usage: () => this.memoryUsage.sample(),
@@ -1075,7 +1084,7 @@ export class RegisProxy {
           else self.pool.askShared(primary.index, request, resolve)
         }),
       operator: {
-        show: (what) => (self.allWorkers === undefined ? self.show(what) : self.allWorkers.view(what)),
+        show: (what) => (self.allWorkers === undefined ? self.views.show(what) : self.allWorkers.view(what)),
         kill: (id) => (self.allWorkers === undefined ? self.kill(id) : self.allWorkers.kill(id)),
         pause: (id, ms) => (self.allWorkers === undefined ? self.pause(id, ms) : self.allWorkers.pause(id, ms)),
         resume: (id) => (self.allWorkers === undefined ? self.resume(id) : self.allWorkers.resume(id)),
@@ -1104,7 +1113,7 @@ export class RegisProxy {
         marks.wantWithin(marks.gapMsNow)
         return true
       },
-      quotasOf: (session) => self.quotasOf(session.account),
+      quotasOf: (session) => self.quotaUses.ofAccount(session.account),
       levelOf: (session) => {
         const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
         const account = session.account
@@ -1131,7 +1140,7 @@ export class RegisProxy {
       quotas: (tenant: string | undefined, user: string) => {
         // Of one that was never here nothing is made.
         const isUsed = tenant !== undefined && this.accounts.usedTenant(tenant) !== undefined
-        return this.quotasOf(isUsed ? this.accounts.get(user) : undefined)
+        return this.quotaUses.ofAccount(isUsed ? this.accounts.get(user) : undefined)
       },
       tenant: (id: string) => this.accounts.usedTenant(id),
     }
@@ -1145,7 +1154,8 @@ export class RegisProxy {
       subscribers: (asked) => answersAbout.subscribers(asked, about),
       health: () => this.health(),
       // What is written row by row is whole where it goes to another process.
-      view: async (what) => JSON.parse(Buffer.concat(await jsonPieces(await this.show(what), new Slices())).toString()),
+      view: async (what) =>
+        JSON.parse(Buffer.concat(await jsonPieces(await this.views.show(what), new Slices())).toString()),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: ({ user, command, level }) => this.explainFor(user, command, level),
       candidates: () => this.metrics.candidates(),
@@ -1546,13 +1556,13 @@ export class RegisProxy {
       log: this.limitedLog,
       metrics: this.metrics,
       health: () => this.health(),
-      status: () => this.status(),
-      regions: () => this.regionsView(),
-      tenants: () => this.tenantsView(),
-      clients: () => this.clientsView(),
-      rules: () => this.config.routing.rules,
-      config: () => redactedRows(this.config, rowsShownMax),
-      stats: () => this.stats(),
+      status: () => this.views.status(),
+      regions: () => this.views.regions(),
+      tenants: () => this.views.tenants(),
+      clients: () => this.views.clients(),
+      rules: () => this.views.rules(),
+      config: () => this.views.config(),
+      stats: () => this.views.stats(),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => this.beginDrain(),
@@ -1566,20 +1576,6 @@ export class RegisProxy {
 
   private beginDrain(): void {
     this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
-  }
-
-  private stats(): object {
-    const { stateName, use, limitBytes, closedClients, shedCommands, heldCommands, heldTenants } = this.overload
-    const overload = {
-      state: stateName,
-      memory_used: Math.round(use * 1000) / 1000,
-      memory_limit_bytes: limitBytes,
-      closed_clients: closedClients,
-      shed_commands: shedCommands,
-      held_tenants: heldTenants,
-      held_commands: heldCommands,
-    }
-    return { ...statsOf(this.cells), overload }
   }
 
   /** PROXY KILL. */
@@ -1609,205 +1605,47 @@ export class RegisProxy {
     return waited ?? 'not paused'
   }
 
-  /** PROXY SHOW: the same as the admin API's. */
-  private async show(what: Showable): Promise<unknown> {
-    switch (what) {
-      case 'status':
-        return this.status()
-      case 'regions':
-        return this.regionsView()
-      case 'tenants':
-        return this.tenantsView()
-      case 'clients':
-        return this.clientsView()
-      case 'rules':
-        return this.config.routing.rules
-      case 'config':
-        return redactedRows(this.config, rowsShownMax)
-      case 'stats':
-        return this.stats()
-    }
+  health(): Health {
+    const { isListening, isDraining } = this
+    const { nodes, primary, isSplit } = this.tracker
+    return healthOf({
+      isListening,
+      isDraining,
+      hasMemory: this.overload.mayAccept,
+      nodes,
+      primary,
+      isSplit,
+      trouble: this.discovery?.trouble,
+    })
   }
 
   private explainFor(user: string, command: string, level: string | undefined): ReturnType<AdminOptions['explain']> {
-    const account = this.accounts.get(user)
-    if (account === undefined) return { status: 404, error: 'no such user' }
-    const code = level === undefined ? undefined : levelByName(level)
-    if (level !== undefined && code === undefined) return { status: 400, error: 'no such level' }
-    const args = splitInline(Buffer.from(command))
-    if (args === undefined || args.length === 0)
-      return { status: 400, error: 'command: a command as redis-cli takes it, quotes closed' }
-    return { status: 200, explained: forOperator(this.explainer.ofUser(account, args, code)) }
+    return explainByHttp(this.explainer, this.accounts.get(user), command, level)
   }
 
-  health(): Health {
-    const readable = this.tracker.nodes.filter((node) => node.isReadable).length
-    const checks = [
-      {
-        name: 'listening',
-        ok: this.isListening && !this.isDraining && this.overload.mayAccept,
-        detail: this.isDraining
-          ? 'draining'
-          : this.overload.mayAccept
-            ? 'clients are accepted'
-            : 'no new clients: memory is short',
-      },
-      { name: 'readable node', ok: readable > 0, detail: `${readable} of ${this.tracker.nodes.length} nodes` },
-    ]
-    return { live: true, ready: checks.every((check) => check.ok), checks: [...checks, this.primaryCheck()] }
-  }
-
-  /** Told, but no reason to leave the load balancer: reads go on without a primary. */
-  private primaryCheck(): { name: string; ok: boolean; detail: string } {
-    const { primary, isSplit } = this.tracker
-    return {
-      name: 'primary',
-      ok: primary !== undefined,
-      detail: isSplit ? 'two nodes say master' : (primary?.address.region ?? (this.discovery?.trouble || 'none')),
-    }
-  }
-
-  private async status(): Promise<object> {
-    const hash = await this.hashOfConfig()
-    return {
+  private buildViews(): Views {
+    return new Views({
       version: this.version,
-      region: this.config.region,
-      uptime_seconds: Math.floor((Date.now() - this.startedAtMs) / 1000),
-      clients: this.clientsHere.sessions.size,
-      primary: this.tracker.primary?.address.name ?? null,
-      split: this.tracker.isSplit,
-      epoch: this.tracker.epoch,
-      ...(this.discovery === undefined ? {} : { discovery: this.discovery.status() }),
-      draining: this.isDraining,
-      config: {
-        hash,
-        taken_at: new Date(this.cells.configLastReloadSeconds * 1000).toISOString(),
-        last_reload: this.lastReload ?? null,
-      },
-    }
-  }
-
-  /** Once for each configuration, when somebody asks; of the one that runs now, also if it has changed meanwhile. */
-  private async hashOfConfig(): Promise<string> {
-    for (;;) {
-      const { config } = this
-      if (this.hashed?.of !== config) this.hashed = { of: config, hash: configHash(config, new Slices()) }
-      const hash = await this.hashed.hash
-      if (this.config === config) return hash
-    }
-  }
-
-  private regionsView(): object {
-    const now = this.path.now()
-    return this.config.regions.map((region) => ({
-      region: region.name,
-      local: region.name === this.config.region,
-      nodes: this.tracker.nodes
-        .filter((node) => node.address.region === region.name)
-        .map((node) => ({
-          node: node.address.name,
-          role: node.role,
-          up: node.isUp,
-          readable: node.isReadable,
-          rtt_ms: finite(node.rttMs),
-          staleness_ms: node === this.tracker.primary ? 0 : finite(now - node.shownSentAtMs),
-          watermark: node.shownSeq,
-          lag_bytes: lagBytesOf(node, this.tracker.primary),
-          why_down: node.isUp ? null : node.downReason,
-          version: node.version,
-          connections: this.pool.counts(node.index).ready,
-        })),
-    }))
-  }
-
-  /** The first thousand that were there when it was asked for: a page for people. */
-  private clientsView(): object {
-    const now = this.path.now()
-    const row = (session: Session): object => ({
-      id: session.id,
-      tenant: session.account?.tenant?.id ?? null,
-      user: session.account?.user ?? null,
-      name: session.name,
-      resp: session.resp,
-      age_seconds: Math.floor((now - session.openedAtMs) / 1000),
-      idle_seconds: Math.floor((now - session.lastActiveMs) / 1000),
-      in_flight: session.inFlight,
-      received_bytes: session.bytesIn,
-      sent_bytes: session.bytesOut,
+      cells: this.cells,
+      tracker: this.tracker,
+      discovery: this.discovery,
+      pool: this.pool,
+      overload: this.overload,
+      pauses: this.pauses,
+      memoryUsage: this.memoryUsage,
+      quotas: this.quotaUses,
+      now: systemClock.now,
+      uptimeMs: () => Date.now() - this.startedAtMs,
+      isDraining: () => this.isDraining,
+      sessions: () => this.clientsHere.sessions,
+      config: () => this.config,
+      redacted: () => redactedRows(this.config, rowsShownMax),
+      configHash: () => this.hash.get(),
+      lastReload: () => this.lastReload,
+      directory: () => this.directory,
+      usedTenant: (id) => this.accounts.usedTenant(id),
     })
-    return Rows.of(firstOf(this.clientsHere.sessions.values(), rowsShownMax), row)
   }
-
-  private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
-    if (account?.tenant === undefined) return { tenant: [], user: [] }
-    const { limits, use, user } = account
-    const usage = use?.quota.usage(Math.floor(this.path.now() * 1000))
-    const used: Used = { ...usage, connections: this.clientsHere.ofUser(user) }
-    return { tenant: this.usesOfTenant(account.tenant), user: usesOf(limits, used, use?.quota, undefined) }
-  }
-
-  private usesOfTenant(tenant: TenantState): QuotaUse[] {
-    const { id, limits, quota, cells } = tenant
-    if (limits === undefined) return []
-    const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
-    const { inFlight } = tenant
-    const used: Used = {
-      ...usage,
-      connections: cells.connections,
-      leases: this.leases.heldBy(id),
-      inFlight,
-      ...this.memoryUsage.usedBy(id),
-    }
-    return usesOf(limits, used, quota, cells.quotas)
-  }
-
-  /** All, or of more than a page holds those that were used, the busiest first, and then as they stand in the file. */
-  private shownTenants(): readonly TenantConfig[] {
-    const { tenants } = this.directory
-    if (tenants.length <= rowsShownMax) return tenants
-    const busiest = new Largest(rowsShownMax)
-    for (const [id, cells] of this.cells.tenants) busiest.add(id, cells.commands())
-    const ids = busiest.names()
-    const used = [...ids].flatMap((id) => this.directory.tenant(id) ?? [])
-    used.sort((a, b) => this.cells.tenant(b.id).commands() - this.cells.tenant(a.id).commands())
-    const idle = tenants.slice(0, rowsShownMax).filter(({ id }) => !ids.has(id))
-    return [...used, ...idle].slice(0, rowsShownMax)
-  }
-
-  private pausedMs(id: string): number {
-    const tenant = this.accounts.usedTenant(id)
-    return tenant === undefined ? 0 : this.pauses.leftMs(tenant)
-  }
-
-  private tenantsView(): object {
-    const row = (tenant: TenantConfig): object => {
-      const cells = this.cells.tenants.get(tenant.id) ?? idleCells
-      const state = this.accounts.usedTenant(tenant.id)
-      const quotas = state === undefined ? [] : this.usesOfTenant(state)
-      return {
-        tenant: tenant.id,
-        prefix: tenant.prefix,
-        database: tenant.database,
-        databases: tenant.databases,
-        clients: cells.connections,
-        paused_ms: this.pausedMs(tenant.id),
-        reads: cells.reads,
-        writes: cells.writes,
-        ...(quotas.length === 0 ? {} : { quotas }),
-        ...this.memoryUsage.viewOf(tenant.id),
-      }
-    }
-    return Rows.of(this.shownTenants(), row)
-  }
-}
-
-function firstOf<T>(items: Iterable<T>, count: number): T[] {
-  const first: T[] = []
-  for (const item of items) {
-    if (first.length === count) break
-    first.push(item)
-  }
-  return first
 }
 
 /** Sockets and files of this process; undefined where the kernel does not count them (Linux does from 6.2 on). */
@@ -1821,9 +1659,6 @@ function clientsOfOthers(others: Round): OtherClients {
   return { ask: async (what, payload) => (await others.ask(what, payload)).answers }
 }
 
-/** Of tenants that were never used. */
-const idleCells = new TenantCells()
-
 /** The monotonic clock as quotas count it. */
 const nowUs = (): number => Math.floor(systemClock.now() * 1000)
 
@@ -1831,16 +1666,6 @@ const nowUs = (): number => Math.floor(systemClock.now() * 1000)
 function scriptSecret(config: Config): string {
   const nodes = config.regions.flatMap((region) => region.nodes)
   return config.upstream.password ?? nodes.find((node) => node.password !== undefined)?.password ?? ''
-}
-
-/** Bytes of the replication stream that it has not applied, as the servers last said; null: not known. */
-function lagBytesOf(node: Node, primary: Node | undefined): number | null {
-  if (primary === undefined || node === primary || !node.isUp || node.replId !== primary.replId) return null
-  return Math.max(0, primary.offset - node.offset)
-}
-
-function finite(ms: number): number | null {
-  return Number.isFinite(ms) ? Math.round(ms * 10) / 10 : null
 }
 
 function lostReason(reason: string): string {
