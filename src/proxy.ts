@@ -18,6 +18,7 @@ import {
   type Round,
   roundOfAll,
 } from './admin/questions.ts'
+import { Samples } from './admin/samples.ts'
 import { Views } from './admin/views.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
@@ -53,19 +54,14 @@ import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './
 import { type LastReload, lastReloadOf, logReload } from './config/reload-told.ts'
 import { RunningHash } from './config/running-hash.ts'
 import { Explainer, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Role, Source } from './metrics/cells.ts'
-import {
-  type FleetSample,
-  Metrics,
-  type NodeSample,
-  type PrimarySample,
-  type RegionSample,
-} from './metrics/registry.ts'
+import { Cells, Outcome } from './metrics/cells.ts'
+import { Metrics } from './metrics/registry.ts'
 import type { CountsTold } from './quota/worker-counts.ts'
 import type { PartsTold } from './quota/worker-shares.ts'
 import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
 import { Guards } from './regions/guards.ts'
+import { laneTimesOf } from './regions/lane-times.ts'
 import type { Node } from './regions/node.ts'
 import type { SiblingPages } from './regions/sibling-format.ts'
 import { systemTimers } from './regions/timers.ts'
@@ -98,7 +94,7 @@ import { Identity, type UserSource } from './tenant/identity.ts'
 import { useHashSeeds } from './tenant/key-hash.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
-import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
+import { type Lane, nonceMoved } from './upstream/lane.ts'
 import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
 import { ServiceLanes } from './upstream/service.ts'
@@ -277,7 +273,7 @@ export class RegisProxy {
         clientName: `regis-${config.region}`,
         log,
         now: systemClock.now,
-        durations: (node, isPrimary) => this.durations(node, isPrimary),
+        durations: (node, isPrimary) => laneTimesOf(this.cells, this.tracker.nodes[node]!, isPrimary),
       },
       {
         laneReady: (lane) => {
@@ -478,20 +474,20 @@ export class RegisProxy {
       tenantLabel: () => this.config.metrics.tenantLabel,
       tenants: () => ({ count: this.directory.tenants.length, ids: () => this.directory.ids() }),
       openFiles,
-      samples: {
-        nodes: () => this.nodeSamples(),
-        regions: () => this.regionSamples(),
-        durableWaiting: () => this.durability.waiting,
-        pauses: () => this.pauses,
-        overload: () => this.overload,
-        primary: () => this.primarySample(),
-        quotas: (tenant) => {
-          const state = this.accounts.usedTenant(tenant)
-          return state === undefined ? [] : this.quotaUses.ofTenant(state)
-        },
-        fleet: () => this.fleetSample(),
-        usage: () => this.memoryUsage.sample(),
-      },
+      samples: new Samples({
+        tracker: this.tracker,
+        discovery: this.discovery,
+        pool: this.pool,
+        durability: this.durability,
+        pauses: this.pauses,
+        overload: this.overload,
+        fleet: this.fleet,
+        memoryUsage: this.memoryUsage,
+        quotaUses: this.quotaUses,
+        now: systemClock.now,
+        regions: () => this.config.regions,
+        usedTenant: (id) => this.accounts.usedTenant(id),
+      }),
     })
     this.listeners = config.listeners.map((listener, index) => this.buildListener(listener, index))
     this.admin = this.buildAdmin()
@@ -651,7 +647,7 @@ export class RegisProxy {
         most: this.part(leasesMax),
         log,
         now: systemClock.now,
-        durations: (node, isPrimary) => this.durations(node, isPrimary),
+        durations: (node, isPrimary) => laneTimesOf(this.cells, this.tracker.nodes[node]!, isPrimary),
         login: (tenant, node, runId) =>
           config.upstream.acl === 'off' ? undefined : this.tenantUsers.login(tenant, node, runId),
         loginRefused: (tenant, node, command, code) => this.tenantUsers.loginRefused(tenant, node, command, code),
@@ -1272,20 +1268,6 @@ export class RegisProxy {
 
   // ---- nodes ----
 
-  private durations(index: number, isPrimary: boolean): LaneTimes {
-    const { cells } = this
-    const node = this.tracker.nodes[index]!
-    const source = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
-    return {
-      read: cells.commandDurationOf(Kind.read, source),
-      write: cells.commandDurationOf(Kind.write, source),
-      upstream: cells.upstreamDurationOf(
-        cells.regionIndex(node.address.region),
-        isPrimary ? Role.primary : Role.replica,
-      ),
-    }
-  }
-
   private onErrorReply(lane: Lane, code: string): void {
     const node = this.tracker.nodes[lane.nodeIndex]!
     // What a script of a tenant's may return at will is only a hint.
@@ -1365,74 +1347,6 @@ export class RegisProxy {
   private settleFeeds(): void {
     this.feeds.near.settle()
     this.feeds.primary.settle()
-  }
-
-  private *nodeSamples(): Iterable<NodeSample> {
-    const now = this.path.now()
-    const { tracker } = this
-    for (const node of tracker.nodes) {
-      const counts = this.pool.counts(node.index)
-      const isReplica = node.role === 'replica'
-      const staleness = now - node.shownSentAtMs
-      yield {
-        region: node.address.region,
-        node: node.address.name,
-        up: node.isUp,
-        role: node.role,
-        rttMs: Number.isFinite(node.rttMs) ? node.rttMs : undefined,
-        lagMs: isReplica && Number.isFinite(staleness) ? staleness : undefined,
-        stalenessMs: isReplica && Number.isFinite(staleness) ? staleness : undefined,
-        lagBytes:
-          isReplica && tracker.primary !== undefined && node.replId === tracker.primary.replId
-            ? Math.max(0, tracker.primary.offset - node.offset)
-            : undefined,
-        connections: { ready: counts.ready },
-      }
-    }
-  }
-
-  private primarySample(): PrimarySample {
-    const { epoch, primary } = this.tracker
-    const status = this.discovery?.status()
-    return {
-      epoch,
-      isConfirmed: primary !== undefined,
-      ...(status === undefined
-        ? {}
-        : {
-            sentinels: {
-              known: status.known,
-              heard: status.heard,
-              needed: status.needed,
-              switches: this.discovery!.switches,
-            },
-          }),
-    }
-  }
-
-  private fleetSample(): FleetSample | undefined {
-    const { fleet } = this
-    if (!fleet.isOn) return undefined
-    return {
-      proxies: fleet.proxies,
-      isSeen: fleet.isSeen,
-      viewAgeMs: this.path.now() - fleet.view.asOfMs,
-      records: fleet.records,
-    }
-  }
-
-  private *regionSamples(): Iterable<RegionSample> {
-    for (const region of this.config.regions) {
-      let inflight = 0
-      let queueDepth = 0
-      for (const node of this.tracker.nodes) {
-        if (node.address.region !== region.name) continue
-        const counts = this.pool.counts(node.index)
-        inflight += counts.inFlight
-        queueDepth += counts.waitingBytes
-      }
-      yield { region: region.name, inflight, queueDepth }
-    }
   }
 
   // ---- time ----
