@@ -22,7 +22,7 @@ import { Samples } from './admin/samples.ts'
 import { Views } from './admin/views.ts'
 import { systemClock } from './base/clock.ts'
 import { errorText, isErrorCode } from './base/errors.ts'
-import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
+import { leasesMax, rowsShownMax, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { partOf, type Siblings } from './base/siblings.ts'
@@ -72,6 +72,7 @@ import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
 import { LEVEL } from './routing/choose.ts'
 import { FallbackLimit } from './routing/fallback-limit.ts'
 import { RunningScripts } from './scripts/running.ts'
+import { ScriptKills } from './scripts/script-kills.ts'
 import { Scripts } from './scripts/scripts.ts'
 import { Accounts, type Renewed } from './session/accounts.ts'
 import { Authentication } from './session/authentication.ts'
@@ -79,11 +80,12 @@ import { Clients } from './session/clients.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
+import { closeOverdue } from './session/overdue.ts'
 import { Overload } from './session/overload.ts'
 import { type PauseStart, Pauses } from './session/pauses.ts'
 import { QuotaUses } from './session/quota-uses.ts'
 import { Renewal } from './session/renewal.ts'
-import { modeSubscriber, Session, stallBusy, stallPaused } from './session/session.ts'
+import { Session } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
 import { Tokens } from './session/tokens.ts'
 import type { TenantState } from './tenant/account.ts'
@@ -141,8 +143,6 @@ export interface Machine {
 const tickMs = 50
 /** At the end, how long sockets may take to hand their last bytes to the kernel, and clients to close their side. */
 const lingerMs = 500
-/** How long a server may take to listen to SCRIPT KILL: its own busy-reply-threshold, 5 s by default. */
-const killPatienceMs = 6_000
 const plus = 0x2b
 /** A proxy waits so long at its start, and at its end, for what it has to say to the others about shared limits. */
 const fleetPatienceMs = 500
@@ -160,10 +160,9 @@ export class RegisProxy {
   private readonly tenantUsers: TenantUsers
   private readonly scripts: Scripts
   private readonly running = new RunningScripts()
+  private readonly scriptKills: ScriptKills
   /** By node: `databases 1` was read there. */
   private readonly hasOneDatabase: boolean[] = []
-  /** Nodes that are being told to end a script. */
-  private readonly killing = new Set<number>()
   private config: Config
   private readonly hash = new RunningHash(() => this.config)
   private readonly prepare: ProxyOptions['prepare']
@@ -317,6 +316,7 @@ export class RegisProxy {
         },
       },
     )
+    this.scriptKills = this.buildScriptKills()
     this.tenantUsers = this.buildTenantUsers(addresses)
     this.scripts = new Scripts((id) => this.directory.tenant(id), this.table, scriptSecret(config))
     this.leases = this.buildLeases(addresses)
@@ -1369,94 +1369,32 @@ export class RegisProxy {
     for (const tenant of this.pauses.expire())
       this.log.warn({ tenant: tenant.id }, 'a pause was over and ended by itself')
     if (++this.ticks % 10 !== 0) return
-    this.killOverdue(nowMs)
+    this.scriptKills.killOverdue(nowMs, this.config.limits.scriptMs)
     this.pool.checkNonces()
     this.settleFeeds()
-    const { idleTimeoutMs } = this.config.limits
-    const outputBytes = this.part(this.config.limits.outputBytes)
-    let unreadBytes = 0
-    for (const session of this.clientsHere.sessions.values()) {
-      const isHalf = session.halfFrameSinceMs !== 0 && session.stall === 0
-      if (session.account === undefined && nowMs - session.unauthSinceMs > unauthMs)
-        session.destroy('no authentication')
-      else if (isHalf && nowMs - session.halfFrameSinceMs > halfFrameMs) session.destroy('half a request')
-      else if (session.isOutputOverdue(nowMs)) session.destroy('output limit')
-      else if (
-        idleTimeoutMs > 0 &&
-        session.inFlight === 0 &&
-        (session.mode & modeSubscriber) === 0 && // whoever listens is not idle, as in Redis
-        session.stall !== stallBusy &&
-        session.stall !== stallPaused &&
-        nowMs - session.lastActiveMs > idleTimeoutMs
-      )
-        session.destroy('idle')
-      else unreadBytes += session.socket.writableLength
-    }
-    for (const socket of this.clientsHere.lingering) unreadBytes += socket.writableLength
-    if (unreadBytes > outputBytes) this.shedOutput(unreadBytes - outputBytes)
+    const { idleTimeoutMs, outputBytes } = this.config.limits
+    closeOverdue(this.clientsHere, { idleTimeoutMs, outputBytes: this.part(outputBytes) }, nowMs)
   }
 
-  /** Scripts that have had their time are ended, where the server can still do that. */
-  private killOverdue(nowMs: number): void {
-    for (const { nodeIndex, tenant } of this.running.overdue(nowMs, this.config.limits.scriptMs)) {
-      if (this.killing.has(nodeIndex)) continue
-      void this.killOn(nodeIndex).then((answer) => {
-        if (answer === 'OK') this.log.warn({ tenant }, 'a script was ended: it ran longer than limits.script_time')
-        else if (answer.startsWith('UNKILLABLE'))
-          this.limitedLog.warn(
-            { tenant },
-            'a script that has written runs longer than limits.script_time: nobody can end it',
-          )
-      })
-    }
+  private buildScriptKills(): ScriptKills {
+    return new ScriptKills({
+      running: this.running,
+      log: this.log,
+      limitedLog: this.limitedLog,
+      ask: (node, command, patienceMs) =>
+        askOnce(
+          this.tracker.nodes[node]!.address,
+          `regis-${this.config.region}`,
+          command,
+          this.config.upstream.timeoutMs + patienceMs,
+        ),
+    })
   }
 
-  private async killScriptOf(tenant: string | undefined): Promise<string | undefined> {
-    const { primary } = this.tracker
+  private killScriptOf(tenant: string | undefined): Promise<string | undefined> {
+    const { primary, nodes } = this.tracker
     // The tracker may have given the node up because of that very script.
-    const nodes = primary === undefined ? this.tracker.nodes.map((node) => node.index) : [primary.index]
-    const node = nodes.find((index) => this.running.current(index)?.tenant === tenant)
-    if (node === undefined || tenant === undefined) return undefined
-    const answer = await this.killOn(node)
-    return answer.startsWith('NOTBUSY') ? undefined : answer
-  }
-
-  /** SCRIPT KILL on a connection of its own: the standing ones may be held up by the script. */
-  private async killOn(nodeIndex: number): Promise<string> {
-    const { address } = this.tracker.nodes[nodeIndex]!
-    const timeoutMs = this.config.upstream.timeoutMs + killPatienceMs
-    this.killing.add(nodeIndex)
-    try {
-      let answer = await askOnce(address, `regis-${this.config.region}`, ['SCRIPT', 'KILL'], timeoutMs)
-      // A function runs: it has a verb of its own.
-      if (answer.startsWith('BUSY')) {
-        answer = await askOnce(address, `regis-${this.config.region}`, ['FUNCTION', 'KILL'], timeoutMs)
-      }
-      if (answer === 'OK' || answer.startsWith('NOTBUSY') || answer.includes('ECONNREFUSED'))
-        this.running.settle(nodeIndex)
-      return answer
-    } finally {
-      this.killing.delete(nodeIndex)
-    }
-  }
-
-  /** Unread replies of all clients together are above `limits.output`: those who hold most are closed. */
-  private shedOutput(excessBytes: number): void {
-    const holders = [...this.clientsHere.sessions.values()].sort(
-      (a, b) => b.socket.writableLength - a.socket.writableLength,
-    )
-    let left = excessBytes
-    // Those who have said goodbye and do not read go first.
-    for (const socket of [...this.clientsHere.lingering].sort((a, b) => b.writableLength - a.writableLength)) {
-      if (left <= 0 || socket.writableLength === 0) break
-      left -= socket.writableLength
-      socket.destroy()
-    }
-    for (const session of holders) {
-      if (left <= 0) return
-      left -= session.socket.writableLength
-      session.destroy('output limit')
-    }
+    return this.scriptKills.killOf(tenant, primary === undefined ? nodes.map((node) => node.index) : [primary.index])
   }
 
   // ---- operators ----
