@@ -5,48 +5,32 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type net from 'node:net'
+import { Acts } from './admin/acts.ts'
+import { answersOf, type OwnAnswers } from './admin/answers.ts'
 import { explainByHttp } from './admin/explained.ts'
 import { healthOf } from './admin/health.ts'
 import { type AdminOptions, AdminServer, type Health } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
-import {
-  AllWorkers,
-  type AnswerTo,
-  type Payload,
-  type Question,
-  type Questions,
-  type Round,
-  roundOfAll,
-} from './admin/questions.ts'
+import { AllWorkers, type AnswerTo, type Payload, type Question, type Round, roundOfAll } from './admin/questions.ts'
 import { Samples } from './admin/samples.ts'
 import { Views } from './admin/views.ts'
 import { systemClock } from './base/clock.ts'
-import { errorText, isErrorCode } from './base/errors.ts'
+import { errorText } from './base/errors.ts'
 import { leasesMax, rowsShownMax, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { partOf, type Siblings } from './base/siblings.ts'
-import { jsonPieces, Slices } from './base/slices.ts'
-import { aclCat } from './builtin/acl.ts'
-import { answersAbout, type TenantTotals } from './builtin/across.ts'
+import { Slices } from './base/slices.ts'
 import type { BuiltinHost, OtherClients } from './builtin/builtin.ts'
-import {
-  commandCount,
-  commandGetKeys,
-  commandGetKeysAndFlags,
-  commandList,
-  parseListFilter,
-} from './builtin/command.ts'
+import { builtinHostOf } from './builtin/host.ts'
 import { Keyspace } from './builtin/keyspace.ts'
-import type { Resumed } from './builtin/operator.ts'
-import { levelName } from './builtin/proxy-verb.ts'
+import type { OperatorHost } from './builtin/operator.ts'
 import { SharedSettings } from './builtin/settings.ts'
 import { Slowlog } from './builtin/slowlog.ts'
 import { buildBuiltins } from './builtin/table.ts'
 import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
-import { ROUTE } from './commands/spec.ts'
 import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
 import { redactedRows } from './config/print.ts'
@@ -54,7 +38,7 @@ import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './
 import { type LastReload, lastReloadOf, logReload } from './config/reload-told.ts'
 import { RunningHash } from './config/running-hash.ts'
 import { Explainer, forTenant } from './explain.ts'
-import { Cells, Outcome } from './metrics/cells.ts'
+import { Cells } from './metrics/cells.ts'
 import { Metrics } from './metrics/registry.ts'
 import type { CountsTold } from './quota/worker-counts.ts'
 import type { PartsTold } from './quota/worker-shares.ts'
@@ -68,8 +52,6 @@ import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
 import { RequestPath, type SiblingWritesParts } from './request-path.ts'
-import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
-import { LEVEL } from './routing/choose.ts'
 import { FallbackLimit } from './routing/fallback-limit.ts'
 import { RunningScripts } from './scripts/running.ts'
 import { ScriptKills } from './scripts/script-kills.ts'
@@ -82,7 +64,7 @@ import { Listener } from './session/listener.ts'
 import { Monitors } from './session/monitor.ts'
 import { closeOverdue } from './session/overdue.ts'
 import { Overload } from './session/overload.ts'
-import { type PauseStart, Pauses } from './session/pauses.ts'
+import { Pauses } from './session/pauses.ts'
 import { QuotaUses } from './session/quota-uses.ts'
 import { Renewal } from './session/renewal.ts'
 import { Session } from './session/session.ts'
@@ -214,9 +196,8 @@ export class RegisProxy {
   /** Where this is one of several: what operators are shown and do is of all. */
   private readonly allWorkers: AllWorkers | undefined
   private readonly host: BuiltinHost
-  /** While the others are asked for their pauses: tenants whose pause has ended meanwhile. */
-  private resumedEarly: Set<string> | undefined
-  private readonly answers: Answers
+  private readonly acts: Acts
+  private readonly answers: OwnAnswers
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
   private isListening = false
@@ -397,8 +378,30 @@ export class RegisProxy {
       isWalking: (tenant) => walks.isWalking(tenant),
       resumeSoon: (session) => this.path.resumeSoon(session),
     })
-    this.host = this.builtinHost()
-    this.answers = this.buildAnswers()
+    this.clientsHere = new Clients({
+      cells: this.cells,
+      subscriptions: this.subscriptions,
+      monitors: this.monitors,
+      fleet: this.fleet,
+      workerLimits: this.workerLimits,
+      firstId: options.machine?.firstClientId ?? 1,
+      idStep: this.idStep,
+      accountOf: (user) => this.accounts.get(user),
+      defaultUser: () => this.authentication.defaultUser,
+      leave: (session) => this.path.leave(session),
+      newSession: (id, socket) => new Session(id, socket, this.path, systemClock.now()),
+      now: systemClock.now,
+      nowUs,
+    })
+    this.quotaUses = new QuotaUses({
+      connectionsOf: (user) => this.clientsHere.ofUser(user),
+      leasesOf: (tenant) => this.leases.heldBy(tenant),
+      memoryOf: (tenant) => this.memoryUsage.usedBy(tenant),
+      nowUs,
+    })
+    this.acts = new Acts({ clients: this.clientsHere, accounts: this.accounts, pauses: this.pauses, log })
+    this.views = this.buildViews()
+    this.host = this.buildHost()
     this.path = new RequestPath({
       table: this.table,
       builtins: buildBuiltins(this.table, this.machine !== undefined),
@@ -433,27 +436,6 @@ export class RegisProxy {
       siblingWrites: this.siblingWrites(),
       guards: new Guards({ nodes: this.tracker.nodes, wentBack: (node) => this.tracker.noteWentBack(node) }),
     })
-    this.clientsHere = new Clients({
-      host: this.path,
-      cells: this.cells,
-      subscriptions: this.subscriptions,
-      monitors: this.monitors,
-      fleet: this.fleet,
-      workerLimits: this.workerLimits,
-      firstId: options.machine?.firstClientId ?? 1,
-      idStep: this.idStep,
-      accountOf: (user) => this.accounts.get(user),
-      defaultUser: () => this.authentication.defaultUser,
-      leave: (session) => this.path.leave(session),
-      nowUs,
-    })
-    this.quotaUses = new QuotaUses({
-      connectionsOf: (user) => this.clientsHere.ofUser(user),
-      leasesOf: (tenant) => this.leases.heldBy(tenant),
-      memoryOf: (tenant) => this.memoryUsage.usedBy(tenant),
-      nowUs,
-    })
-    this.views = this.buildViews()
     this.explainer = new Explainer({
       path: this.path,
       table: this.table,
@@ -489,6 +471,7 @@ export class RegisProxy {
         usedTenant: (id) => this.accounts.usedTenant(id),
       }),
     })
+    this.answers = this.buildAnswers()
     this.listeners = config.listeners.map((listener, index) => this.buildListener(listener, index))
     this.admin = this.buildAdmin()
     this.renewal = new Renewal(this.table, {
@@ -701,23 +684,6 @@ export class RegisProxy {
     })
   }
 
-  /** See BuiltinHost.durably. */
-  private async durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply> {
-    const { durability } = tenant
-    if (durability === undefined) return write()
-    const node = this.tracker.primary?.index ?? -1
-    const { history } = this.durability
-    const reply = await write()
-    if (reply.kind === 'error') return reply
-    const { replicas, timeoutMs } = durability
-    const answeredAtMs = this.path.now()
-    const count = await this.durability.line(replicas).confirm(timeoutMs, node, history)
-    tenant.cells.durableWait.observe(this.path.now() - answeredAtMs, 1)
-    if (count === undefined) tenant.cells.durableConfirmed++
-    else tenant.cells.durableDenied++
-    return count === undefined ? reply : failure(errorText('NOTDURABLE', count, replicas, timeoutMs))
-  }
-
   private onDesync(lane: Lane, why: string): void {
     this.cells.tripwires.desync++
     if (why === nonceMoved) this.cells.tripwires.slotMismatch++
@@ -754,7 +720,7 @@ export class RegisProxy {
     await this.tracker.start()
     if (this.config.upstream.strict) this.refuseMissingNodes()
     await this.meetFleet()
-    await this.takeOverPauses()
+    if (this.machine !== undefined) await this.acts.takeOverPauses(this.machine.others)
     for (const listener of this.listeners) this.ports.push(await listener.start())
     if (this.machine === undefined) this.adminPort = await this.admin.start()
     this.ticker = setInterval(() => this.tick(), tickMs)
@@ -1011,116 +977,57 @@ export class RegisProxy {
     return this.clientsHere.accept(socket, remote, certificateUser, listener)
   }
 
-  private builtinHost(): BuiltinHost {
-    const self = this
-    const { config } = this
-    return {
-      now: systemClock.now,
-      wallMs: Date.now,
-      startedAtMs: this.startedAtMs,
+  private buildHost(): BuiltinHost {
+    const { config, machine } = this
+    return builtinHostOf({
       region: config.region,
       version: this.version,
       runId: this.runId,
-      get maxClients() {
-        return self.config.limits.maxClients
+      startedAtMs: this.startedAtMs,
+      table: this.table,
+      cells: this.cells,
+      accounts: this.accounts,
+      authentication: this.authentication,
+      clients: this.clientsHere,
+      subscriptions: this.subscriptions,
+      monitors: this.monitors,
+      quotaUses: this.quotaUses,
+      tracker: this.tracker,
+      pool: this.pool,
+      durability: this.durability,
+      scripts: this.scripts,
+      tokens: this.tokens,
+      keyspace: this.keyspace,
+      slowlog: this.slowlog,
+      settings: this.settings,
+      operator: this.buildOperator(),
+      others: machine === undefined ? undefined : clientsOfOthers(machine.others),
+      now: systemClock.now,
+      wallMs: Date.now,
+      limits: () => this.config.limits,
+      versionChanged: (session) => this.path.versionChanged(session),
+      unblock: (session, withError) => this.path.unblock(session, withError),
+      killScript: (tenant) => this.killScriptOf(tenant),
+      explain: (session, args) => forTenant(this.explainer.of(session, args)),
+    })
+  }
+
+  /** Of several workers each asks all. */
+  private buildOperator(): OperatorHost {
+    const { machine, allWorkers, acts } = this
+    const doers = allWorkers ?? acts
+    return {
+      show: (what) => (allWorkers === undefined ? this.views.show(what) : allWorkers.view(what)),
+      kill: (id) => doers.kill(id),
+      pause: (id, ms) => doers.pause(id, ms),
+      resume: (id) => doers.resume(id),
+      reload: async () => {
+        const { ok, changes, errors } = await (machine ?? this).reload('PROXY RELOAD', 'reload')
+        if (ok) return { ok, lines: changes.map(changeText) }
+        return { ok, lines: errors.map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`) }
       },
-      get maxRequestBytes() {
-        return self.config.limits.maxRequestBytes
-      },
-      get idleTimeoutSeconds() {
-        return Math.floor(self.config.limits.idleTimeoutMs / 1000)
-      },
-      get isDefaultOpen() {
-        return self.authentication.defaultUser !== undefined
-      },
-      get lacksResp3() {
-        return self.pool.lacksResp3
-      },
-      serverVersion: () =>
-        self.tracker.primary?.version || self.tracker.nodes.find((node) => node.version !== '')?.version || '7.0.0',
-      connections: (tenant) => (tenant === undefined ? self.clients : self.clientsHere.ofTenant(tenant)),
-      tenantCommands: (tenant) => (tenant === undefined ? 0 : self.cells.tenant(tenant).commands()),
-      authenticate: (session, user, password) => self.authentication.authenticate(session, user, password),
-      login: (session, account) => self.clientsHere.login(session, account),
-      logout: (session) => self.clientsHere.logout(session),
-      get subscriptions() {
-        return self.subscriptions
-      },
-      tenantLogins: (tenant) => (tenant === undefined ? 0 : self.clientsHere.loginsOfTenant(tenant)),
-      tenantErrors: (session) => session.account?.tenant?.cells.failures(Outcome.error) ?? 0,
-      blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.usedTenant(tenant)?.blocked ?? 0)),
-      command: (id, args, session) => self.command(id, args, session),
-      sessions: () => self.clientsHere.sessions.values(),
-      others: self.machine === undefined ? undefined : clientsOfOthers(self.machine.others),
-      versionChanged: (session) => self.path.versionChanged(session),
-      isUserOf: (user, session) => self.accounts.isUserOf(user, session.account?.tenant?.id),
-      stateOf: (session) => ({
-        sub: session.subscriber?.c.size ?? 0,
-        psub: session.subscriber?.p.size ?? 0,
-        ssub: session.subscriber?.s.size ?? 0,
-        multi: session.transaction?.queued.length ?? -1,
-        blocked: session.isBlocked,
-      }),
-      unblock: (session, withError) => self.path.unblock(session, withError),
-      monitor: (session, tenant) => self.monitors.add(session, tenant),
-      get keyspace() {
-        return self.keyspace
-      },
-      get slowlog() {
-        return self.slowlog
-      },
-      settings: () => self.settings.get(),
-      durably: (tenant, write) => self.durably(tenant, write),
-      scriptsOf: (session) => self.scripts.of(session.account?.tenant?.id ?? '', session.database),
-      killScript: (session) => self.killScriptOf(session.account?.tenant?.id),
-      askPrimary: (request) =>
-        new Promise((resolve) => {
-          const { primary } = self.tracker
-          if (primary === undefined) resolve(undefined)
-          else self.pool.askShared(primary.index, request, resolve)
-        }),
-      operator: {
-        show: (what) => (self.allWorkers === undefined ? self.views.show(what) : self.allWorkers.view(what)),
-        kill: (id) => (self.allWorkers === undefined ? self.kill(id) : self.allWorkers.kill(id)),
-        pause: (id, ms) => (self.allWorkers === undefined ? self.pause(id, ms) : self.allWorkers.pause(id, ms)),
-        resume: (id) => (self.allWorkers === undefined ? self.resume(id) : self.allWorkers.resume(id)),
-        reload: async () => {
-          const { ok, changes, errors } = await (self.machine ?? self).reload('PROXY RELOAD', 'reload')
-          if (ok) return { ok, lines: changes.map(changeText) }
-          return { ok, lines: errors.map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`) }
-        },
-        // After the reply to who asks.
-        drain: () => setImmediate(() => (self.machine === undefined ? self.beginDrain() : self.machine.drain())),
-      },
-      explain: (session, args) => forTenant(self.explainer.of(session, args)),
-      tokenOf: (session) => {
-        const { tenant } = session.account ?? {}
-        if (tenant === undefined || tenant.floor === Number.POSITIVE_INFINITY) return undefined
-        return self.tokens.make(tenant.id, Math.max(self.tracker.marks.nextSeq, session.after), self.tracker.historyId)
-      },
-      readAfter: (session, token) => {
-        const { marks, historyId } = self.tracker
-        const facts = self.tokens.read(session.account?.tenant?.id ?? '', token, historyId)
-        if (facts === undefined) return false
-        if (!facts.isOfHistory) self.cells.lostWritesPossible++
-        // What it covers was acknowledged before now, so a mark that is sent from now on covers it as well.
-        const mark = facts.isOfHistory ? (facts.mark ?? marks.nextSeq) : marks.nextSeq
-        if (mark > session.after) session.after = mark
-        marks.wantWithin(marks.gapMsNow)
-        return true
-      },
-      quotasOf: (session) => self.quotaUses.ofAccount(session.account),
-      levelOf: (session) => {
-        const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
-        const account = session.account
-        const maxStalenessMs =
-          account === undefined
-            ? Number.POSITIVE_INFINITY
-            : level === LEVEL.bounded
-              ? account.boundedMs
-              : account.ceilingMs
-        return { level: levelName(level), maxStalenessMs }
-      },
+      // After the reply to who asks.
+      drain: () => setImmediate(() => (machine === undefined ? this.beginDrain() : machine.drain())),
     }
   }
 
@@ -1129,71 +1036,21 @@ export class RegisProxy {
     return this.answers[what](payload)
   }
 
-  private buildAnswers(): Answers {
-    const about = {
+  private buildAnswers(): OwnAnswers {
+    return answersOf({
       builtins: this.host,
-      totals: (tenant: string | undefined) => this.totalsOf(tenant),
-      quotas: (tenant: string | undefined, user: string) => {
-        // Of one that was never here nothing is made.
-        const isUsed = tenant !== undefined && this.accounts.usedTenant(tenant) !== undefined
-        return this.quotaUses.ofAccount(isUsed ? this.accounts.get(user) : undefined)
-      },
-      tenant: (id: string) => this.accounts.usedTenant(id),
-    }
-    return {
-      clientLines: (asked) => answersAbout.clientLines(asked, about),
-      clientKill: (asked) => answersAbout.clientKill(asked, about),
-      clientUnblock: (asked) => answersAbout.clientUnblock(asked, about),
-      totals: (asked) => answersAbout.totals(asked, about),
-      quotas: (asked) => answersAbout.quotas(asked, about),
-      channels: (asked) => answersAbout.channels(asked, about),
-      subscribers: (asked) => answersAbout.subscribers(asked, about),
+      cells: this.cells,
+      accounts: this.accounts,
+      quotaUses: this.quotaUses,
+      views: this.views,
+      acts: this.acts,
+      pauses: this.pauses,
+      metrics: this.metrics,
+      memoryUsage: this.memoryUsage,
       health: () => this.health(),
-      // What is written row by row is whole where it goes to another process.
-      view: async (what) =>
-        JSON.parse(Buffer.concat(await jsonPieces(await this.views.show(what), new Slices())).toString()),
       slowlog: () => this.slowlog.all(this.config.tenants),
-      explain: ({ user, command, level }) => this.explainFor(user, command, level),
-      candidates: () => this.metrics.candidates(),
-      metrics: (names) => this.metrics.render(names),
-      kill: (id) => this.kill(id),
-      pause: ({ tenant, ms }) => this.pause(tenant, ms),
-      resume: (tenant) => this.resume(tenant),
-      sweepMark: async (from) => {
-        await this.memoryUsage.mark(from)
-        return undefined
-      },
-      sweepFound: ({ from, figures }) => this.memoryUsage.takeFigures(from, figures) as undefined,
-      sweepWanted: (tenants) => this.memoryUsage.wantLooks(tenants) as undefined,
-      paused: () => this.pauses.list().map(({ tenant, leftMs }) => [tenant.id, leftMs] as const),
-    }
-  }
-
-  private totalsOf(tenant: string | undefined): TenantTotals {
-    const { host } = this
-    const cells = tenant === undefined ? undefined : this.cells.tenants.get(tenant)
-    return {
-      connections: host.connections(tenant),
-      blocked: host.blockedClients(tenant),
-      logins: host.tenantLogins(tenant),
-      commands: tenant === undefined || cells === undefined ? 0 : cells.commands(),
-      errors: cells?.failures(Outcome.error) ?? 0,
-      bytesIn: cells?.bytesIn ?? 0,
-      bytesOut: cells?.bytesOut ?? 0,
-    }
-  }
-
-  /** What is paused at the others is paused here before the first client: this process took the place of one that has died. */
-  private async takeOverPauses(): Promise<void> {
-    if (this.machine === undefined) return
-    const pauses = new Map<string, number>()
-    this.resumedEarly = new Set()
-    const { answers } = await this.machine.others.ask('paused', undefined)
-    for (const list of answers)
-      for (const [tenant, leftMs] of list) pauses.set(tenant, Math.max(leftMs, pauses.get(tenant) ?? 0))
-    // Nothing is in flight: it is at rest at once.
-    for (const [tenant, leftMs] of pauses) if (!this.resumedEarly.has(tenant)) await this.pause(tenant, leftMs)
-    this.resumedEarly = undefined
+      explain: (user, command, level) => this.explainFor(user, command, level),
+    })
   }
 
   private walkHost(): WalkHost {
@@ -1234,36 +1091,6 @@ export class RegisProxy {
   private onFlushed(tenant: TenantState): void {
     this.log.info({ tenant: tenant.id }, 'all keys of a tenant were deleted')
     this.path.flushed(tenant.id)
-  }
-
-  /** COMMAND COUNT, LIST, GETKEYS, GETKEYSANDFLAGS, ACL CAT: without what this user may not run. */
-  private command(id: number, args: readonly Buffer[], session: Session): Reply {
-    const route = session.account!.route
-    const denied = (spec: { id: number }): boolean => route[spec.id] === ROUTE.denied
-    switch (this.table.specs[id]!.name) {
-      case 'command|count':
-        return integer(commandCount(this.table, denied))
-      case 'acl|cat':
-        return aclCat(this.table, args, denied)
-      case 'command|list': {
-        const filter = parseListFilter(args.slice(2))
-        if (typeof filter === 'string') return failure(errorText(filter))
-        return array(commandList(this.table, filter, denied).map((name) => bulk(name)))
-      }
-      case 'command|getkeys': {
-        const keys = commandGetKeys(this.table, args.slice(2), denied)
-        return isErrorCode(keys) ? failure(errorText(keys)) : array(keys.map((key) => bulk(key)))
-      }
-      default: {
-        const keys = commandGetKeysAndFlags(this.table, args.slice(2), denied)
-        if (isErrorCode(keys)) return failure(errorText(keys))
-        return array(
-          keys.map(({ key, flags }) =>
-            array([bulk(key), { kind: 'set', items: flags.map((flag) => ({ kind: 'simple', text: flag }) as const) }]),
-          ),
-        )
-      }
-    }
   }
 
   // ---- nodes ----
@@ -1418,8 +1245,8 @@ export class RegisProxy {
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => this.beginDrain(),
-      pause: (tenant, ms) => pauseByHttp(tenant, ms, (id, time) => this.pause(id, time)),
-      resume: (tenant) => resumeByHttp(this.resume(tenant)),
+      pause: (tenant, ms) => pauseByHttp(tenant, ms, (id, time) => this.acts.pause(id, time)),
+      resume: (tenant) => resumeByHttp(this.acts.resume(tenant)),
       ...(this.prepare === undefined
         ? {}
         : { reload: (isDryRun: boolean) => this.reload('POST /-/reload', isDryRun ? 'dry run' : 'reload') }),
@@ -1428,33 +1255,6 @@ export class RegisProxy {
 
   private beginDrain(): void {
     this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
-  }
-
-  /** PROXY KILL. */
-  private kill(id: number): boolean {
-    const session = this.clientsHere.sessions.get(id)
-    session?.destroy('killed')
-    return session !== undefined
-  }
-
-  /** PROXY PAUSE. undefined: there is no such tenant. */
-  private pause(id: string, ms: number): Promise<PauseStart> | undefined {
-    const tenant = this.accounts.tenant(id)
-    if (tenant === undefined) return undefined
-    return this.pauses.begin(tenant, ms).then((start) => {
-      if (start.kind === 'rest') this.log.info({ tenant: id, ms }, 'a tenant is paused')
-      else this.log.warn({ tenant: id, ms, why: start.kind }, 'a tenant could not be paused')
-      return start
-    })
-  }
-
-  private resume(id: string): Resumed {
-    this.resumedEarly?.add(id)
-    const tenant = this.accounts.tenant(id)
-    if (tenant === undefined) return undefined
-    const waited = this.pauses.end(tenant)
-    if (waited !== undefined) this.log.info({ tenant: id, waited }, 'a paused tenant goes on')
-    return waited ?? 'not paused'
   }
 
   health(): Health {
@@ -1504,8 +1304,6 @@ export class RegisProxy {
 function openFiles(): number | undefined {
   return statSync('/proc/self/fd', { throwIfNoEntry: false })?.size || undefined
 }
-
-type Answers = { readonly [K in keyof Questions]: (payload: Payload<K>) => AnswerTo<K> | Promise<AnswerTo<K>> }
 
 function clientsOfOthers(others: Round): OtherClients {
   return { ask: async (what, payload) => (await others.ask(what, payload)).answers }

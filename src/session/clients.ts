@@ -13,11 +13,10 @@ import type { FleetUsage } from '../usage/fleet.ts'
 import { shareQuotas } from '../usage/fleet-limits.ts'
 import type { WorkerLimits } from '../usage/worker-limits.ts'
 import type { Monitors } from './monitor.ts'
-import { Session, type SessionAccount, type SessionHost } from './session.ts'
+import type { Session, SessionAccount } from './session.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 export interface ClientsParts {
-  readonly host: SessionHost
   readonly cells: Cells
   readonly subscriptions: Pick<Subscriptions, 'drop'>
   readonly monitors: Pick<Monitors, 'remove' | 'joined'>
@@ -33,6 +32,8 @@ export interface ClientsParts {
   defaultUser(): string | undefined
   /** It starts anew: nothing of what it had begun may stay. */
   leave(session: Session): void
+  newSession(id: number, socket: net.Socket): Session
+  now(): number
   nowUs(): number
 }
 
@@ -89,7 +90,7 @@ export class Clients {
 
   accept(socket: net.Socket, remote: string, certificateUser: string | undefined, listener: string): Session {
     const { parts } = this
-    const session = new Session(this.nextIdToGive, socket, parts.host, parts.host.now())
+    const session = parts.newSession(this.nextIdToGive, socket)
     this.nextIdToGive += parts.idStep
     session.remote = remote
     this.open.set(session.id, session)
@@ -134,13 +135,13 @@ export class Clients {
 
   /** See BuiltinHost.logout. */
   logout(session: Session): void {
-    const { leave, subscriptions, monitors, host } = this.parts
+    const { leave, subscriptions, monitors, now } = this.parts
     leave(session)
     subscriptions.drop(session)
     monitors.remove(session)
     this.count(session.account, -1)
     // Who never had a login does not get more time for one.
-    if (session.account !== undefined) session.unauthSinceMs = host.now()
+    if (session.account !== undefined) session.unauthSinceMs = now()
     session.enter(undefined)
     monitors.joined(session)
     const account = this.defaultAccount()
