@@ -5,105 +5,86 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type net from 'node:net'
+import { Acts } from './admin/acts.ts'
+import { answersOf, type OwnAnswers } from './admin/answers.ts'
+import { explainByHttp } from './admin/explained.ts'
+import { healthOf } from './admin/health.ts'
 import { type AdminOptions, AdminServer, type Health } from './admin/http.ts'
 import { pauseByHttp, resumeByHttp } from './admin/pause.ts'
-import {
-  AllWorkers,
-  type AnswerTo,
-  type Payload,
-  type Question,
-  type Questions,
-  type Round,
-  roundOfAll,
-} from './admin/questions.ts'
+import { AllWorkers, type AnswerTo, type Payload, type Question, type Round, roundOfAll } from './admin/questions.ts'
+import { Samples } from './admin/samples.ts'
+import { Views } from './admin/views.ts'
 import { systemClock } from './base/clock.ts'
-import { type ErrorCode, errorText, isErrorCode } from './base/errors.ts'
-import { halfFrameMs, leasesMax, rowsShownMax, unauthMs, waitBudgetMs } from './base/limits.ts'
+import { errorText } from './base/errors.ts'
+import { leasesMax, rowsShownMax, waitBudgetMs } from './base/limits.ts'
 import { type Log, oncePer, type RootLog } from './base/log.ts'
 import { garbageCollector, memoryLimitDefault, readMemory } from './base/memory.ts'
 import { partOf, type Siblings } from './base/siblings.ts'
-import { jsonPieces, Rows, Slices } from './base/slices.ts'
-import { aclCat } from './builtin/acl.ts'
-import { answersAbout, type TenantTotals } from './builtin/across.ts'
+import { Slices } from './base/slices.ts'
 import type { BuiltinHost, OtherClients } from './builtin/builtin.ts'
-import {
-  commandCount,
-  commandGetKeys,
-  commandGetKeysAndFlags,
-  commandList,
-  parseListFilter,
-} from './builtin/command.ts'
+import { builtinHostOf } from './builtin/host.ts'
 import { Keyspace } from './builtin/keyspace.ts'
-import type { Resumed, Showable } from './builtin/operator.ts'
-import { levelName } from './builtin/proxy-verb.ts'
+import type { OperatorHost } from './builtin/operator.ts'
 import { SharedSettings } from './builtin/settings.ts'
 import { Slowlog } from './builtin/slowlog.ts'
 import { buildBuiltins } from './builtin/table.ts'
 import { type WalkHost, Walks } from './builtin/walk.ts'
 import { learn, type ServerCommand } from './commands/live.ts'
 import { buildCommandTable, type CommandTable } from './commands/lookup.ts'
-import { ROUTE } from './commands/spec.ts'
 import { changeText } from './config/changes.ts'
 import type { Config, NodeConfig, TenantConfig, UserConfig } from './config/config.ts'
-import { configHash, redactedRows } from './config/print.ts'
+import { redactedRows } from './config/print.ts'
 import { type Prepared, Reloader, type ReloadKind, type ReloadOutcome } from './config/reload.ts'
 import { type LastReload, lastReloadOf, logReload } from './config/reload-told.ts'
-import { Explainer, forOperator, forTenant } from './explain.ts'
-import { Cells, Kind, Outcome, Quota, Role, Source, TenantCells } from './metrics/cells.ts'
-import { Largest } from './metrics/largest.ts'
-import {
-  type FleetSample,
-  Metrics,
-  type NodeSample,
-  type PrimarySample,
-  type RegionSample,
-} from './metrics/registry.ts'
-import { statsOf } from './metrics/stats.ts'
-import { type QuotaUse, type Used, usesOf } from './quota/uses.ts'
+import { RunningHash } from './config/running-hash.ts'
+import { Explainer, forTenant } from './explain.ts'
+import { Cells } from './metrics/cells.ts'
+import { Metrics } from './metrics/registry.ts'
 import type { CountsTold } from './quota/worker-counts.ts'
 import type { PartsTold } from './quota/worker-shares.ts'
 import { askOnce } from './regions/ask-once.ts'
 import { SentinelDiscovery } from './regions/discovery.ts'
 import { Guards } from './regions/guards.ts'
+import { laneTimesOf } from './regions/lane-times.ts'
 import type { Node } from './regions/node.ts'
 import type { SiblingPages } from './regions/sibling-format.ts'
 import { systemTimers } from './regions/timers.ts'
 import { RegionTracker } from './regions/tracker.ts'
 import { Trails } from './regions/trails.ts'
 import { RequestPath, type SiblingWritesParts } from './request-path.ts'
-import { array, bulk, failure, integer, type Reply } from './resp/encode.ts'
-import { splitInline } from './resp/inline.ts'
-import { LEVEL } from './routing/choose.ts'
 import { FallbackLimit } from './routing/fallback-limit.ts'
-import { levelByName } from './routing/levels.ts'
 import { RunningScripts } from './scripts/running.ts'
+import { ScriptKills } from './scripts/script-kills.ts'
 import { Scripts } from './scripts/scripts.ts'
 import { Accounts, type Renewed } from './session/accounts.ts'
+import { Authentication } from './session/authentication.ts'
+import { Clients } from './session/clients.ts'
 import { Feed } from './session/feed.ts'
 import { Listener } from './session/listener.ts'
-import { LoginTurns } from './session/login-turns.ts'
 import { Monitors } from './session/monitor.ts'
+import { closeOverdue } from './session/overdue.ts'
 import { Overload } from './session/overload.ts'
-import { type PauseStart, Pauses } from './session/pauses.ts'
+import { Pauses } from './session/pauses.ts'
+import { QuotaUses } from './session/quota-uses.ts'
 import { Renewal } from './session/renewal.ts'
-import { modeSubscriber, Session, type SessionAccount, stallBusy, stallPaused } from './session/session.ts'
+import { Session } from './session/session.ts'
 import { Subscriptions } from './session/subscriptions.ts'
 import { Tokens } from './session/tokens.ts'
 import type { TenantState } from './tenant/account.ts'
 import type { FeedName } from './tenant/channels.ts'
 import { keyPrefixes } from './tenant/databases.ts'
 import { Directory } from './tenant/directory.ts'
-import { FailureLimiter, Identity, passwordBytesMax, type UserSource, type Verdict } from './tenant/identity.ts'
+import { Identity, type UserSource } from './tenant/identity.ts'
 import { useHashSeeds } from './tenant/key-hash.ts'
 import { TenantUsers } from './upstream/acl.ts'
 import { Durability } from './upstream/durability.ts'
-import { type Lane, type LaneTimes, nonceMoved } from './upstream/lane.ts'
+import { type Lane, nonceMoved } from './upstream/lane.ts'
 import { Leases } from './upstream/leases.ts'
 import { Pool } from './upstream/pool.ts'
 import { ServiceLanes } from './upstream/service.ts'
 import { SubscriptionLink } from './upstream/subscription-link.ts'
 import { FleetUsage } from './usage/fleet.ts'
-import { isFleetWide, limitIsThere, shareQuotas } from './usage/fleet-limits.ts'
+import { isFleetWide, limitIsThere } from './usage/fleet-limits.ts'
 import { FleetRecords } from './usage/fleet-records.ts'
 import { MemoryUsage, type SweepingWorkers } from './usage/memory-usage.ts'
 import { WorkerLimits, type WorkerLimitsHands } from './usage/worker-limits.ts'
@@ -144,13 +125,9 @@ export interface Machine {
 const tickMs = 50
 /** At the end, how long sockets may take to hand their last bytes to the kernel, and clients to close their side. */
 const lingerMs = 500
-/** How long a server may take to listen to SCRIPT KILL: its own busy-reply-threshold, 5 s by default. */
-const killPatienceMs = 6_000
 const plus = 0x2b
 /** A proxy waits so long at its start, and at its end, for what it has to say to the others about shared limits. */
 const fleetPatienceMs = 500
-/** A client that fails AUTH too often gets its answers this much later. */
-const limitedAnswerMs = 1_000
 
 export class RegisProxy {
   /** Ports in the order of config.listeners; filled by start. */
@@ -165,12 +142,11 @@ export class RegisProxy {
   private readonly tenantUsers: TenantUsers
   private readonly scripts: Scripts
   private readonly running = new RunningScripts()
+  private readonly scriptKills: ScriptKills
   /** By node: `databases 1` was read there. */
   private readonly hasOneDatabase: boolean[] = []
-  /** Nodes that are being told to end a script. */
-  private readonly killing = new Set<number>()
   private config: Config
-  private hashed: { readonly of: Config; readonly hash: Promise<string> } | undefined
+  private readonly hash = new RunningHash(() => this.config)
   private readonly prepare: ProxyOptions['prepare']
   private readonly reloader: Reloader | undefined
   /** Of the newest reload, for people. */
@@ -182,12 +158,10 @@ export class RegisProxy {
   /** Who is configured; what they need to run is made when they come (accounts). */
   private directory: Directory<UserConfig, TenantConfig>
   private readonly accounts: Accounts
-  private identity: Identity
+  private readonly authentication: Authentication
   private readonly renewal: Renewal
   /** Made at the first `routing.fallback_limit`; who has a claim is kept. */
   private fallback: FallbackLimit | undefined
-  private readonly failures: FailureLimiter
-  private readonly loginTurns = new LoginTurns((run) => void setImmediate(run))
   private readonly path: RequestPath
   private readonly explainer: Explainer
   private readonly trails: Trails
@@ -212,28 +186,22 @@ export class RegisProxy {
   private readonly overload: Overload
   private readonly metrics: Metrics
   private readonly listeners: Listener[]
+  private readonly quotaUses: QuotaUses
+  private readonly views: Views
   private readonly admin: AdminServer
-  private readonly sessions = new Map<number, Session>()
-  private readonly perTenant = new Map<string, number>()
-  private readonly loginsPerTenant = new Map<string, number>()
-  private readonly perUser = new Map<string, number>()
-  /** Ids of clients: the next one, and how far the one after it is. */
-  private nextId = 1
+  private readonly clientsHere: Clients
+  /** How many processes share what is promised of all of them. */
   private readonly idStep: number
   private readonly machine: Machine | undefined
   /** Where this is one of several: what operators are shown and do is of all. */
   private readonly allWorkers: AllWorkers | undefined
   private readonly host: BuiltinHost
-  /** While the others are asked for their pauses: tenants whose pause has ended meanwhile. */
-  private resumedEarly: Set<string> | undefined
-  private readonly answers: Answers
+  private readonly acts: Acts
+  private readonly answers: OwnAnswers
   private ticker: NodeJS.Timeout | undefined
   private ticks = 0
   private isListening = false
   private isDraining = false
-  private whenEmpty: (() => void) | undefined
-  /** Ended by us, with last bytes perhaps still on their way or a peer that has not closed its side. */
-  private readonly lingering = new Set<net.Socket>()
   private readonly startedAtMs = Date.now()
   private readonly runId = randomBytes(20).toString('hex')
 
@@ -245,7 +213,6 @@ export class RegisProxy {
     // Before anything is hashed.
     if (options.machine !== undefined) useHashSeeds(options.machine.fences.seeds.a, options.machine.fences.seeds.b)
     this.allWorkers = this.machine === undefined ? undefined : new AllWorkers(roundOfAll(this, this.machine.others))
-    this.nextId = options.machine?.firstClientId ?? 1
     this.idStep = options.machine?.siblings.count ?? 1
     this.log = log
     this.limitedLog = oncePer(log, 60_000)
@@ -255,8 +222,16 @@ export class RegisProxy {
     this.cells.configLastReloadSeconds = Date.now() / 1000
     this.directory = new Directory(config)
     this.accounts = new Accounts(config, this.table, this.cells, this.directory)
-    this.identity = Identity.of({ users: credentials(this.directory) })
-    this.failures = new FailureLimiter(this.partOfRate(config.limits.authFailures))
+    this.authentication = new Authentication({
+      identity: Identity.of({ users: credentials(this.directory) }),
+      failures: this.partOfRate(config.limits.authFailures),
+      cells: this.cells,
+      limitedLog: this.limitedLog,
+      accountOf: (user) => this.accounts.get(user),
+      now: systemClock.now,
+      after: (ms, run) => void setTimeout(run, ms).unref(),
+      soon: (run) => void setImmediate(run),
+    })
     const addresses = config.regions.flatMap((region) => region.nodes.map((node) => ({ ...node, region: region.name })))
     this.discovery = this.buildDiscovery(addresses)
     this.tracker = new RegionTracker({
@@ -278,7 +253,7 @@ export class RegisProxy {
         clientName: `regis-${config.region}`,
         log,
         now: systemClock.now,
-        durations: (node, isPrimary) => this.durations(node, isPrimary),
+        durations: (node, isPrimary) => laneTimesOf(this.cells, this.tracker.nodes[node]!, isPrimary),
       },
       {
         laneReady: (lane) => {
@@ -322,6 +297,7 @@ export class RegisProxy {
         },
       },
     )
+    this.scriptKills = this.buildScriptKills()
     this.tenantUsers = this.buildTenantUsers(addresses)
     this.scripts = new Scripts((id) => this.directory.tenant(id), this.table, scriptSecret(config))
     this.leases = this.buildLeases(addresses)
@@ -370,7 +346,7 @@ export class RegisProxy {
     this.monitors = new Monitors({
       wallUs: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
       soon: (run) => void setImmediate(run),
-      sessions: () => this.sessions.values(),
+      sessions: () => this.clientsHere.sessions.values(),
     })
     const collect = garbageCollector()
     let loop = performance.eventLoopUtilization()
@@ -387,8 +363,8 @@ export class RegisProxy {
         loop = now
         return utilization
       },
-      sessions: () => this.sessions.values(),
-      lingering: () => this.lingering,
+      sessions: () => this.clientsHere.sessions.values(),
+      lingering: () => this.clientsHere.lingering,
       work: () => this.cells.tenants,
       tenant: (id) => this.accounts.usedTenant(id),
       resumeSoon: (session) => this.path.resumeSoon(session),
@@ -397,13 +373,35 @@ export class RegisProxy {
     this.pauses = new Pauses({
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms).unref(),
-      sessions: () => this.sessions.values(),
+      sessions: () => this.clientsHere.sessions.values(),
       lanes: () => this.pool.lanes,
       isWalking: (tenant) => walks.isWalking(tenant),
       resumeSoon: (session) => this.path.resumeSoon(session),
     })
-    this.host = this.builtinHost()
-    this.answers = this.buildAnswers()
+    this.clientsHere = new Clients({
+      cells: this.cells,
+      subscriptions: this.subscriptions,
+      monitors: this.monitors,
+      fleet: this.fleet,
+      workerLimits: this.workerLimits,
+      firstId: options.machine?.firstClientId ?? 1,
+      idStep: this.idStep,
+      accountOf: (user) => this.accounts.get(user),
+      defaultUser: () => this.authentication.defaultUser,
+      leave: (session) => this.path.leave(session),
+      newSession: (id, socket) => new Session(id, socket, this.path, systemClock.now()),
+      now: systemClock.now,
+      nowUs,
+    })
+    this.quotaUses = new QuotaUses({
+      connectionsOf: (user) => this.clientsHere.ofUser(user),
+      leasesOf: (tenant) => this.leases.heldBy(tenant),
+      memoryOf: (tenant) => this.memoryUsage.usedBy(tenant),
+      nowUs,
+    })
+    this.acts = new Acts({ clients: this.clientsHere, accounts: this.accounts, pauses: this.pauses, log })
+    this.views = this.buildViews()
+    this.host = this.buildHost()
     this.path = new RequestPath({
       table: this.table,
       builtins: buildBuiltins(this.table, this.machine !== undefined),
@@ -425,9 +423,9 @@ export class RegisProxy {
       now: systemClock.now,
       after: (ms, run) => void setTimeout(run, ms),
       primaryRefused: (lane, code) => this.onErrorReply(lane, code),
-      sessionClosed: (session, reason) => this.onSessionClosed(session, reason),
+      sessionClosed: (session, reason) => this.clientsHere.closed(session, reason),
       findSession: (tenant, id) => {
-        const session = this.sessions.get(id)
+        const session = this.clientsHere.sessions.get(id)
         return session?.account?.tenant?.id === tenant ? session : undefined
       },
       monitors: this.monitors,
@@ -458,27 +456,28 @@ export class RegisProxy {
       tenantLabel: () => this.config.metrics.tenantLabel,
       tenants: () => ({ count: this.directory.tenants.length, ids: () => this.directory.ids() }),
       openFiles,
-      samples: {
-        nodes: () => this.nodeSamples(),
-        regions: () => this.regionSamples(),
-        durableWaiting: () => this.durability.waiting,
-        pauses: () => this.pauses,
-        overload: () => this.overload,
-        primary: () => this.primarySample(),
-        quotas: (tenant) => {
-          const state = this.accounts.usedTenant(tenant)
-          return state === undefined ? [] : this.usesOfTenant(state)
-        },
-        fleet: () => this.fleetSample(),
-        usage: () => this.memoryUsage.sample(),
-      },
+      samples: new Samples({
+        tracker: this.tracker,
+        discovery: this.discovery,
+        pool: this.pool,
+        durability: this.durability,
+        pauses: this.pauses,
+        overload: this.overload,
+        fleet: this.fleet,
+        memoryUsage: this.memoryUsage,
+        quotaUses: this.quotaUses,
+        now: systemClock.now,
+        regions: () => this.config.regions,
+        usedTenant: (id) => this.accounts.usedTenant(id),
+      }),
     })
+    this.answers = this.buildAnswers()
     this.listeners = config.listeners.map((listener, index) => this.buildListener(listener, index))
     this.admin = this.buildAdmin()
     this.renewal = new Renewal(this.table, {
       accountOf: (user) => this.accounts.get(user),
-      defaultAccount: () => this.defaultAccount(),
-      login: (session, account) => this.login(session, account),
+      defaultAccount: () => this.clientsHere.defaultAccount(),
+      login: (session, account) => this.clientsHere.login(session, account),
       unblock: (session) => void this.path.unblock(session, true),
       retryQuota: (session) => this.path.retryQuota(session),
     })
@@ -539,7 +538,7 @@ export class RegisProxy {
       leasesOf: (tenant) => this.leases.heldBy(tenant),
       connectionsOf: (name) => {
         const [tenant = '', user] = name.split('/')
-        return user === undefined ? (this.perTenant.get(tenant) ?? 0) : (this.perUser.get(user) ?? 0)
+        return user === undefined ? this.clientsHere.ofTenant(tenant) : (this.clientsHere.ofUser(user) ?? 0)
       },
       tellWishes: (wishes) => machine.limits.tellWishes(wishes),
       tellConnections: (counts) => machine.limits.tellConnections(counts),
@@ -631,7 +630,7 @@ export class RegisProxy {
         most: this.part(leasesMax),
         log,
         now: systemClock.now,
-        durations: (node, isPrimary) => this.durations(node, isPrimary),
+        durations: (node, isPrimary) => laneTimesOf(this.cells, this.tracker.nodes[node]!, isPrimary),
         login: (tenant, node, runId) =>
           config.upstream.acl === 'off' ? undefined : this.tenantUsers.login(tenant, node, runId),
         loginRefused: (tenant, node, command, code) => this.tenantUsers.loginRefused(tenant, node, command, code),
@@ -685,23 +684,6 @@ export class RegisProxy {
     })
   }
 
-  /** See BuiltinHost.durably. */
-  private async durably(tenant: TenantState, write: () => Promise<Reply>): Promise<Reply> {
-    const { durability } = tenant
-    if (durability === undefined) return write()
-    const node = this.tracker.primary?.index ?? -1
-    const { history } = this.durability
-    const reply = await write()
-    if (reply.kind === 'error') return reply
-    const { replicas, timeoutMs } = durability
-    const answeredAtMs = this.path.now()
-    const count = await this.durability.line(replicas).confirm(timeoutMs, node, history)
-    tenant.cells.durableWait.observe(this.path.now() - answeredAtMs, 1)
-    if (count === undefined) tenant.cells.durableConfirmed++
-    else tenant.cells.durableDenied++
-    return count === undefined ? reply : failure(errorText('NOTDURABLE', count, replicas, timeoutMs))
-  }
-
   private onDesync(lane: Lane, why: string): void {
     this.cells.tripwires.desync++
     if (why === nonceMoved) this.cells.tripwires.slotMismatch++
@@ -724,12 +706,12 @@ export class RegisProxy {
   }
 
   get clients(): number {
-    return this.sessions.size
+    return this.clientsHere.sessions.size
   }
 
   /** Above all ids of clients that were given. */
   get nextClientId(): number {
-    return this.nextId
+    return this.clientsHere.nextId
   }
 
   /** Resolves when clients are accepted. Nodes that are away do not stop it: they are tried again for ever. */
@@ -738,7 +720,7 @@ export class RegisProxy {
     await this.tracker.start()
     if (this.config.upstream.strict) this.refuseMissingNodes()
     await this.meetFleet()
-    await this.takeOverPauses()
+    if (this.machine !== undefined) await this.acts.takeOverPauses(this.machine.others)
     for (const listener of this.listeners) this.ports.push(await listener.start())
     if (this.machine === undefined) this.adminPort = await this.admin.start()
     this.ticker = setInterval(() => this.tick(), tickMs)
@@ -759,15 +741,6 @@ export class RegisProxy {
     while (this.fleet.isOn && !this.fleet.isSeen && systemClock.now() < endsAtMs) {
       this.fleet.tick(systemClock.now())
       await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-  }
-
-  /** After a reload: clients that are here have limits that they had not when they came. */
-  private shareQuotasOfClients(): void {
-    for (const { account } of this.sessions.values()) {
-      if (account === undefined) continue
-      shareQuotas(this.fleet, account, nowUs)
-      this.workerLimits?.join(account)
     }
   }
 
@@ -797,28 +770,29 @@ export class RegisProxy {
     if (!this.isDraining) {
       this.isDraining = true
       for (const listener of this.listeners) listener.stop()
-      this.log.info({ clients: this.sessions.size }, 'draining')
+      this.log.info({ clients: this.clientsHere.sessions.size }, 'draining')
       // One turn, so that what clients sent before the signal is read and answered.
       await new Promise((resolve) => setTimeout(resolve, 10))
-      for (const session of this.sessions.values()) session.drain()
+      for (const session of this.clientsHere.sessions.values()) session.drain()
       this.pauses.refuse()
     }
     const endsAtMs = this.path.now() + this.config.shutdown.drainMs
-    if (this.sessions.size > 0) {
+    if (this.clientsHere.sessions.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, this.config.shutdown.drainMs)
-        this.whenEmpty = () => {
+        this.clientsHere.onEmpty = () => {
           clearTimeout(timer)
           resolve()
         }
       })
     }
-    if (this.sessions.size > 0) this.log.warn({ clients: this.sessions.size }, 'clients left after shutdown.drain')
+    if (this.clientsHere.sessions.size > 0)
+      this.log.warn({ clients: this.clientsHere.sessions.size }, 'clients left after shutdown.drain')
     // Slow readers have what is left of the time. Everybody has a moment to close: a client that still talks when the
     // process ends is reset, and a reset takes with it what the kernel has not delivered.
     const lingersUntilMs = this.path.now() + lingerMs
     const isAwaited = (socket: net.Socket): boolean => !socket.writableFinished || this.path.now() < lingersUntilMs
-    while (this.path.now() < endsAtMs && [...this.lingering].some(isAwaited)) {
+    while (this.path.now() < endsAtMs && [...this.clientsHere.lingering].some(isAwaited)) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
@@ -826,16 +800,16 @@ export class RegisProxy {
   async stop(): Promise<void> {
     clearInterval(this.ticker)
     for (const listener of this.listeners) listener.stop()
-    for (const session of this.sessions.values()) session.destroy('shutdown')
+    for (const session of this.clientsHere.sessions.values()) session.destroy('shutdown')
     // The kernel delivers what it has been given; only sockets that still hold bytes need a moment.
     for (
       let waitedMs = 0;
-      waitedMs < lingerMs && [...this.lingering].some((socket) => !socket.writableFinished);
+      waitedMs < lingerMs && [...this.clientsHere.lingering].some((socket) => !socket.writableFinished);
       waitedMs += 20
     ) {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
-    for (const socket of this.lingering) socket.destroy()
+    for (const socket of this.clientsHere.lingering) socket.destroy()
     await this.leaveFleet()
     this.leases.stop()
     this.feeds.near.stop()
@@ -904,8 +878,7 @@ export class RegisProxy {
     this.config = config
     this.directory = directory
     this.memoryUsage.setTenants(directory.tenants)
-    this.identity = identity
-    this.failures.setRate(this.partOfRate(config.limits.authFailures))
+    this.authentication.renew(identity, this.partOfRate(config.limits.authFailures))
     this.admin.setToken(config.admin.token)
     this.log.setLevel?.(config.logging.level)
     this.scripts.renew()
@@ -921,14 +894,14 @@ export class RegisProxy {
       maxOutputBytes: this.part(config.limits.outputBytes),
     })
     this.path.rightsChanged()
-    const expelled = this.renewal.renew(this.sessions.values(), renewed)
+    const expelled = this.renewal.renew(this.clientsHere.sessions.values(), renewed)
     const isThere = limitIsThere(
       (user, tenant) => this.accounts.isUserOf(user, tenant),
       (id) => directory.tenant(id) !== undefined,
     )
     this.fleet.keep(isThere)
     this.workerLimits?.renew(isThere)
-    this.shareQuotasOfClients()
+    this.clientsHere.shareQuotasOfAll()
     if (expelled > 0) this.log.info({ clients: expelled }, 'clients closed: their user, or a right they use, is gone')
   }
 
@@ -989,9 +962,7 @@ export class RegisProxy {
       readAt: this.pool.slab.readAt,
       log: this.limitedLog,
       mayAccept: () => {
-        // Those that have ended and not closed yet hold a socket too.
-        const open = this.sessions.size + this.lingering.size
-        const isFull = open >= this.part(this.config.limits.maxClients) || this.isDraining
+        const isFull = this.clientsHere.sockets >= this.part(this.config.limits.maxClients) || this.isDraining
         if (!isFull && this.overload.mayAccept) return true
         this.cells.connectionsOpened.add([`${listener.host}:${listener.port}`, isFull ? 'limit' : 'overload'])
         return false
@@ -1003,245 +974,60 @@ export class RegisProxy {
   }
 
   private accept(socket: net.Socket, remote: string, certificateUser: string | undefined, listener: string): Session {
-    const session = new Session(this.nextId, socket, this.path, this.path.now())
-    this.nextId += this.idStep
-    session.remote = remote
-    this.sessions.set(session.id, session)
-    const named = certificateUser === undefined ? undefined : this.accounts.get(certificateUser)
-    const account = named ?? this.defaultAccount()
-    const refusal = account === undefined ? undefined : this.login(session, account)
-    this.cells.connectionsOpened.add([listener, refusal === undefined ? 'ok' : 'limit'])
-    if (refusal !== undefined) {
-      session.writeOwn(Buffer.from(`-${errorText(refusal)}\r\n`))
-      session.endWhenAnswered()
-    }
-    return session
+    return this.clientsHere.accept(socket, remote, certificateUser, listener)
   }
 
-  private defaultAccount(): SessionAccount | undefined {
-    const verdict = this.identity.withoutAuth()
-    return verdict === undefined ? undefined : this.accounts.get(verdict.user)
-  }
-
-  private login(session: Session, account: SessionAccount): ErrorCode | undefined {
-    if (session.isClosed) return undefined // it left while its password was checked
-    if (!this.hasRoomFor(session, account)) {
-      account.tenant!.cells.quotaRefused(Quota.connections)
-      return 'MAX_TENANT_CLIENTS'
-    }
-    this.countClient(session.account, -1)
-    // Another tenant's transaction and watched keys end here, as with RESET.
-    if (session.account !== undefined && session.account.tenant !== account.tenant) this.path.leave(session)
-    // What it has read binds its next reads, also behind RESET and as somebody else: it may come back.
-    if (session.account === undefined || session.account.tenant !== account.tenant) this.subscriptions.drop(session)
-    if (session.account?.tenant !== account.tenant) this.monitors.remove(session)
-    shareQuotas(this.fleet, account, nowUs)
-    this.workerLimits?.join(account)
-    session.enter(account)
-    session.level = -1
-    this.monitors.joined(session)
-    this.countClient(account, 1)
-    return undefined
-  }
-
-  /** May one more connection be this user's? One that is its already, or its tenant's, takes no more room than it has. */
-  private hasRoomFor(session: Session, account: SessionAccount): boolean {
-    const { tenant } = account
-    if (tenant === undefined) return true
-    const before = session.account
-    const most = tenant.limits?.connections ?? Number.POSITIVE_INFINITY
-    const elsewhere = (name: string): number => this.workerLimits?.connectionsElsewhere(name) ?? 0
-    if (before?.tenant !== tenant && tenant.cells.connections + elsewhere(tenant.id) >= most) return false
-    const mostOfUser = account.limits?.connections ?? Number.POSITIVE_INFINITY
-    if (before?.user === account.user) return true
-    return (this.perUser.get(account.user) ?? 0) + elsewhere(`${tenant.id}/${account.user}`) < mostOfUser
-  }
-
-  private countClient(account: SessionAccount | undefined, by: number): void {
-    const id = account?.tenant?.id
-    if (id === undefined) return
-    const ofUser = (this.perUser.get(account!.user) ?? 0) + by
-    if (ofUser > 0) this.perUser.set(account!.user, ofUser)
-    else this.perUser.delete(account!.user)
-    this.perTenant.set(id, (this.perTenant.get(id) ?? 0) + by)
-    if (by > 0) this.loginsPerTenant.set(id, (this.loginsPerTenant.get(id) ?? 0) + by)
-    this.cells.tenant(id).connections += by
-    this.workerLimits?.noteConnections(id)
-    this.workerLimits?.noteConnections(`${id}/${account!.user}`)
-  }
-
-  private authenticate(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
-    if (this.loginTurns.take()) return this.authenticateNow(session, user, password)
-    // Longer ones are refused: their first bytes are enough for that.
-    const copy = Buffer.from(password.subarray(0, passwordBytesMax + 1))
-    return this.loginTurns.wait().then(() => this.authenticateNow(session, user, copy))
-  }
-
-  private authenticateNow(session: Session, user: string, password: Buffer): ReturnType<BuiltinHost['authenticate']> {
-    if (session.isClosed) return undefined
-    const ip = session.remote.slice(0, session.remote.lastIndexOf(':'))
-    const isLimited = this.failures.isLimited(ip, user, this.path.now())
-    const { identity } = this
-    const finish = (it: Verdict): SessionAccount | undefined => {
-      const account = it.ok ? this.accounts.get(it.user) : undefined
-      if (account !== undefined) return account
-      this.failures.noteFailure(ip, user, this.path.now())
-      this.cells.authFailures.add([it.ok ? 'credentials' : it.reason])
-      this.limitedLog.warn({ user: user.slice(0, 64) }, 'authentication failed')
-      return undefined
-    }
-    if (!isLimited) {
-      const verdict = identity.verify(user, password)
-      if (!(verdict instanceof Promise)) return finish(verdict)
-      const copy = Buffer.from(password)
-      // A reload may have come in between: the new configuration judges, not the old one.
-      const judge = (it: Verdict, by: Identity): SessionAccount | undefined | Promise<SessionAccount | undefined> => {
-        if (by === this.identity) return finish(it)
-        const now = this.identity
-        const again = now.verify(user, copy)
-        return again instanceof Promise ? again.then((second) => judge(second, now)) : finish(again)
-      }
-      return verdict.then((it) => judge(it, identity))
-    }
-    // Too many failures: right or wrong, the answer is the refusal, it is slow, and it costs us no hashing.
-    this.cells.authFailures.add(['limited'])
-    return new Promise((resolve) => setTimeout(() => resolve(undefined), limitedAnswerMs).unref())
-  }
-
-  private onSessionClosed(session: Session, reason: string): void {
-    if (!this.sessions.delete(session.id)) return
-    this.subscriptions.drop(session)
-    this.monitors.remove(session)
-    this.countClient(session.account, -1)
-    this.cells.disconnects.add([reason])
-    if (!session.socket.destroyed) {
-      this.lingering.add(session.socket)
-      session.socket.once('close', () => this.lingering.delete(session.socket))
-    }
-    if (this.sessions.size === 0) this.whenEmpty?.()
-  }
-
-  private builtinHost(): BuiltinHost {
-    const self = this
-    const { config } = this
-    return {
-      now: systemClock.now,
-      wallMs: Date.now,
-      startedAtMs: this.startedAtMs,
+  private buildHost(): BuiltinHost {
+    const { config, machine } = this
+    return builtinHostOf({
       region: config.region,
       version: this.version,
       runId: this.runId,
-      get maxClients() {
-        return self.config.limits.maxClients
+      startedAtMs: this.startedAtMs,
+      table: this.table,
+      cells: this.cells,
+      accounts: this.accounts,
+      authentication: this.authentication,
+      clients: this.clientsHere,
+      subscriptions: this.subscriptions,
+      monitors: this.monitors,
+      quotaUses: this.quotaUses,
+      tracker: this.tracker,
+      pool: this.pool,
+      durability: this.durability,
+      scripts: this.scripts,
+      tokens: this.tokens,
+      keyspace: this.keyspace,
+      slowlog: this.slowlog,
+      settings: this.settings,
+      operator: this.buildOperator(),
+      others: machine === undefined ? undefined : clientsOfOthers(machine.others),
+      now: systemClock.now,
+      wallMs: Date.now,
+      limits: () => this.config.limits,
+      versionChanged: (session) => this.path.versionChanged(session),
+      unblock: (session, withError) => this.path.unblock(session, withError),
+      killScript: (tenant) => this.killScriptOf(tenant),
+      explain: (session, args) => forTenant(this.explainer.of(session, args)),
+    })
+  }
+
+  /** Of several workers each asks all. */
+  private buildOperator(): OperatorHost {
+    const { machine, allWorkers, acts } = this
+    const doers = allWorkers ?? acts
+    return {
+      show: (what) => (allWorkers === undefined ? this.views.show(what) : allWorkers.view(what)),
+      kill: (id) => doers.kill(id),
+      pause: (id, ms) => doers.pause(id, ms),
+      resume: (id) => doers.resume(id),
+      reload: async () => {
+        const { ok, changes, errors } = await (machine ?? this).reload('PROXY RELOAD', 'reload')
+        if (ok) return { ok, lines: changes.map(changeText) }
+        return { ok, lines: errors.map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`) }
       },
-      get maxRequestBytes() {
-        return self.config.limits.maxRequestBytes
-      },
-      get idleTimeoutSeconds() {
-        return Math.floor(self.config.limits.idleTimeoutMs / 1000)
-      },
-      get isDefaultOpen() {
-        return self.identity.withoutAuth() !== undefined
-      },
-      get lacksResp3() {
-        return self.pool.lacksResp3
-      },
-      serverVersion: () =>
-        self.tracker.primary?.version || self.tracker.nodes.find((node) => node.version !== '')?.version || '7.0.0',
-      connections: (tenant) => (tenant === undefined ? self.sessions.size : (self.perTenant.get(tenant) ?? 0)),
-      tenantCommands: (tenant) => (tenant === undefined ? 0 : self.cells.tenant(tenant).commands()),
-      authenticate: (session, user, password) => self.authenticate(session, user, password),
-      login: (session, account) => self.login(session, account),
-      logout: (session) => {
-        self.path.leave(session)
-        self.subscriptions.drop(session)
-        self.monitors.remove(session)
-        self.countClient(session.account, -1)
-        // Who never had a login does not get more time for one.
-        if (session.account !== undefined) session.unauthSinceMs = self.path.now()
-        session.enter(undefined)
-        self.monitors.joined(session)
-        const account = self.defaultAccount()
-        if (account !== undefined) self.login(session, account)
-      },
-      get subscriptions() {
-        return self.subscriptions
-      },
-      tenantLogins: (tenant) => (tenant === undefined ? 0 : (self.loginsPerTenant.get(tenant) ?? 0)),
-      tenantErrors: (session) => session.account?.tenant?.cells.failures(Outcome.error) ?? 0,
-      blockedClients: (tenant) => (tenant === undefined ? 0 : (self.accounts.usedTenant(tenant)?.blocked ?? 0)),
-      command: (id, args, session) => self.command(id, args, session),
-      sessions: () => self.sessions.values(),
-      others: self.machine === undefined ? undefined : clientsOfOthers(self.machine.others),
-      versionChanged: (session) => self.path.versionChanged(session),
-      isUserOf: (user, session) => self.accounts.isUserOf(user, session.account?.tenant?.id),
-      stateOf: (session) => ({
-        sub: session.subscriber?.c.size ?? 0,
-        psub: session.subscriber?.p.size ?? 0,
-        ssub: session.subscriber?.s.size ?? 0,
-        multi: session.transaction?.queued.length ?? -1,
-        blocked: session.isBlocked,
-      }),
-      unblock: (session, withError) => self.path.unblock(session, withError),
-      monitor: (session, tenant) => self.monitors.add(session, tenant),
-      get keyspace() {
-        return self.keyspace
-      },
-      get slowlog() {
-        return self.slowlog
-      },
-      settings: () => self.settings.get(),
-      durably: (tenant, write) => self.durably(tenant, write),
-      scriptsOf: (session) => self.scripts.of(session.account?.tenant?.id ?? '', session.database),
-      killScript: (session) => self.killScriptOf(session.account?.tenant?.id),
-      askPrimary: (request) =>
-        new Promise((resolve) => {
-          const { primary } = self.tracker
-          if (primary === undefined) resolve(undefined)
-          else self.pool.askShared(primary.index, request, resolve)
-        }),
-      operator: {
-        show: (what) => (self.allWorkers === undefined ? self.show(what) : self.allWorkers.view(what)),
-        kill: (id) => (self.allWorkers === undefined ? self.kill(id) : self.allWorkers.kill(id)),
-        pause: (id, ms) => (self.allWorkers === undefined ? self.pause(id, ms) : self.allWorkers.pause(id, ms)),
-        resume: (id) => (self.allWorkers === undefined ? self.resume(id) : self.allWorkers.resume(id)),
-        reload: async () => {
-          const { ok, changes, errors } = await (self.machine ?? self).reload('PROXY RELOAD', 'reload')
-          if (ok) return { ok, lines: changes.map(changeText) }
-          return { ok, lines: errors.map(({ file, line, message }) => `${file}:${line ?? 0}: ${message}`) }
-        },
-        // After the reply to who asks.
-        drain: () => setImmediate(() => (self.machine === undefined ? self.beginDrain() : self.machine.drain())),
-      },
-      explain: (session, args) => forTenant(self.explainer.of(session, args)),
-      tokenOf: (session) => {
-        const { tenant } = session.account ?? {}
-        if (tenant === undefined || tenant.floor === Number.POSITIVE_INFINITY) return undefined
-        return self.tokens.make(tenant.id, Math.max(self.tracker.marks.nextSeq, session.after), self.tracker.historyId)
-      },
-      readAfter: (session, token) => {
-        const { marks, historyId } = self.tracker
-        const facts = self.tokens.read(session.account?.tenant?.id ?? '', token, historyId)
-        if (facts === undefined) return false
-        if (!facts.isOfHistory) self.cells.lostWritesPossible++
-        // What it covers was acknowledged before now, so a mark that is sent from now on covers it as well.
-        const mark = facts.isOfHistory ? (facts.mark ?? marks.nextSeq) : marks.nextSeq
-        if (mark > session.after) session.after = mark
-        marks.wantWithin(marks.gapMsNow)
-        return true
-      },
-      quotasOf: (session) => self.quotasOf(session.account),
-      levelOf: (session) => {
-        const level = session.level >= 0 ? session.level : (session.account?.level ?? LEVEL.eventual)
-        const account = session.account
-        const maxStalenessMs =
-          account === undefined
-            ? Number.POSITIVE_INFINITY
-            : level === LEVEL.bounded
-              ? account.boundedMs
-              : account.ceilingMs
-        return { level: levelName(level), maxStalenessMs }
-      },
+      // After the reply to who asks.
+      drain: () => setImmediate(() => (machine === undefined ? this.beginDrain() : machine.drain())),
     }
   }
 
@@ -1250,70 +1036,21 @@ export class RegisProxy {
     return this.answers[what](payload)
   }
 
-  private buildAnswers(): Answers {
-    const about = {
+  private buildAnswers(): OwnAnswers {
+    return answersOf({
       builtins: this.host,
-      totals: (tenant: string | undefined) => this.totalsOf(tenant),
-      quotas: (tenant: string | undefined, user: string) => {
-        // Of one that was never here nothing is made.
-        const isUsed = tenant !== undefined && this.accounts.usedTenant(tenant) !== undefined
-        return this.quotasOf(isUsed ? this.accounts.get(user) : undefined)
-      },
-      tenant: (id: string) => this.accounts.usedTenant(id),
-    }
-    return {
-      clientLines: (asked) => answersAbout.clientLines(asked, about),
-      clientKill: (asked) => answersAbout.clientKill(asked, about),
-      clientUnblock: (asked) => answersAbout.clientUnblock(asked, about),
-      totals: (asked) => answersAbout.totals(asked, about),
-      quotas: (asked) => answersAbout.quotas(asked, about),
-      channels: (asked) => answersAbout.channels(asked, about),
-      subscribers: (asked) => answersAbout.subscribers(asked, about),
+      cells: this.cells,
+      accounts: this.accounts,
+      quotaUses: this.quotaUses,
+      views: this.views,
+      acts: this.acts,
+      pauses: this.pauses,
+      metrics: this.metrics,
+      memoryUsage: this.memoryUsage,
       health: () => this.health(),
-      // What is written row by row is whole where it goes to another process.
-      view: async (what) => JSON.parse(Buffer.concat(await jsonPieces(await this.show(what), new Slices())).toString()),
       slowlog: () => this.slowlog.all(this.config.tenants),
-      explain: ({ user, command, level }) => this.explainFor(user, command, level),
-      candidates: () => this.metrics.candidates(),
-      metrics: (names) => this.metrics.render(names),
-      kill: (id) => this.kill(id),
-      pause: ({ tenant, ms }) => this.pause(tenant, ms),
-      resume: (tenant) => this.resume(tenant),
-      sweepMark: async (from) => {
-        await this.memoryUsage.mark(from)
-        return undefined
-      },
-      sweepFound: ({ from, figures }) => this.memoryUsage.takeFigures(from, figures) as undefined,
-      sweepWanted: (tenants) => this.memoryUsage.wantLooks(tenants) as undefined,
-      paused: () => this.pauses.list().map(({ tenant, leftMs }) => [tenant.id, leftMs] as const),
-    }
-  }
-
-  private totalsOf(tenant: string | undefined): TenantTotals {
-    const { host } = this
-    const cells = tenant === undefined ? undefined : this.cells.tenants.get(tenant)
-    return {
-      connections: host.connections(tenant),
-      blocked: host.blockedClients(tenant),
-      logins: host.tenantLogins(tenant),
-      commands: tenant === undefined || cells === undefined ? 0 : cells.commands(),
-      errors: cells?.failures(Outcome.error) ?? 0,
-      bytesIn: cells?.bytesIn ?? 0,
-      bytesOut: cells?.bytesOut ?? 0,
-    }
-  }
-
-  /** What is paused at the others is paused here before the first client: this process took the place of one that has died. */
-  private async takeOverPauses(): Promise<void> {
-    if (this.machine === undefined) return
-    const pauses = new Map<string, number>()
-    this.resumedEarly = new Set()
-    const { answers } = await this.machine.others.ask('paused', undefined)
-    for (const list of answers)
-      for (const [tenant, leftMs] of list) pauses.set(tenant, Math.max(leftMs, pauses.get(tenant) ?? 0))
-    // Nothing is in flight: it is at rest at once.
-    for (const [tenant, leftMs] of pauses) if (!this.resumedEarly.has(tenant)) await this.pause(tenant, leftMs)
-    this.resumedEarly = undefined
+      explain: (user, command, level) => this.explainFor(user, command, level),
+    })
   }
 
   private walkHost(): WalkHost {
@@ -1356,51 +1093,7 @@ export class RegisProxy {
     this.path.flushed(tenant.id)
   }
 
-  /** COMMAND COUNT, LIST, GETKEYS, GETKEYSANDFLAGS, ACL CAT: without what this user may not run. */
-  private command(id: number, args: readonly Buffer[], session: Session): Reply {
-    const route = session.account!.route
-    const denied = (spec: { id: number }): boolean => route[spec.id] === ROUTE.denied
-    switch (this.table.specs[id]!.name) {
-      case 'command|count':
-        return integer(commandCount(this.table, denied))
-      case 'acl|cat':
-        return aclCat(this.table, args, denied)
-      case 'command|list': {
-        const filter = parseListFilter(args.slice(2))
-        if (typeof filter === 'string') return failure(errorText(filter))
-        return array(commandList(this.table, filter, denied).map((name) => bulk(name)))
-      }
-      case 'command|getkeys': {
-        const keys = commandGetKeys(this.table, args.slice(2), denied)
-        return isErrorCode(keys) ? failure(errorText(keys)) : array(keys.map((key) => bulk(key)))
-      }
-      default: {
-        const keys = commandGetKeysAndFlags(this.table, args.slice(2), denied)
-        if (isErrorCode(keys)) return failure(errorText(keys))
-        return array(
-          keys.map(({ key, flags }) =>
-            array([bulk(key), { kind: 'set', items: flags.map((flag) => ({ kind: 'simple', text: flag }) as const) }]),
-          ),
-        )
-      }
-    }
-  }
-
   // ---- nodes ----
-
-  private durations(index: number, isPrimary: boolean): LaneTimes {
-    const { cells } = this
-    const node = this.tracker.nodes[index]!
-    const source = isPrimary ? Source.primary : node.isLocal ? Source.local : Source.remote
-    return {
-      read: cells.commandDurationOf(Kind.read, source),
-      write: cells.commandDurationOf(Kind.write, source),
-      upstream: cells.upstreamDurationOf(
-        cells.regionIndex(node.address.region),
-        isPrimary ? Role.primary : Role.replica,
-      ),
-    }
-  }
 
   private onErrorReply(lane: Lane, code: string): void {
     const node = this.tracker.nodes[lane.nodeIndex]!
@@ -1483,74 +1176,6 @@ export class RegisProxy {
     this.feeds.primary.settle()
   }
 
-  private *nodeSamples(): Iterable<NodeSample> {
-    const now = this.path.now()
-    const { tracker } = this
-    for (const node of tracker.nodes) {
-      const counts = this.pool.counts(node.index)
-      const isReplica = node.role === 'replica'
-      const staleness = now - node.shownSentAtMs
-      yield {
-        region: node.address.region,
-        node: node.address.name,
-        up: node.isUp,
-        role: node.role,
-        rttMs: Number.isFinite(node.rttMs) ? node.rttMs : undefined,
-        lagMs: isReplica && Number.isFinite(staleness) ? staleness : undefined,
-        stalenessMs: isReplica && Number.isFinite(staleness) ? staleness : undefined,
-        lagBytes:
-          isReplica && tracker.primary !== undefined && node.replId === tracker.primary.replId
-            ? Math.max(0, tracker.primary.offset - node.offset)
-            : undefined,
-        connections: { ready: counts.ready },
-      }
-    }
-  }
-
-  private primarySample(): PrimarySample {
-    const { epoch, primary } = this.tracker
-    const status = this.discovery?.status()
-    return {
-      epoch,
-      isConfirmed: primary !== undefined,
-      ...(status === undefined
-        ? {}
-        : {
-            sentinels: {
-              known: status.known,
-              heard: status.heard,
-              needed: status.needed,
-              switches: this.discovery!.switches,
-            },
-          }),
-    }
-  }
-
-  private fleetSample(): FleetSample | undefined {
-    const { fleet } = this
-    if (!fleet.isOn) return undefined
-    return {
-      proxies: fleet.proxies,
-      isSeen: fleet.isSeen,
-      viewAgeMs: this.path.now() - fleet.view.asOfMs,
-      records: fleet.records,
-    }
-  }
-
-  private *regionSamples(): Iterable<RegionSample> {
-    for (const region of this.config.regions) {
-      let inflight = 0
-      let queueDepth = 0
-      for (const node of this.tracker.nodes) {
-        if (node.address.region !== region.name) continue
-        const counts = this.pool.counts(node.index)
-        inflight += counts.inFlight
-        queueDepth += counts.waitingBytes
-      }
-      yield { region: region.name, inflight, queueDepth }
-    }
-  }
-
   // ---- time ----
 
   private tick(): void {
@@ -1571,92 +1196,32 @@ export class RegisProxy {
     for (const tenant of this.pauses.expire())
       this.log.warn({ tenant: tenant.id }, 'a pause was over and ended by itself')
     if (++this.ticks % 10 !== 0) return
-    this.killOverdue(nowMs)
+    this.scriptKills.killOverdue(nowMs, this.config.limits.scriptMs)
     this.pool.checkNonces()
     this.settleFeeds()
-    const { idleTimeoutMs } = this.config.limits
-    const outputBytes = this.part(this.config.limits.outputBytes)
-    let unreadBytes = 0
-    for (const session of this.sessions.values()) {
-      const isHalf = session.halfFrameSinceMs !== 0 && session.stall === 0
-      if (session.account === undefined && nowMs - session.unauthSinceMs > unauthMs)
-        session.destroy('no authentication')
-      else if (isHalf && nowMs - session.halfFrameSinceMs > halfFrameMs) session.destroy('half a request')
-      else if (session.isOutputOverdue(nowMs)) session.destroy('output limit')
-      else if (
-        idleTimeoutMs > 0 &&
-        session.inFlight === 0 &&
-        (session.mode & modeSubscriber) === 0 && // whoever listens is not idle, as in Redis
-        session.stall !== stallBusy &&
-        session.stall !== stallPaused &&
-        nowMs - session.lastActiveMs > idleTimeoutMs
-      )
-        session.destroy('idle')
-      else unreadBytes += session.socket.writableLength
-    }
-    for (const socket of this.lingering) unreadBytes += socket.writableLength
-    if (unreadBytes > outputBytes) this.shedOutput(unreadBytes - outputBytes)
+    const { idleTimeoutMs, outputBytes } = this.config.limits
+    closeOverdue(this.clientsHere, { idleTimeoutMs, outputBytes: this.part(outputBytes) }, nowMs)
   }
 
-  /** Scripts that have had their time are ended, where the server can still do that. */
-  private killOverdue(nowMs: number): void {
-    for (const { nodeIndex, tenant } of this.running.overdue(nowMs, this.config.limits.scriptMs)) {
-      if (this.killing.has(nodeIndex)) continue
-      void this.killOn(nodeIndex).then((answer) => {
-        if (answer === 'OK') this.log.warn({ tenant }, 'a script was ended: it ran longer than limits.script_time')
-        else if (answer.startsWith('UNKILLABLE'))
-          this.limitedLog.warn(
-            { tenant },
-            'a script that has written runs longer than limits.script_time: nobody can end it',
-          )
-      })
-    }
+  private buildScriptKills(): ScriptKills {
+    return new ScriptKills({
+      running: this.running,
+      log: this.log,
+      limitedLog: this.limitedLog,
+      ask: (node, command, patienceMs) =>
+        askOnce(
+          this.tracker.nodes[node]!.address,
+          `regis-${this.config.region}`,
+          command,
+          this.config.upstream.timeoutMs + patienceMs,
+        ),
+    })
   }
 
-  private async killScriptOf(tenant: string | undefined): Promise<string | undefined> {
-    const { primary } = this.tracker
+  private killScriptOf(tenant: string | undefined): Promise<string | undefined> {
+    const { primary, nodes } = this.tracker
     // The tracker may have given the node up because of that very script.
-    const nodes = primary === undefined ? this.tracker.nodes.map((node) => node.index) : [primary.index]
-    const node = nodes.find((index) => this.running.current(index)?.tenant === tenant)
-    if (node === undefined || tenant === undefined) return undefined
-    const answer = await this.killOn(node)
-    return answer.startsWith('NOTBUSY') ? undefined : answer
-  }
-
-  /** SCRIPT KILL on a connection of its own: the standing ones may be held up by the script. */
-  private async killOn(nodeIndex: number): Promise<string> {
-    const { address } = this.tracker.nodes[nodeIndex]!
-    const timeoutMs = this.config.upstream.timeoutMs + killPatienceMs
-    this.killing.add(nodeIndex)
-    try {
-      let answer = await askOnce(address, `regis-${this.config.region}`, ['SCRIPT', 'KILL'], timeoutMs)
-      // A function runs: it has a verb of its own.
-      if (answer.startsWith('BUSY')) {
-        answer = await askOnce(address, `regis-${this.config.region}`, ['FUNCTION', 'KILL'], timeoutMs)
-      }
-      if (answer === 'OK' || answer.startsWith('NOTBUSY') || answer.includes('ECONNREFUSED'))
-        this.running.settle(nodeIndex)
-      return answer
-    } finally {
-      this.killing.delete(nodeIndex)
-    }
-  }
-
-  /** Unread replies of all clients together are above `limits.output`: those who hold most are closed. */
-  private shedOutput(excessBytes: number): void {
-    const holders = [...this.sessions.values()].sort((a, b) => b.socket.writableLength - a.socket.writableLength)
-    let left = excessBytes
-    // Those who have said goodbye and do not read go first.
-    for (const socket of [...this.lingering].sort((a, b) => b.writableLength - a.writableLength)) {
-      if (left <= 0 || socket.writableLength === 0) break
-      left -= socket.writableLength
-      socket.destroy()
-    }
-    for (const session of holders) {
-      if (left <= 0) return
-      left -= session.socket.writableLength
-      session.destroy('output limit')
-    }
+    return this.scriptKills.killOf(tenant, primary === undefined ? nodes.map((node) => node.index) : [primary.index])
   }
 
   // ---- operators ----
@@ -1670,18 +1235,18 @@ export class RegisProxy {
       log: this.limitedLog,
       metrics: this.metrics,
       health: () => this.health(),
-      status: () => this.status(),
-      regions: () => this.regionsView(),
-      tenants: () => this.tenantsView(),
-      clients: () => this.clientsView(),
-      rules: () => this.config.routing.rules,
-      config: () => redactedRows(this.config, rowsShownMax),
-      stats: () => this.stats(),
+      status: () => this.views.status(),
+      regions: () => this.views.regions(),
+      tenants: () => this.views.tenants(),
+      clients: () => this.views.clients(),
+      rules: () => this.views.rules(),
+      config: () => this.views.config(),
+      stats: () => this.views.stats(),
       slowlog: () => this.slowlog.all(this.config.tenants),
       explain: (user, command, level) => this.explainFor(user, command, level),
       drain: () => this.beginDrain(),
-      pause: (tenant, ms) => pauseByHttp(tenant, ms, (id, time) => this.pause(id, time)),
-      resume: (tenant) => resumeByHttp(this.resume(tenant)),
+      pause: (tenant, ms) => pauseByHttp(tenant, ms, (id, time) => this.acts.pause(id, time)),
+      resume: (tenant) => resumeByHttp(this.acts.resume(tenant)),
       ...(this.prepare === undefined
         ? {}
         : { reload: (isDryRun: boolean) => this.reload('POST /-/reload', isDryRun ? 'dry run' : 'reload') }),
@@ -1692,246 +1257,47 @@ export class RegisProxy {
     this.drain().catch((error: unknown) => this.log.error({ error: String(error) }, 'drain failed'))
   }
 
-  private stats(): object {
-    const { stateName, use, limitBytes, closedClients, shedCommands, heldCommands, heldTenants } = this.overload
-    const overload = {
-      state: stateName,
-      memory_used: Math.round(use * 1000) / 1000,
-      memory_limit_bytes: limitBytes,
-      closed_clients: closedClients,
-      shed_commands: shedCommands,
-      held_tenants: heldTenants,
-      held_commands: heldCommands,
-    }
-    return { ...statsOf(this.cells), overload }
-  }
-
-  /** PROXY KILL. */
-  private kill(id: number): boolean {
-    const session = this.sessions.get(id)
-    session?.destroy('killed')
-    return session !== undefined
-  }
-
-  /** PROXY PAUSE. undefined: there is no such tenant. */
-  private pause(id: string, ms: number): Promise<PauseStart> | undefined {
-    const tenant = this.accounts.tenant(id)
-    if (tenant === undefined) return undefined
-    return this.pauses.begin(tenant, ms).then((start) => {
-      if (start.kind === 'rest') this.log.info({ tenant: id, ms }, 'a tenant is paused')
-      else this.log.warn({ tenant: id, ms, why: start.kind }, 'a tenant could not be paused')
-      return start
+  health(): Health {
+    const { isListening, isDraining } = this
+    const { nodes, primary, isSplit } = this.tracker
+    return healthOf({
+      isListening,
+      isDraining,
+      hasMemory: this.overload.mayAccept,
+      nodes,
+      primary,
+      isSplit,
+      trouble: this.discovery?.trouble,
     })
-  }
-
-  private resume(id: string): Resumed {
-    this.resumedEarly?.add(id)
-    const tenant = this.accounts.tenant(id)
-    if (tenant === undefined) return undefined
-    const waited = this.pauses.end(tenant)
-    if (waited !== undefined) this.log.info({ tenant: id, waited }, 'a paused tenant goes on')
-    return waited ?? 'not paused'
-  }
-
-  /** PROXY SHOW: the same as the admin API's. */
-  private async show(what: Showable): Promise<unknown> {
-    switch (what) {
-      case 'status':
-        return this.status()
-      case 'regions':
-        return this.regionsView()
-      case 'tenants':
-        return this.tenantsView()
-      case 'clients':
-        return this.clientsView()
-      case 'rules':
-        return this.config.routing.rules
-      case 'config':
-        return redactedRows(this.config, rowsShownMax)
-      case 'stats':
-        return this.stats()
-    }
   }
 
   private explainFor(user: string, command: string, level: string | undefined): ReturnType<AdminOptions['explain']> {
-    const account = this.accounts.get(user)
-    if (account === undefined) return { status: 404, error: 'no such user' }
-    const code = level === undefined ? undefined : levelByName(level)
-    if (level !== undefined && code === undefined) return { status: 400, error: 'no such level' }
-    const args = splitInline(Buffer.from(command))
-    if (args === undefined || args.length === 0)
-      return { status: 400, error: 'command: a command as redis-cli takes it, quotes closed' }
-    return { status: 200, explained: forOperator(this.explainer.ofUser(account, args, code)) }
+    return explainByHttp(this.explainer, this.accounts.get(user), command, level)
   }
 
-  health(): Health {
-    const readable = this.tracker.nodes.filter((node) => node.isReadable).length
-    const checks = [
-      {
-        name: 'listening',
-        ok: this.isListening && !this.isDraining && this.overload.mayAccept,
-        detail: this.isDraining
-          ? 'draining'
-          : this.overload.mayAccept
-            ? 'clients are accepted'
-            : 'no new clients: memory is short',
-      },
-      { name: 'readable node', ok: readable > 0, detail: `${readable} of ${this.tracker.nodes.length} nodes` },
-    ]
-    return { live: true, ready: checks.every((check) => check.ok), checks: [...checks, this.primaryCheck()] }
-  }
-
-  /** Told, but no reason to leave the load balancer: reads go on without a primary. */
-  private primaryCheck(): { name: string; ok: boolean; detail: string } {
-    const { primary, isSplit } = this.tracker
-    return {
-      name: 'primary',
-      ok: primary !== undefined,
-      detail: isSplit ? 'two nodes say master' : (primary?.address.region ?? (this.discovery?.trouble || 'none')),
-    }
-  }
-
-  private async status(): Promise<object> {
-    const hash = await this.hashOfConfig()
-    return {
+  private buildViews(): Views {
+    return new Views({
       version: this.version,
-      region: this.config.region,
-      uptime_seconds: Math.floor((Date.now() - this.startedAtMs) / 1000),
-      clients: this.sessions.size,
-      primary: this.tracker.primary?.address.name ?? null,
-      split: this.tracker.isSplit,
-      epoch: this.tracker.epoch,
-      ...(this.discovery === undefined ? {} : { discovery: this.discovery.status() }),
-      draining: this.isDraining,
-      config: {
-        hash,
-        taken_at: new Date(this.cells.configLastReloadSeconds * 1000).toISOString(),
-        last_reload: this.lastReload ?? null,
-      },
-    }
-  }
-
-  /** Once for each configuration, when somebody asks; of the one that runs now, also if it has changed meanwhile. */
-  private async hashOfConfig(): Promise<string> {
-    for (;;) {
-      const { config } = this
-      if (this.hashed?.of !== config) this.hashed = { of: config, hash: configHash(config, new Slices()) }
-      const hash = await this.hashed.hash
-      if (this.config === config) return hash
-    }
-  }
-
-  private regionsView(): object {
-    const now = this.path.now()
-    return this.config.regions.map((region) => ({
-      region: region.name,
-      local: region.name === this.config.region,
-      nodes: this.tracker.nodes
-        .filter((node) => node.address.region === region.name)
-        .map((node) => ({
-          node: node.address.name,
-          role: node.role,
-          up: node.isUp,
-          readable: node.isReadable,
-          rtt_ms: finite(node.rttMs),
-          staleness_ms: node === this.tracker.primary ? 0 : finite(now - node.shownSentAtMs),
-          watermark: node.shownSeq,
-          lag_bytes: lagBytesOf(node, this.tracker.primary),
-          why_down: node.isUp ? null : node.downReason,
-          version: node.version,
-          connections: this.pool.counts(node.index).ready,
-        })),
-    }))
-  }
-
-  /** The first thousand that were there when it was asked for: a page for people. */
-  private clientsView(): object {
-    const now = this.path.now()
-    const row = (session: Session): object => ({
-      id: session.id,
-      tenant: session.account?.tenant?.id ?? null,
-      user: session.account?.user ?? null,
-      name: session.name,
-      resp: session.resp,
-      age_seconds: Math.floor((now - session.openedAtMs) / 1000),
-      idle_seconds: Math.floor((now - session.lastActiveMs) / 1000),
-      in_flight: session.inFlight,
-      received_bytes: session.bytesIn,
-      sent_bytes: session.bytesOut,
+      cells: this.cells,
+      tracker: this.tracker,
+      discovery: this.discovery,
+      pool: this.pool,
+      overload: this.overload,
+      pauses: this.pauses,
+      memoryUsage: this.memoryUsage,
+      quotas: this.quotaUses,
+      now: systemClock.now,
+      uptimeMs: () => Date.now() - this.startedAtMs,
+      isDraining: () => this.isDraining,
+      sessions: () => this.clientsHere.sessions,
+      config: () => this.config,
+      redacted: () => redactedRows(this.config, rowsShownMax),
+      configHash: () => this.hash.get(),
+      lastReload: () => this.lastReload,
+      directory: () => this.directory,
+      usedTenant: (id) => this.accounts.usedTenant(id),
     })
-    return Rows.of(firstOf(this.sessions.values(), rowsShownMax), row)
   }
-
-  private quotasOf(account: SessionAccount | undefined): ReturnType<BuiltinHost['quotasOf']> {
-    if (account?.tenant === undefined) return { tenant: [], user: [] }
-    const { limits, use, user } = account
-    const usage = use?.quota.usage(Math.floor(this.path.now() * 1000))
-    const used: Used = { ...usage, connections: this.perUser.get(user) }
-    return { tenant: this.usesOfTenant(account.tenant), user: usesOf(limits, used, use?.quota, undefined) }
-  }
-
-  private usesOfTenant(tenant: TenantState): QuotaUse[] {
-    const { id, limits, quota, cells } = tenant
-    if (limits === undefined) return []
-    const usage = quota?.usage(Math.floor(this.path.now() * 1000)) ?? { unitsPerS: 0, bytesPerS: 0 }
-    const { inFlight } = tenant
-    const used: Used = {
-      ...usage,
-      connections: cells.connections,
-      leases: this.leases.heldBy(id),
-      inFlight,
-      ...this.memoryUsage.usedBy(id),
-    }
-    return usesOf(limits, used, quota, cells.quotas)
-  }
-
-  /** All, or of more than a page holds those that were used, the busiest first, and then as they stand in the file. */
-  private shownTenants(): readonly TenantConfig[] {
-    const { tenants } = this.directory
-    if (tenants.length <= rowsShownMax) return tenants
-    const busiest = new Largest(rowsShownMax)
-    for (const [id, cells] of this.cells.tenants) busiest.add(id, cells.commands())
-    const ids = busiest.names()
-    const used = [...ids].flatMap((id) => this.directory.tenant(id) ?? [])
-    used.sort((a, b) => this.cells.tenant(b.id).commands() - this.cells.tenant(a.id).commands())
-    const idle = tenants.slice(0, rowsShownMax).filter(({ id }) => !ids.has(id))
-    return [...used, ...idle].slice(0, rowsShownMax)
-  }
-
-  private pausedMs(id: string): number {
-    const tenant = this.accounts.usedTenant(id)
-    return tenant === undefined ? 0 : this.pauses.leftMs(tenant)
-  }
-
-  private tenantsView(): object {
-    const row = (tenant: TenantConfig): object => {
-      const cells = this.cells.tenants.get(tenant.id) ?? idleCells
-      const state = this.accounts.usedTenant(tenant.id)
-      const quotas = state === undefined ? [] : this.usesOfTenant(state)
-      return {
-        tenant: tenant.id,
-        prefix: tenant.prefix,
-        database: tenant.database,
-        databases: tenant.databases,
-        clients: cells.connections,
-        paused_ms: this.pausedMs(tenant.id),
-        reads: cells.reads,
-        writes: cells.writes,
-        ...(quotas.length === 0 ? {} : { quotas }),
-        ...this.memoryUsage.viewOf(tenant.id),
-      }
-    }
-    return Rows.of(this.shownTenants(), row)
-  }
-}
-
-function firstOf<T>(items: Iterable<T>, count: number): T[] {
-  const first: T[] = []
-  for (const item of items) {
-    if (first.length === count) break
-    first.push(item)
-  }
-  return first
 }
 
 /** Sockets and files of this process; undefined where the kernel does not count them (Linux does from 6.2 on). */
@@ -1939,14 +1305,9 @@ function openFiles(): number | undefined {
   return statSync('/proc/self/fd', { throwIfNoEntry: false })?.size || undefined
 }
 
-type Answers = { readonly [K in keyof Questions]: (payload: Payload<K>) => AnswerTo<K> | Promise<AnswerTo<K>> }
-
 function clientsOfOthers(others: Round): OtherClients {
   return { ask: async (what, payload) => (await others.ask(what, payload)).answers }
 }
-
-/** Of tenants that were never used. */
-const idleCells = new TenantCells()
 
 /** The monotonic clock as quotas count it. */
 const nowUs = (): number => Math.floor(systemClock.now() * 1000)
@@ -1955,16 +1316,6 @@ const nowUs = (): number => Math.floor(systemClock.now() * 1000)
 function scriptSecret(config: Config): string {
   const nodes = config.regions.flatMap((region) => region.nodes)
   return config.upstream.password ?? nodes.find((node) => node.password !== undefined)?.password ?? ''
-}
-
-/** Bytes of the replication stream that it has not applied, as the servers last said; null: not known. */
-function lagBytesOf(node: Node, primary: Node | undefined): number | null {
-  if (primary === undefined || node === primary || !node.isUp || node.replId !== primary.replId) return null
-  return Math.max(0, primary.offset - node.offset)
-}
-
-function finite(ms: number): number | null {
-  return Number.isFinite(ms) ? Math.round(ms * 10) / 10 : null
 }
 
 function lostReason(reason: string): string {

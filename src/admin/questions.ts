@@ -1,6 +1,6 @@
 /**
  * What a worker process is asked by the others and by their supervisor (`--workers`), and how it is put together: views, pauses, kills.
- * `Questions` is the table of all of them; RegisProxy.answer has an answer for each. What a tenant's verbs ask is
+ * `Questions` is the table of all of them; answers.ts has an answer for each. What a tenant's verbs ask is
  * builtin/across.ts's part of it. No process and no channel here: who asks all of them is handed in.
  */
 import { pauseMsMax, rowsShownMax, workerAnswerMs } from '../base/limits.ts'
