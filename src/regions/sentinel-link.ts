@@ -274,7 +274,9 @@ class SentinelEars {
           redis.on('message', (channel: string, text: string) => {
             if (this.redis === redis) heard(channel, text)
           })
-          this.expectAnswer(redis, redis.subscribe(switchChannel, ...hints, ...electionChannels))
+          // A login that may not hear of elections is told of switches all the same.
+          redis.subscribe(...electionChannels).catch(() => {})
+          this.expectAnswer(redis, redis.subscribe(switchChannel, ...hints))
         },
         lost: () => this.rest(),
       },
