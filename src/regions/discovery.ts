@@ -52,8 +52,9 @@ interface Member {
   readonly address: NodeAddress
   readonly isConfigured: boolean
   readonly link: SentinelLink
-  /** Its own id, as soon as it has told it. */
+  /** Its own id, as soon as it has told it; and as whom it has voted. */
   id: string
+  voter: string
   isUp: boolean
   hasHeard: boolean
   downReason: string
@@ -93,6 +94,8 @@ export class SentinelDiscovery implements Authority {
   private readonly deposedListeners: ((index: number) => void)[] = []
   /** The node that was named last, also while none is. */
   private lastNamed = -1
+  /** Who was named before the promotion that was recognised last. */
+  private placeBefore = ''
   /** A switch to another node was announced just now. */
   private isSwitching = false
   private saidTrouble = ''
@@ -173,20 +176,20 @@ export class SentinelDiscovery implements Authority {
       refused: (reason) => this.onRefused(member, reason),
       lost: (reason) => this.onLost(member, reason),
       switched: (host, port) => this.onSwitched(member, host, port),
-      tries: () => {
-        this.elections.tries(member.id)
+      tries: (id) => this.elections.tries(id),
+      voted: (id, leader, epoch) => {
+        // One connection has one voice here too.
+        if (member.voter !== '' && member.voter !== id) this.elections.forget(member.voter)
+        member.voter = id
+        this.elections.voted(id, leader, epoch)
         this.settle()
       },
-      voted: (leader, epoch) => {
-        if (member.id !== '') this.elections.voted(member.id, leader, epoch)
+      promotes: (id, host, port) => {
+        this.elections.promotes(id, host, port, this.clock.now())
         this.settle()
       },
-      promotes: (host, port) => {
-        this.elections.promotes(member.id, this.placeOf(host, port), this.clock.now())
-        this.settle()
-      },
-      gaveUp: () => {
-        this.elections.gaveUp(member.id)
+      gaveUp: (id) => {
+        this.elections.gaveUp(id)
         this.settle()
       },
     })
@@ -195,6 +198,7 @@ export class SentinelDiscovery implements Authority {
       isConfigured,
       link,
       id,
+      voter: '',
       isUp: false,
       hasHeard: false,
       downReason: 'not yet connected',
@@ -210,10 +214,7 @@ export class SentinelDiscovery implements Authority {
     member.isUp = true
     member.hasHeard = true
     // One connection has one voice, whatever it calls itself from one answer to the next.
-    if (member.id !== '' && member.id !== answer.id) {
-      this.votes.forget(member.id)
-      this.elections.forget(member.id)
-    }
+    if (member.id !== '' && member.id !== answer.id) this.votes.forget(member.id)
     member.id = answer.id
     const { askedAtMs, host, port, configEpoch, others } = answer
     member.says = `${host}:${port}`
@@ -244,10 +245,11 @@ export class SentinelDiscovery implements Authority {
 
   private onSwitched(member: Member, host: string, port: number): void {
     const place = this.placeOf(host, port)
-    const { named, places } = this.standing()
+    const { named, places, needed } = this.standing()
     this.log.warn({ sentinel: member.address.name, to: this.shown(place) }, 'Sentinel announces another primary')
-    // One that was away catches up with what is known here already.
-    if (named !== place && !places.includes(place)) {
+    // One that was away catches up with what is known here already, or with what was so before the promotion that is under way.
+    const isOfBefore = place === this.placeBefore && this.elections.underWay(this.clock.now(), needed) !== undefined
+    if (named !== place && !places.includes(place) && !isOfBefore) {
       this.votes.endEpoch(this.clock.now(), place)
       this.isSwitching = true
     }
@@ -318,11 +320,18 @@ export class SentinelDiscovery implements Authority {
     const count = () => this.votes.standing(now, (host, port) => this.placeOf(host, port))
     let standing = count()
     const promotion = this.elections.underWay(now, standing.needed)
-    if (promotion === undefined) return standing
-    if (this.votes.beginEpoch(promotion.epoch, now, promotion.place)) standing = count()
-    const isContradicted = standing.places.some((place) => place !== promotion.place)
+    if (promotion === undefined || standing.heard < standing.needed) return standing
+    const promoted = this.placeOf(promotion.host, promotion.port)
+    // No node of ours, or its name is being looked up yet.
+    if (indexOf(promoted) < 0) return standing
+    if (this.votes.beginEpoch(promotion.epoch, now, promoted)) {
+      this.placeBefore = String(this.lastNamed)
+      standing = count()
+    }
+    if (standing.named === promoted) this.elections.confirmed()
+    const isContradicted = standing.places.some((place) => place !== promoted)
     if (standing.named !== undefined || standing.epoch !== promotion.epoch || isContradicted) return standing
-    return { ...standing, named: promotion.place }
+    return { ...standing, named: promoted }
   }
 
   private lookLater(): void {

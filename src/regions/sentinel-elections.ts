@@ -10,13 +10,13 @@
  * That last second need not be waited for. A majority has voted for this leader in this epoch, so nobody else leads one of the same
  * epoch; the leader has told this node, and nobody but the node itself knows better whether it has become the master: it is asked
  * (tracker.ts). What the Sentinels then say of that epoch confirms it. Votes come from each voter's own mouth: one Sentinel cannot
- * make a majority. A failover by hand (SENTINEL FAILOVER) has no votes and is not recognised here.
+ * make a majority. A failover by hand (SENTINEL FAILOVER) has its leader's own vote only and is not recognised here.
  */
 
 /** The leader asks once a second, and tells the others at once: what is not confirmed by then has failed. */
 export const promotionMs = 5_000
-/** Votes of one Sentinel that are kept: it may vote for failovers of other masters too. */
-const votesKept = 16
+/** Votes of one Sentinel that are kept: it votes in failovers of other masters too, of all that were on one machine at once. */
+const votesKept = 256
 
 interface Vote {
   readonly leader: string
@@ -24,7 +24,8 @@ interface Vote {
 }
 
 export interface Promotion {
-  readonly place: string
+  readonly host: string
+  readonly port: number
   readonly epoch: number
 }
 
@@ -35,25 +36,33 @@ export class SentinelElections {
   private readonly trying = new Set<string>()
   /** The epoch of each one's newest attempt. */
   private readonly attempts = new Map<string, number>()
-  private promotion: (Promotion & { readonly leader: string; readonly atMs: number }) | undefined
+  private promotion: (Promotion & { readonly leader: string; readonly atMs: number; isElected: boolean }) | undefined
 
-  /** This Sentinel begins a failover of our master: whatever was under way has not succeeded. */
+  /** This Sentinel begins a failover of our master; in which epoch, its vote for itself will tell. */
   tries(sentinel: string): void {
     this.trying.add(sentinel)
     this.attempts.delete(sentinel)
-    this.promotion = undefined
   }
 
   voted(voter: string, leader: string, epoch: number): void {
     const votes = this.votes.get(voter) ?? []
     this.votes.set(voter, [...votes, { leader, epoch }].slice(-votesKept))
-    if (voter === leader && this.trying.delete(voter)) this.attempts.set(voter, epoch)
+    if (voter !== leader || !this.trying.delete(voter)) return
+    this.attempts.set(voter, epoch)
+    // Somebody begins anew: what was under way has not succeeded. One that began before it may be heard of later.
+    if (this.promotion !== undefined && epoch > this.promotion.epoch) this.promotion = undefined
   }
 
-  /** This Sentinel has told the node at that place to be the master. */
-  promotes(leader: string, place: string, now: number): void {
+  /** This Sentinel has told that node to be the master. */
+  promotes(leader: string, host: string, port: number, now: number): void {
     const epoch = this.attempts.get(leader)
-    if (epoch !== undefined) this.promotion = { leader, epoch, place, atMs: now }
+    if (epoch === undefined || epoch < (this.promotion?.epoch ?? 0)) return
+    this.promotion = { leader, epoch, host, port, atMs: now, isElected: false }
+  }
+
+  /** The Sentinels say it themselves now. */
+  confirmed(): void {
+    this.promotion = undefined
   }
 
   gaveUp(leader: string): void {
@@ -68,13 +77,15 @@ export class SentinelElections {
     this.attempts.delete(sentinel)
   }
 
-  /** The promotion that so many voters stand behind, and that is not too old. */
+  /** The promotion that so many voters stand behind, and that is not too old. Once elected it stays so, whom they vote for next. */
   underWay(now: number, needed: number): Promotion | undefined {
     const { promotion } = this
     if (promotion === undefined || now - promotion.atMs > promotionMs) return undefined
+    if (promotion.isElected) return promotion
     let voters = 0
     for (const votes of this.votes.values())
       if (votes.some(({ leader, epoch }) => leader === promotion.leader && epoch === promotion.epoch)) voters++
-    return voters >= needed ? promotion : undefined
+    promotion.isElected = voters >= needed
+    return promotion.isElected ? promotion : undefined
   }
 }

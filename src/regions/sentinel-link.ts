@@ -50,11 +50,14 @@ export interface SentinelEvents {
   lost(reason: string): void
   /** It has published that the master is another one. */
   switched(host: string, port: number): void
-  /** It begins a failover; it votes for the leader of one, of any master; it has told a node to be the master; it has given up. */
-  tries(): void
-  voted(leader: string, epoch: number): void
-  promotes(host: string, port: number): void
-  gaveUp(): void
+  /**
+   * It, by the id that it has on this connection, begins a failover; votes for the leader of one, of any master; has told a node to be
+   * the master; has given up.
+   */
+  tries(id: string): void
+  voted(id: string, leader: string, epoch: number): void
+  promotes(id: string, host: string, port: number): void
+  gaveUp(id: string): void
 }
 
 export interface SentinelLink {
@@ -72,9 +75,9 @@ export function openSentinelLink(
   options: ProbeOptions,
 ): SentinelLink {
   const asker = new SentinelAsker(address, master, events, options)
-  const ears = new SentinelEars(address, options, (channel, text) => {
+  const ears = new SentinelEars(address, options, (id, channel, text) => {
     const parts = text.split(' ')
-    tellOf(channel, parts, master, events)
+    tellOf(id, channel, parts, master, events)
     if (parts.includes(master)) asker.askNow()
   })
   return {
@@ -90,21 +93,29 @@ export function openSentinelLink(
   }
 }
 
-/** What it has published, in words. Those of a vote name no master. Anything of another form is nothing. */
-export function tellOf(channel: string, parts: readonly string[], master: string, events: SentinelEvents): void {
+/** What it has published, in words. Those of a vote name no master. Anything of another form is nothing. `id`: '' is not known. */
+export function tellOf(
+  id: string,
+  channel: string,
+  parts: readonly string[],
+  master: string,
+  events: SentinelEvents,
+): void {
   if (channel === switchChannel) {
     if (parts[0] === master && parts.length === 5) events.switched(parts[3]!, Number(parts[4]))
+  } else if (id === '') {
+    // Nobody's vote.
   } else if (channel === voteChannel) {
     const epoch = Number(parts[1])
     if (parts.length === 2 && isWord(parts[0]!) && Number.isSafeInteger(epoch) && epoch > 0)
-      events.voted(parts[0]!, epoch)
+      events.voted(id, parts[0]!, epoch)
   } else if (channel === promotionChannel) {
     const [kind, , host = '', port, at, name] = parts
     if (kind === 'slave' && at === '@' && name === master && isWord(host) && isPort(Number(port)))
-      events.promotes(host, Number(port))
+      events.promotes(id, host, Number(port))
   } else if (parts[0] === 'master' && parts[1] === master) {
-    if (channel === tryChannel) events.tries()
-    else if (channel === gaveUpChannel) events.gaveUp()
+    if (channel === tryChannel) events.tries(id)
+    else if (channel === gaveUpChannel) events.gaveUp(id)
   }
 }
 
@@ -262,8 +273,10 @@ class SentinelEars {
   private readonly wire: Wire
   private redis: Redis | undefined
   private timer: Timer | undefined
+  /** Of whoever is at the other end of this connection; the asker's may lead to another, where a balancer is between. */
+  private id = ''
 
-  constructor(address: NodeAddress, options: ProbeOptions, heard: (channel: string, text: string) => void) {
+  constructor(address: NodeAddress, options: ProbeOptions, heard: (id: string, channel: string, text: string) => void) {
     this.options = options
     this.wire = new Wire(
       address,
@@ -271,9 +284,16 @@ class SentinelEars {
       {
         open: (redis) => {
           this.redis = redis
+          this.id = ''
           redis.on('message', (channel: string, text: string) => {
-            if (this.redis === redis) heard(channel, text)
+            if (this.redis === redis) heard(this.id, channel, text)
           })
+          redis.call('SENTINEL', 'MYID').then(
+            (id) => {
+              if (this.redis === redis && isWord(String(id))) this.id = String(id)
+            },
+            () => {},
+          )
           // A login that may not hear of elections is told of switches all the same.
           redis.subscribe(...electionChannels).catch(() => {})
           this.expectAnswer(redis, redis.subscribe(switchChannel, ...hints))

@@ -3,7 +3,7 @@ import type { Lookup } from '../../../src/regions/host-addresses.ts'
 import type { NodeAddress } from '../../../src/regions/node.ts'
 import { promotionMs } from '../../../src/regions/sentinel-elections.ts'
 import { readAnswer, type SentinelEvents, tellOf } from '../../../src/regions/sentinel-link.ts'
-import { epochForgottenMs } from '../../../src/regions/sentinel-votes.ts'
+import { epochForgottenMs, wordFreshMs } from '../../../src/regions/sentinel-votes.ts'
 import { FakeTime, Fleet } from './fakes.ts'
 
 const node = (host: string, port = 6379): NodeAddress => ({
@@ -341,9 +341,9 @@ describe('a failover that is under way', () => {
       for (const i of [0, 1, 2]) it.say(i, 'eu-0')
     }
     repeat()
-    it.links[0]!.events.tries()
-    for (const i of voters) it.links[i]!.events.voted('id-0', 2)
-    return { ...it, repeat, promote: (i = 0, host = 'us-1') => it.links[i]!.events.promotes(host, 6379) }
+    it.links[0]!.events.tries('id-0')
+    for (const i of voters) it.links[i]!.events.voted(`id-${i}`, 'id-0', 2)
+    return { ...it, repeat, promote: (i = 0, host = 'us-1') => it.links[i]!.events.promotes(`id-${i}`, host, 6379) }
   }
 
   test('names the node that the elected leader promotes, and the old one is deposed in the same call', () => {
@@ -370,16 +370,16 @@ describe('a failover that is under way', () => {
     const { discovery, promote, links } = failover([0])
     promote()
     expect(discovery.namedIndex).toBe(0)
-    links[1]!.events.voted('id-0', 2)
+    links[1]!.events.voted('id-1', 'id-0', 2)
     expect(discovery.namedIndex).toBe(1)
   })
 
   test('no majority of votes for this leader in this epoch, and nothing is named or deposed', () => {
     const { discovery, deposed, promote, links } = failover([0])
     promote()
-    links[1]!.events.voted('id-0', 3)
-    links[2]!.events.voted('id-2', 2)
-    for (let i = 0; i < 5; i++) links[0]!.events.voted('id-0', 2)
+    links[1]!.events.voted('id-1', 'id-0', 3)
+    links[2]!.events.voted('id-2', 'id-2', 2)
+    for (let i = 0; i < 5; i++) links[0]!.events.voted('id-0', 'id-0', 2)
     expect([discovery.namedIndex, deposed]).toEqual([0, []])
   })
 
@@ -387,14 +387,14 @@ describe('a failover that is under way', () => {
     const { discovery, promote, links } = failover()
     promote(1)
     expect(discovery.namedIndex).toBe(0)
-    links[0]!.events.gaveUp()
+    links[0]!.events.gaveUp('id-0')
     promote()
     expect(discovery.namedIndex).toBe(0)
   })
 
   test('a second attempt of the same leader needs a vote of its own before it promotes', () => {
     const { discovery, promote, links } = failover()
-    links[0]!.events.tries()
+    links[0]!.events.tries('id-0')
     promote()
     expect(discovery.namedIndex).toBe(0)
   })
@@ -403,9 +403,9 @@ describe('a failover that is under way', () => {
     const { discovery, promote, links } = failover()
     promote()
     expect(discovery.namedIndex).toBe(1)
-    links[1]!.events.gaveUp()
+    links[1]!.events.gaveUp('id-1')
     expect(discovery.namedIndex).toBe(1)
-    links[0]!.events.gaveUp()
+    links[0]!.events.gaveUp('id-0')
     expect(discovery.namedIndex).toBe(-1)
   })
 
@@ -419,14 +419,14 @@ describe('a failover that is under way', () => {
   test('by hand there are no votes: the name waits for what the Sentinels say', () => {
     const { discovery, say, links } = world()
     for (const i of [0, 1, 2]) say(i, 'eu-0')
-    links[0]!.events.tries()
-    links[0]!.events.promotes('us-1', 6379)
+    links[0]!.events.tries('id-0')
+    links[0]!.events.promotes('id-0', 'us-1', 6379)
     expect(discovery.namedIndex).toBe(0)
   })
 
   test('votes for failovers of other masters change nothing', () => {
     const { discovery, promote, links } = failover()
-    for (const i of [0, 1, 2]) links[i]!.events.voted('id-0', 3)
+    for (const i of [0, 1, 2]) links[i]!.events.voted(`id-${i}`, 'id-0', 3)
     promote()
     expect([discovery.namedIndex, discovery.status().config_epoch]).toEqual([1, 2])
   })
@@ -435,8 +435,16 @@ describe('a failover that is under way', () => {
     for (const isTried of [true, false]) {
       const { discovery, promote, repeat, links, time } = failover()
       promote()
-      if (isTried) links[2]!.events.tries()
-      else for (let ms = 0; ms <= promotionMs; ms += 500) time.pass(500)
+      if (isTried) {
+        links[2]!.events.tries('id-2')
+        expect(discovery.namedIndex).toBe(1)
+        links[2]!.events.voted('id-2', 'id-2', 3)
+      }
+      else
+        for (let ms = 0; ms <= promotionMs; ms += 500) {
+          time.pass(500)
+          repeat()
+        }
       repeat()
       time.pass(200)
       expect(discovery.namedIndex).toBe(-1)
@@ -454,8 +462,8 @@ describe('a failover that is under way', () => {
   test('the next attempt may promote another node, in an epoch of its own', () => {
     const { discovery, deposed, promote, links } = failover()
     promote()
-    links[2]!.events.tries()
-    for (const i of [1, 2]) links[i]!.events.voted('id-2', 3)
+    links[2]!.events.tries('id-2')
+    for (const i of [1, 2]) links[i]!.events.voted(`id-${i}`, 'id-2', 3)
     promote(2, 'us-2')
     expect([discovery.namedIndex, deposed]).toEqual([2, [0, 1]])
   })
@@ -471,18 +479,78 @@ describe('a failover that is under way', () => {
     }
   })
 
-  test('a Sentinel that is another one now has no vote of before', () => {
-    const { discovery, promote, links, time } = failover()
-    links[1]!.events.answered({
-      id: 'new',
-      askedAtMs: time.now(),
-      host: 'eu-0',
-      port: 6379,
-      configEpoch: 1,
-      others: [],
-    })
+  test('a connection that votes as another one now has no vote of before', () => {
+    const { discovery, promote, links } = failover()
+    links[1]!.events.voted('new', 'elsewhere', 7)
     promote()
     expect(discovery.namedIndex).toBe(0)
+  })
+
+  test('an attempt that began before, and is heard of later, takes nothing back, nor does its promotion', () => {
+    const { discovery, promote, links } = failover()
+    promote()
+    links[2]!.events.tries('id-2')
+    links[2]!.events.voted('id-2', 'id-2', 2)
+    expect(discovery.namedIndex).toBe(1)
+    links[1]!.events.tries('id-1')
+    links[1]!.events.voted('id-1', 'id-1', 1)
+    links[1]!.events.promotes('id-1', 'us-2', 6379)
+    expect(discovery.namedIndex).toBe(1)
+  })
+
+  test('once elected, what its voters vote for next changes nothing', () => {
+    const { discovery, promote, links } = failover()
+    promote()
+    for (let i = 0; i < 300; i++) links[1]!.events.voted('id-1', 'another', 10 + i)
+    links[1]!.events.voted('new', 'another', 400)
+    expect(discovery.namedIndex).toBe(1)
+  })
+
+  test('its name is looked up like any other; until then the old primary stays', async () => {
+    const found: Record<string, readonly string[]> = { ...hosts, 'us-1.full': ['10.0.0.2'] }
+    let answer: (addresses: readonly string[]) => void = () => {}
+    const lookup: Lookup = (host) =>
+      host === 'us-1.full'
+        ? new Promise((resolve) => {
+            answer = resolve
+          })
+        : Promise.resolve(found[host] ?? [])
+    const { discovery, deposed, links, say } = world(undefined, undefined, lookup)
+    await new Promise(setImmediate)
+    for (const i of [0, 1, 2]) say(i, 'eu-0')
+    links[0]!.events.tries('id-0')
+    for (const i of [0, 1]) links[i]!.events.voted(`id-${i}`, 'id-0', 2)
+    links[0]!.events.promotes('id-0', 'us-1.full', 6379)
+    expect([discovery.namedIndex, deposed]).toEqual([0, []])
+    answer(['10.0.0.2'])
+    await new Promise(setImmediate)
+    expect([discovery.namedIndex, deposed]).toEqual([1, [0]])
+    // Announced by one before any has answered: the epoch stays what it is.
+    links[2]!.events.switched('10.0.0.2', 6379)
+    for (const i of [0, 1]) say(i, 'us-1', 2)
+    expect([discovery.namedIndex, discovery.status().config_epoch]).toEqual([1, 2])
+  })
+
+  test('a Sentinel that was away and catches up with what was before does not end it', () => {
+    const { discovery, deposed, promote, links, say } = failover()
+    promote()
+    links[2]!.events.switched('eu-0', 6379)
+    expect([discovery.namedIndex, deposed]).toEqual([1, [0]])
+    for (const i of [0, 1]) say(i, 'us-1', 2)
+    expect([discovery.namedIndex, deposed, discovery.status().config_epoch]).toEqual([1, [0], 2])
+  })
+
+  test('it needs a majority of Sentinels that answer now, and once they have said it themselves, that they go on saying it', () => {
+    const silent = failover()
+    silent.time.pass(wordFreshMs + 1)
+    silent.promote()
+    expect(silent.discovery.namedIndex).toBe(-1)
+    expect(silent.deposed).toEqual([])
+    const { discovery, promote, say, time } = failover()
+    promote()
+    for (const i of [0, 1]) say(i, 'us-1', 2)
+    time.pass(wordFreshMs + 200)
+    expect(discovery.namedIndex).toBe(-1)
   })
 })
 
@@ -493,10 +561,10 @@ test('what Sentinels publish of a failover is read, of our master only', () => {
     refused: () => {},
     lost: () => {},
     switched: (...args) => heard.push(['switched', ...args]),
-    tries: () => heard.push(['tries']),
+    tries: (...args) => heard.push(['tries', ...args]),
     voted: (...args) => heard.push(['voted', ...args]),
     promotes: (...args) => heard.push(['promotes', ...args]),
-    gaveUp: () => heard.push(['gaveUp']),
+    gaveUp: (...args) => heard.push(['gaveUp', ...args]),
   }
   const lines = [
     '+try-failover master main 127.0.0.1 6379',
@@ -513,13 +581,14 @@ test('what Sentinels publish of a failover is read, of our master only', () => {
   ]
   for (const line of lines) {
     const [channel = '', ...parts] = line.split(' ')
-    tellOf(channel, parts, 'main', events)
+    tellOf('me', channel, parts, 'main', events)
+    if (channel !== '+switch-master') tellOf('', channel, parts, 'main', events)
   }
   expect(heard).toEqual([
-    ['tries'],
-    ['voted', '0659a38b1d38afbbe373ea7658a2fe91ee3696a3', 7],
-    ['promotes', '127.0.0.1', 6380],
+    ['tries', 'me'],
+    ['voted', 'me', '0659a38b1d38afbbe373ea7658a2fe91ee3696a3', 7],
+    ['promotes', 'me', '127.0.0.1', 6380],
     ['switched', '127.0.0.1', 6380],
-    ['gaveUp'],
+    ['gaveUp', 'me'],
   ])
 })
