@@ -12,7 +12,7 @@ const lines = (rows: Readonly<Record<string, string>>): string =>
     .join('\n')
 
 export const usage = `usage: npm run bench -- [options]
-  --set NAME        quick (1 min), acceptance (the default, 6 min), wide (8 min), growth (10 min, and what goes with it: bench/README.md)
+  --set NAME        quick (1 min), acceptance (the default, 16 min), wide (8 min), growth (10 min, and what goes with it: bench/README.md)
   --cells LIST      these cells instead: op[+option]:bytes:clients:pipeline, with get/set and {1,16,64}
   operations:
 ${lines(operations)}
