@@ -309,9 +309,9 @@ try {
 
   if (wanted.has('marks')) {
     // The same load straight on the primary, as much as one redis-benchmark sends, in short windows next to each other: with few marks (the heartbeat of a proxy that
-    // was just used, ten a second), with as many as one far proxy ever sends, with those of two nearer ones besides, and with ten
-    // times that: what a few hundred marks cost is less than two windows differ by, a tenth of what thousands cost can be told.
-    const windows = ['few', 'one', 'three', 'tenfold'] as const
+    // was just used, ten a second), with as many as one far proxy ever sends, with those of two nearer ones besides, and with twenty
+    // times that: what a few hundred marks cost is less than two windows differ by, of thousands it can be told, and divided.
+    const windows = ['few', 'one', 'three', 'many'] as const
     type Which = (typeof windows)[number]
     await fill(64)
     // Strong reads are served next door: they bring the primary marks and nothing else.
@@ -322,10 +322,10 @@ try {
     const loader = spawn(tool.redisBenchmark, args, { env: { ...process.env, ...tool.env }, stdio: 'ignore' })
     guardChild(loader)
     const publishers = await Promise.all(
-      Array.from({ length: 10 }, (_, i) => RawClient.open(`publisher ${i}`, topology.primary.port)),
+      Array.from({ length: 20 }, (_, i) => RawClient.open(`publisher ${i}`, topology.primary.port)),
     )
-    /** Two proxies at 80 ms and next door, with writes all the time: a mark every 8 and every 5 ms. */
-    const publishersIn = { few: 0, one: 0, three: 1, tenfold: 10 } as const
+    /** Two proxies with writes all the time, at 80 ms: a mark every 8 ms; and next door, where none is needed behind writes: every 100 ms. */
+    const publishersIn = { few: 0, one: 0, three: 1, many: 20 } as const
     const counted = async (what: 'commandstats' | 'stats', line: RegExp): Promise<number> =>
       Number(line.exec(String(await topology.primary.call('INFO', what)))?.[1] ?? 0)
     const counts = async () => ({
@@ -351,7 +351,7 @@ try {
               while (!isOver) await reader.ask(['GET', 'key:1'])
             })
       const publishing = publishers.slice(0, publishersIn[which]).flatMap((publisher) =>
-        [8, 5].map((ms) =>
+        [8, 100].map((ms) =>
           setInterval(() => {
             publisher.promise(Buffer.from(':0\r\n'))
             publisher.write(encodeCommand(['PUBLISH', 'regis:wm:bench', '12:d3:1234567']))
@@ -380,10 +380,10 @@ try {
       `watermarks beside ${median(of('few', 'perSecond')).toFixed(0)} commands a second on the primary, ${pairs} windows of 1 s each, beside ${median(of('few', 'marks')).toFixed(0)} a second`,
     )
     const ratiosOf = (which: Which): number[] => of(which, 'perCommandNs').map((ns, i) => ns / few[i]!)
-    for (const which of ['one', 'three', 'tenfold'] as const)
+    for (const which of ['one', 'three', 'many'] as const)
       say(`  ${median(of(which, 'marks')).toFixed(0)} a second: CPU of the primary a command ${told(ratiosOf(which))}`)
-    const perMark = ratiosOf('tenfold').map(
-      (ratio, i) => (ratio - 1) / (of('tenfold', 'marks')[i]! - of('few', 'marks')[i]!),
+    const perMark = ratiosOf('many').map(
+      (ratio, i) => (ratio - 1) / (of('many', 'marks')[i]! - of('few', 'marks')[i]!),
     )
     const marks = median(of('three', 'marks'))
     const share = (of: number): string => `${(quantile(perMark, of) * marks * 100).toFixed(2)} %`
