@@ -348,7 +348,11 @@ try {
         which === 'few'
           ? []
           : readers.map(async (reader) => {
-              while (!isOver) await reader.ask(['GET', 'key:1'])
+              // Not in step, or a few marks would do for all of them.
+              while (!isOver) {
+                await reader.ask(['GET', 'key:1'])
+                await sleep(-Math.log(1 - Math.random()) * 50)
+              }
             })
       const publishing = publishers.slice(0, publishersIn[which]).flatMap((publisher) =>
         [8, 100].map((ms) =>
