@@ -386,9 +386,7 @@ try {
     const ratiosOf = (which: Which): number[] => of(which, 'perCommandNs').map((ns, i) => ns / few[i]!)
     for (const which of ['one', 'three', 'many'] as const)
       say(`  ${median(of(which, 'marks')).toFixed(0)} a second: CPU of the primary a command ${told(ratiosOf(which))}`)
-    const perMark = ratiosOf('many').map(
-      (ratio, i) => (ratio - 1) / (of('many', 'marks')[i]! - of('few', 'marks')[i]!),
-    )
+    const perMark = ratiosOf('many').map((ratio, i) => (ratio - 1) / (of('many', 'marks')[i]! - of('few', 'marks')[i]!))
     const marks = median(of('three', 'marks'))
     const share = (of: number): string => `${(quantile(perMark, of) * marks * 100).toFixed(2)} %`
     say(

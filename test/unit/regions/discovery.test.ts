@@ -439,8 +439,7 @@ describe('a failover that is under way', () => {
         links[2]!.events.tries('id-2')
         expect(discovery.namedIndex).toBe(1)
         links[2]!.events.voted('id-2', 'id-2', 3)
-      }
-      else
+      } else
         for (let ms = 0; ms <= promotionMs; ms += 500) {
           time.pass(500)
           repeat()
