@@ -550,6 +550,17 @@ describe('a failover that is under way', () => {
     for (const i of [0, 1]) say(i, 'us-1', 2)
     time.pass(wordFreshMs + 200)
     expect(discovery.namedIndex).toBe(-1)
+    say(0, 'us-1', 2)
+    say(2, 'eu-0', 1)
+    expect(discovery.namedIndex).toBe(-1)
+  })
+
+  test('once it is confirmed, a switch back is announced like any other', () => {
+    const { discovery, deposed, promote, say, links } = failover()
+    promote()
+    for (const i of [0, 1]) say(i, 'us-1', 2)
+    links[2]!.events.switched('eu-0', 6379)
+    expect([discovery.namedIndex, deposed]).toEqual([-1, [0, 1]])
   })
 })
 
