@@ -62,9 +62,7 @@ export class WriteFences {
     }
     if (siblings !== undefined) this.tellKeys(siblings.log, session, tenant, isWide, buf)
     if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.markSentAtMs(lane, nowMs)
-    fences.noteWrite(tenant, lane, sentAtMs)
+    const sentAtMs = this.note(tenant, lane, nowMs)
     if (!tenant.hasSessionReads) return
     if (isWide) return fences.layWide(tenant, lane, sentAtMs)
     for (let i = 0; i < keys.count; i++) {
@@ -100,15 +98,17 @@ export class WriteFences {
     if (tenant === undefined) return
     if (siblings?.log.isLogging === true) siblings.log.tenant(tenant)
     if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.markSentAtMs(lane, nowMs)
-    fences.noteWrite(tenant, lane, sentAtMs)
+    const sentAtMs = this.note(tenant, lane, nowMs)
     if (tenant.hasSessionReads) fences.layWide(tenant, lane, sentAtMs)
   }
 
-  /** The mark behind what is put on this lane now goes out with it, or when the lane may carry the next. */
-  private markSentAtMs(lane: Lane, nowMs: number): number {
-    return Math.max(nowMs, lane.lastTrailAtMs + this.marks.gapMsNow)
+  /** Returns when the mark behind it is sent: with what is put on this lane now, or when the lane may carry the next. */
+  private note(tenant: TenantState, lane: Lane, nowMs: number): number {
+    const { fences } = this
+    if (fences.isSkipping) fences.resume()
+    const sentAtMs = Math.max(nowMs, lane.lastTrailAtMs + this.marks.gapMsNow)
+    fences.noteWrite(tenant, lane, sentAtMs)
+    return sentAtMs
   }
 
   /** A write is queued in a transaction. */
@@ -137,9 +137,7 @@ export class WriteFences {
     }
     if (siblings !== undefined) this.tellHashed(siblings.log, tenant, isWide, writtenKeys)
     if (tracker.isPrimaryNearest) return fences.skip()
-    if (fences.isSkipping) fences.resume()
-    const sentAtMs = this.markSentAtMs(lane, nowMs)
-    fences.noteWrite(tenant, lane, sentAtMs)
+    const sentAtMs = this.note(tenant, lane, nowMs)
     if (!tenant.hasSessionReads) return
     if (isWide) return fences.layWide(tenant, lane, sentAtMs)
     for (let i = 0; i < writtenKeys.length; i += 2)
